@@ -1,0 +1,96 @@
+/* An endpoint with its memory, its transports and the time: the base of every hosted program.
+ *
+ * A host allocates when it is made and never again. With a loop it runs by itself: a batch of datagrams is received and
+ * handed to the endpoint one by one, each event to the application, then everything that became ready is sent in
+ * batches. Before the loop sleeps, whatever the application asked of the endpoint from elsewhere (a timer, another
+ * descriptor) is sent too: nobody needs to flush. Without a loop copse_host_step does one such round, with the time
+ * given by the caller.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef COPSE_HOST_H
+#define COPSE_HOST_H
+
+#include <copse/endpoint.h>
+#include <copse/loop.h>
+#include <copse/udp.h>
+
+struct copse_host;
+
+/* The application's side. `event` is called for every event of the endpoint; it may call anything of the endpoint
+ * except receive, next_event, transmit and expire, which are the host's. */
+struct copse_handler {
+	void (*event)(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now);
+	void *self;
+};
+
+/* Begin with COPSE_HOST_DEFAULT. */
+struct copse_host_config {
+	struct copse_config endpoint; /* seed {0, 0}: taken from the system */
+	uint16_t transports;          /* most transports at a time, 1 or more */
+	uint16_t receive_batch;       /* datagrams received at a time */
+	uint16_t send_batch;          /* datagrams waiting to be sent; beyond: the endpoint keeps them */
+	uint32_t receive_size;        /* largest datagram received; larger ones are dropped and counted */
+	uint32_t send_size;           /* largest message that the application ever sends */
+};
+
+#define COPSE_HOST_DEFAULT                                                                                       \
+	{                                                                                                        \
+		.endpoint = {.group = {COPSE_PARAMS_DEFAULT}, .group_n = 1, .exchange_cap = 1024,                \
+			     .incoming_cap = 4096, .peer_cap = 1024, .chunk_cap = 16384, .reply_cap = 1024},     \
+		.transports = 8, .receive_batch = 32, .send_batch = 64, .receive_size = COPSE_DATAGRAM_MAX,      \
+		.send_size = 2048,                                                                               \
+	}
+
+/* Make a host. `loop` may be NULL: then drive it with copse_host_step, and `now` is that clock's; with a loop it is
+ * copse_clock_ms's. `handler` is copied.
+ * Returns it, or NULL without memory; asserts that the configuration is in range. */
+struct copse_host *copse_host_new(const struct copse_host_config *config, const struct copse_handler *handler,
+				  struct copse_loop *loop, copse_ms now);
+
+/* Close its transports and free. Exchanges end without events. NULL is taken. */
+void copse_host_free(struct copse_host *host);
+
+struct copse_endpoint *copse_host_endpoint(struct copse_host *host);
+
+/* Add a transport, which is the host's from now on: it gets its id and is closed with the host.
+ * Returns 0, or COPSE_ERR_NOROOM (transport stays the caller's). */
+int copse_host_attach(struct copse_host *host, struct copse_transport *transport);
+
+/* Remove and close a transport. Exchanges with its peers run into their time-outs. */
+void copse_host_detach(struct copse_host *host, struct copse_transport *transport);
+
+/* Open a UDP socket and attach it: copse_udp_open and copse_host_attach in one.
+ * Returns the transport, or NULL with `why`. */
+struct copse_transport *copse_host_listen(struct copse_host *host, const struct copse_udp_config *config, char *why,
+					  size_t why_cap);
+
+/* The transport that a peer belongs to, or NULL. */
+struct copse_transport *copse_host_transport(struct copse_host *host, const struct copse_peer *peer);
+
+/* The i-th transport, from 0, or NULL behind the last: for lists of counters. */
+struct copse_transport *copse_host_transport_at(struct copse_host *host, size_t i);
+
+/* One round without a loop: receive a batch from every transport, handle what is due at `now`, send.
+ * Returns how many datagrams were received, sent or found undeliverable; 0: nothing to do before
+ * copse_host_deadline. */
+int copse_host_step(struct copse_host *host, copse_ms now);
+
+/* Send what the endpoint has ready; called by step and by the loop, harmless at any time but inside a handler. */
+void copse_host_flush(struct copse_host *host, copse_ms now);
+
+/* When copse_host_step must next be called though nothing is received, or COPSE_NEVER. */
+copse_ms copse_host_deadline(const struct copse_host *host);
+
+/* Random bytes of the system; asserts that there are some. */
+void copse_host_random(void *buf, size_t len);
+
+/* Counters, one for each row of registry/host_counters.def. */
+struct copse_host_counters {
+#define COUNTER(name, text) uint64_t name;
+#include <copse/registry/host_counters.def>
+#undef COUNTER
+};
+
+const struct copse_host_counters *copse_host_counters(const struct copse_host *host);
+
+#endif
