@@ -1,15 +1,8 @@
 # Everything above the core. Each folder brings its own CMakeLists.txt; one that is absent is left out.
-foreach(folder src/hdlc src/transport src/oscore src/store src/gateway src/http src/mqtt)
+include(GNUInstallDirs)
+foreach(folder src/hdlc src/transport src/oscore src/store src/gateway src/http src/mqtt
+        apps/copse apps/copse-gateway apps/copse-sim apps/copse-nic examples bench tests)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/CMakeLists.txt)
     add_subdirectory(${folder})
   endif()
 endforeach()
-foreach(folder apps/copse apps/copse-gateway apps/copse-sim apps/copse-nic examples bench)
-  if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/CMakeLists.txt)
-    add_subdirectory(${folder})
-  endif()
-endforeach()
-if(EXISTS ${CMAKE_SOURCE_DIR}/tests/CMakeLists.txt)
-  enable_testing()
-  add_subdirectory(tests)
-endif()
