@@ -4,5 +4,5 @@ set(CMAKE_SYSTEM_PROCESSOR arm)
 set(CMAKE_C_COMPILER arm-none-eabi-gcc)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_C_FLAGS_INIT
-  "-mcpu=cortex-m0 -mthumb -ffreestanding -ffunction-sections -fdata-sections -DCOPSE_MESSAGE_OPTIONS=16 -fstack-usage")
+  "-mcpu=cortex-m0 -mthumb -ffreestanding -ffunction-sections -fdata-sections -DCOPSE_SMALL -DCOPSE_MESSAGE_OPTIONS=16 -fstack-usage")
 set(CMAKE_C_FLAGS_MINSIZEREL_INIT "-Os -g")

@@ -30,8 +30,8 @@
 struct copse_endpoint;
 
 /* Names an exchange of an endpoint; never 0, and not used again for a long time after the exchange is over. */
-typedef uint32_t copse_handle;
-#define COPSE_NO_HANDLE 0u
+typedef uint64_t copse_handle;
+#define COPSE_NO_HANDLE ((copse_handle)0)
 
 /* The transmission parameters of RFC 7252 §4.8, for one group of peers. Zero is not "default": begin with
  * COPSE_PARAMS_DEFAULT and change what differs. */
@@ -67,7 +67,12 @@ copse_ms copse_params_non_lifetime(const struct copse_params *p);
 /* Returns NULL, or a sentence that names the first parameter out of its range. */
 const char *copse_params_check(const struct copse_params *p);
 
+/* Most parameter groups; a microcontroller does with one for the near and one for the far. */
+#ifdef COPSE_SMALL
+#define COPSE_GROUPS_MAX 2
+#else
 #define COPSE_GROUPS_MAX 8
+#endif
 
 /* How much an endpoint may hold. The bounds are reached, not exceeded: see each. */
 struct copse_config {
@@ -136,7 +141,8 @@ struct copse_event {
  *  COPSE_ERR_VERSION, COPSE_ERR_MALFORMED, COPSE_ERR_OPTIONS, COPSE_ERR_BADOPTION  rejected as the RFC asks
  *  COPSE_ERR_UNMATCHED  belongs to no exchange; a Reset is queued where the RFC asks for one
  *  COPSE_ERR_NOROOM     no record free; dropped before it had any effect: the peer will repeat it
- * In each case a reply may have become ready to transmit and the deadline may have changed. */
+ * In each case an exchange of ours may have failed and left an event, a reply may have become ready to transmit, and the
+ * deadline may have changed. */
 int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram, size_t len,
 			   copse_ms now);
 
@@ -218,9 +224,9 @@ void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbe
  * itself (§5.7.1).  Default off: 4.02, and 5.05 for a proxy's options. */
 void copse_endpoint_forwards(struct copse_endpoint *ep, bool on);
 
-/* Counters, one for each row of registry/counters.def, since the beginning. Never reset, never decreasing. */
+/* Counters, one for each row of registry/endpoint_counters.def, since the beginning. Never reset. */
 struct copse_endpoint_counters {
-#define COUNTER(name, text) uint64_t name;
+#define COUNTER(name, text) copse_count name;
 #include <copse/registry/endpoint_counters.def>
 #undef COUNTER
 };

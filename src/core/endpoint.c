@@ -1,0 +1,585 @@
+/* The endpoint: memory, receiving, events, transmitting, time. What happens to exchanges of ours stands in
+ * endpoint_exchange.c, what happens to messages received in endpoint_incoming.c; see endpoint.h for the contract.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "endpoint_state.h"
+#include "params.h"
+#include "siphash.h"
+
+#include <string.h>
+
+/* ---- memory ---- */
+
+/* Cuts one block into arrays; with `base` NULL it only measures. */
+struct carver {
+	uint8_t *base;
+	size_t used;
+};
+
+static void *carve(struct carver *c, size_t n, size_t size)
+{
+	const size_t at = c->used;
+	c->used += (n * size + 7) & ~(size_t)7;
+	return c->base ? c->base + at : NULL;
+}
+
+/* Counters of message IDs: enough that none comes around within EXCHANGE_LIFETIME at 1,000,000 messages a second. */
+static uint32_t id_counters(const struct copse_config *c)
+{
+	uint32_t n = 1;
+	while (n < 4096 && n < c->peer_cap)
+		n += n;
+	return n;
+}
+
+static void lay_out(struct copse_endpoint *ep, const struct copse_config *c, struct carver *cut)
+{
+	const uint32_t id_slots = core_table_slots(c->exchange_cap);
+	const uint32_t incoming_slots = core_table_slots(c->incoming_cap);
+	const uint32_t remote_slots = core_table_slots(c->peer_cap);
+	ep->exchange = carve(cut, c->exchange_cap, sizeof *ep->exchange);
+	ep->incoming = carve(cut, c->incoming_cap, sizeof *ep->incoming);
+	ep->remote = carve(cut, c->peer_cap, sizeof *ep->remote);
+	struct core_chunk *chunks = carve(cut, c->chunk_cap, sizeof *chunks);
+	ep->timers.timer = carve(cut, c->exchange_cap + 1u, sizeof(struct core_timer *));
+	struct core_slot *ids = carve(cut, id_slots, sizeof *ids);
+	struct core_slot *tokens = carve(cut, id_slots, sizeof *tokens);
+	struct core_slot *incoming_ids = carve(cut, incoming_slots, sizeof *incoming_ids);
+	struct core_slot *remotes = carve(cut, remote_slots, sizeof *remotes);
+	ep->short_reply = carve(cut, c->reply_cap, sizeof *ep->short_reply);
+	ep->next_id = carve(cut, id_counters(c), sizeof *ep->next_id);
+	if (!cut->base)
+		return;
+	core_store_init(&ep->store, chunks, c->chunk_cap);
+	core_table_init(&ep->ids, ids, id_slots);
+	core_table_init(&ep->tokens, tokens, id_slots);
+	core_table_init(&ep->incoming_ids, incoming_ids, incoming_slots);
+	core_table_init(&ep->remotes, remotes, remote_slots);
+}
+
+size_t copse_endpoint_bytes(const struct copse_config *config)
+{
+	struct copse_endpoint unused;
+	struct carver cut = {NULL, 0};
+	carve(&cut, 1, sizeof unused);
+	lay_out(&unused, config, &cut);
+	return cut.used;
+}
+
+static void init_lists(struct copse_endpoint *ep)
+{
+	struct core_node *heads[] = {&ep->free_exchanges, &ep->free_incoming, &ep->free_remotes, &ep->idle,
+				     &ep->ready,	  &ep->replies,	      &ep->over};
+	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+		core_node_init(heads[i]);
+	for (unsigned g = 0; g < COPSE_GROUPS_MAX; g++) {
+		core_node_init(&ep->pending[g]);
+		core_node_init(&ep->remembered[g][0]);
+		core_node_init(&ep->remembered[g][1]);
+	}
+}
+
+static void init_pools(struct copse_endpoint *ep, const struct copse_config *c)
+{
+	memset(ep->exchange, 0, c->exchange_cap * sizeof *ep->exchange);
+	memset(ep->incoming, 0, c->incoming_cap * sizeof *ep->incoming);
+	memset(ep->remote, 0, c->peer_cap * sizeof *ep->remote);
+	for (uint32_t i = 0; i < c->exchange_cap; i++) {
+		core_node_init(&ep->exchange[i].remote_node);
+		core_node_insert(&ep->free_exchanges, &ep->exchange[i].node);
+	}
+	for (uint32_t i = 0; i < c->incoming_cap; i++) {
+		core_node_init(&ep->incoming[i].node);
+		core_node_insert(&ep->free_incoming, &ep->incoming[i].life);
+	}
+	for (uint32_t i = 0; i < c->peer_cap; i++)
+		core_node_insert(&ep->free_remotes, &ep->remote[i].node);
+}
+
+static void init_groups(struct copse_endpoint *ep)
+{
+	for (unsigned g = 0; g < ep->config.group_n; g++) {
+		const struct copse_params *p = &ep->config.group[g];
+		COPSE_ASSERT(copse_params_check(p) == NULL);
+		ep->derived[g].lifetime[0] = copse_params_non_lifetime(p);
+		ep->derived[g].lifetime[1] = copse_params_exchange_lifetime(p);
+		ep->derived[g].jitter_ms = core_params_first_timeout_max(p) - p->ack_timeout_ms;
+	}
+}
+
+struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config, copse_ms now)
+{
+	COPSE_ASSERT(len >= copse_endpoint_bytes(config) && ((uintptr_t)memory & 7) == 0);
+	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
+	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0);
+	COPSE_ASSERT(config->chunk_cap > 0 && config->reply_cap > 0);
+	struct copse_endpoint *ep = memory;
+	memset(ep, 0, sizeof *ep);
+	struct carver cut = {memory, 0};
+	carve(&cut, 1, sizeof *ep);
+	lay_out(ep, config, &cut);
+	ep->config = *config;
+	ep->now = now;
+	ep->timers.cap = config->exchange_cap;
+	init_lists(ep);
+	init_pools(ep, config);
+	init_groups(ep);
+	ep->id_mask = id_counters(config) - 1;
+	for (uint32_t i = 0; i <= ep->id_mask; i++)
+		ep->next_id[i] = (uint16_t)ep_random(ep);
+	ep->next_multicast_id = (uint16_t)ep_random(ep);
+	copse_endpoint_understands(ep, NULL, 0);
+	return ep;
+}
+
+/* ---- what the parts share ---- */
+
+uint64_t ep_random(struct copse_endpoint *ep)
+{
+	ep->random_counter++;
+	return core_siphash(ep->config.seed, &ep->random_counter, sizeof ep->random_counter, 2, 4);
+}
+
+uint32_t ep_peer_hash(const struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	return (uint32_t)core_siphash(ep->config.seed, peer->key, peer->len, 1, 3);
+}
+
+void ep_advance(struct copse_endpoint *ep, copse_ms now)
+{
+	COPSE_ASSERT(now >= ep->now);
+	ep->now = now;
+}
+
+uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash)
+{
+	if (peer->flags & COPSE_PEER_MULTICAST)
+		return (uint16_t)(EP_MULTICAST_ID | ep->next_multicast_id++);
+	uint16_t *next = &ep->next_id[peer_hash & ep->id_mask];
+	uint16_t id;
+	do {
+		id = (*next)++;
+		/* RFC 7252 §4.4: not one that this peer may still connect with a message of ours. */
+	} while (id >= EP_MULTICAST_ID || x_find_id(ep, peer, peer_hash, id));
+	return id;
+}
+
+void ep_short_reply(struct copse_endpoint *ep, const struct copse_peer *peer, uint8_t type, uint16_t id)
+{
+	if (ep->short_n == ep->config.reply_cap) {
+		ep->counters.dropped_reply++;
+		return;
+	}
+	ep->counters.resets_out += type == COPSE_RST;
+	uint32_t at = (uint32_t)ep->short_first + ep->short_n++;
+	if (at >= ep->config.reply_cap)
+		at -= ep->config.reply_cap;
+	ep->short_reply[at] = (struct short_reply){*peer, id, type};
+}
+
+bool ep_make_room(struct copse_endpoint *ep, size_t len)
+{
+	const uint32_t pieces = core_store_pieces(len);
+	while (ep->store.free_n < pieces) {
+		if (!in_forget_oldest(ep))
+			return false;
+	}
+	return true;
+}
+
+bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, const uint8_t *head, size_t head_len,
+	     const struct copse_out *out)
+{
+	if (head_len + out->rest_len > COPSE_DATAGRAM_MAX || !ep_make_room(ep, head_len + out->rest_len))
+		return false;
+	*k = core_store_keep(&ep->store, head, head_len, out->rest, out->rest_len);
+	return true;
+}
+
+static size_t put_header(uint8_t head[COPSE_HEADER_LEN], uint8_t type, uint8_t code, uint16_t id, size_t token_len)
+{
+	head[0] = (uint8_t)(COPSE_VERSION << 6 | type << 4 | token_len);
+	head[1] = code;
+	head[2] = (uint8_t)(id >> 8);
+	head[3] = (uint8_t)id;
+	return COPSE_HEADER_LEN;
+}
+
+size_t ep_head(uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX], uint8_t type, uint8_t code, uint16_t id,
+	       const uint8_t *token, size_t token_len)
+{
+	const size_t n = put_header(head, type, code, id, token_len);
+	memcpy(head + n, token, token_len);
+	return n + token_len;
+}
+
+/* ---- receiving ---- */
+
+static int event(struct copse_endpoint *ep, enum copse_event_kind kind, copse_handle exchange, void *user)
+{
+	ep->event = (struct copse_event){.kind = kind,
+					 .exchange = exchange,
+					 .user = user,
+					 .peer = &ep->event_peer,
+					 .message = &ep->message};
+	return 1;
+}
+
+/* Reject what arrived as RFC 7252 §4.2 and §4.3 say; nothing is ever sent in answer to what came by multicast (§8.1). */
+static int reject(struct copse_endpoint *ep, int err)
+{
+	const bool reset = copse_message_reaction(&ep->message, err) == COPSE_REACT_RST;
+	ep->counters.rejected_version += err == COPSE_ERR_VERSION;
+	ep->counters.rejected_malformed += err == COPSE_ERR_MALFORMED || err == COPSE_ERR_OPTIONS;
+	if (reset && !(ep->event_peer.flags & COPSE_PEER_MULTICAST))
+		ep_short_reply(ep, &ep->event_peer, COPSE_RST, ep->message.id);
+	return err;
+}
+
+static int unmatched(struct copse_endpoint *ep, bool reset)
+{
+	ep->counters.unmatched++;
+	if (reset && !(ep->event_peer.flags & COPSE_PEER_MULTICAST))
+		ep_short_reply(ep, &ep->event_peer, COPSE_RST, ep->message.id);
+	return COPSE_ERR_UNMATCHED;
+}
+
+/* The first critical option of the message that nobody here understands (RFC 7252 §5.4.1); 0 when there is none.
+ * Numbers below 64 are judged 32 at a time: the odd ones are critical. */
+static uint16_t not_understood(const struct copse_endpoint *ep)
+{
+	const struct copse_message *m = &ep->message;
+	if (m->bad_option)
+		return m->bad_option;
+	for (uint16_t word = 0; word < 2; word++) {
+		uint32_t bad = m->present[word] & 0xaaaaaaaau & ~ep->understood[word];
+		for (uint16_t number = (uint16_t)(32 * word); bad != 0; bad >>= 1, number++) {
+			if (bad & 1)
+				return number;
+		}
+	}
+	for (unsigned i = m->option_n; i > 0 && m->option[i - 1].number >= COPSE_OPTION_LOW; i--) {
+		const uint16_t number = m->option[i - 1].number;
+		const unsigned slot = copse_option_slot(number);
+		if (copse_option_is_critical(number) && slot < COPSE_OPTION_SLOTS &&
+		    !(ep->understood[slot >> 5] >> (slot & 31) & 1))
+			return number;
+	}
+	return 0;
+}
+
+/* A response for exchange `x`, in an acknowledgement or apart. */
+static int take_response(struct copse_endpoint *ep, struct exchange *x)
+{
+	const copse_handle handle = x_handle(ep, x);
+	void *user = x->user;
+	const uint8_t sent = x->sent;
+	if (!ep->forwards && not_understood(ep) != 0) {
+		/* §5.4.1: such a response is rejected; waiting on would not bring a better one. */
+		ep->counters.rejected_options++;
+		x_fail(ep, x, COPSE_ERR_BADOPTION);
+		return COPSE_ERR_BADOPTION;
+	}
+	x_responded(ep, x);
+	ep->counters.responses_in++;
+	event(ep, COPSE_EVENT_RESPONSE, handle, user);
+	ep->event.sent = sent;
+	return 1;
+}
+
+static int receive_ack(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	const struct copse_message *m = &ep->message;
+	struct exchange *x = x_find_id(ep, &ep->event_peer, peer_hash, m->id);
+	if (!x || x->kind == X_PING)
+		return unmatched(ep, false);
+	if (m->code == COPSE_CODE_EMPTY || x->kind != X_REQUEST) {
+		const bool event_due = x->kind != X_REQUEST && x->wants_event;
+		x_acknowledged(ep, x);
+		return event_due;
+	}
+	/* §5.3.2: a piggybacked response must match in both, message ID and token. */
+	if (x->token_len != m->token_len || memcmp(x->token, copse_message_token(m), m->token_len) != 0)
+		return unmatched(ep, false);
+	return take_response(ep, x);
+}
+
+static int receive_rst(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	struct exchange *x = x_find_id(ep, &ep->event_peer, peer_hash, ep->message.id);
+	if (!x) {
+		/* It may reject a NON of ours, of which no exchange is kept: the application knows (RFC 7641 §3.6). */
+		ep->counters.unmatched++;
+		return event(ep, COPSE_EVENT_RESET, COPSE_NO_HANDLE, NULL);
+	}
+	ep->counters.resets_in++;
+	const bool event_due = x->wants_event;
+	x_fail(ep, x, COPSE_ERR_RESET);
+	return event_due;
+}
+
+static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	const struct copse_message *m = &ep->message;
+	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
+	if (!x || x->kind != X_REQUEST)
+		return unmatched(ep, true); /* §4.2, §4.3: context is missing */
+	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
+	const int n = take_response(ep, x);
+	const uint8_t answer = n < 0 ? COPSE_RST : COPSE_ACK;
+	if (in) {
+		in_done(ep, in);
+		if (m->type == COPSE_CON && answer == COPSE_ACK) {
+			in_queue(ep, in);
+			return n;
+		}
+	}
+	if (m->type == COPSE_CON)
+		ep_short_reply(ep, &ep->event_peer, answer, m->id);
+	return n;
+}
+
+/* Answer with `code` alone, the diagnostic being `text` (§5.5.2). */
+static int answer_error(struct copse_endpoint *ep, struct incoming *in, uint8_t code, const char *text)
+{
+	uint8_t buf[48];
+	struct copse_builder b;
+	copse_build_rest(&b, buf, sizeof buf);
+	copse_build_payload(&b, text, strlen(text));
+	struct copse_out out = {.code = code, .rest = buf, .rest_len = (size_t)copse_build_finish(&b)};
+	(void)in_respond(ep, in, &out);
+	return COPSE_ERR_BADOPTION;
+}
+
+static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	const struct copse_message *m = &ep->message;
+	const bool multicast = ep->event_peer.flags & COPSE_PEER_MULTICAST;
+	if (multicast && m->type == COPSE_CON) /* §8.1: such a request is non-confirmable */
+		return COPSE_ERR_MALFORMED;
+	const uint16_t bad = ep->forwards ? 0 : not_understood(ep);
+	if (bad && m->type == COPSE_NON) { /* §5.4.1 */
+		ep->counters.rejected_options++;
+		return COPSE_ERR_BADOPTION;
+	}
+	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
+	if (!in) {
+		ep->counters.refused_incoming++;
+		return COPSE_ERR_NOROOM;
+	}
+	if (bad) {
+		ep->counters.rejected_options++;
+		if (bad == COPSE_OPTION_PROXY_URI || bad == COPSE_OPTION_PROXY_SCHEME) /* §5.10.2 */
+			return answer_error(ep, in, COPSE_CODE_PROXYING_NOT_SUPPORTED, "not a proxy");
+		return answer_error(ep, in, COPSE_CODE_BAD_OPTION, "critical option not understood");
+	}
+	ep->counters.requests_in++;
+	return event(ep, COPSE_EVENT_REQUEST, in_handle(ep, in), NULL);
+}
+
+static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	const struct copse_message *m = &ep->message;
+	if (m->code == COPSE_CODE_EMPTY) { /* §4.3: a ping; an empty NON has no meaning */
+		if (m->type == COPSE_NON || (ep->event_peer.flags & COPSE_PEER_MULTICAST))
+			return COPSE_ERR_MALFORMED;
+		ep->counters.pings_in++;
+		ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
+		return 0;
+	}
+	struct incoming *in = in_find(ep, &ep->event_peer, peer_hash, m->id);
+	if (in) {
+		in_duplicate(ep, in);
+		return 0;
+	}
+	return copse_code_is_request(m->code) ? receive_request(ep, peer_hash) : receive_response(ep, peer_hash);
+}
+
+int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram, size_t len,
+			   copse_ms now)
+{
+	ep_advance(ep, now);
+	COPSE_ASSERT(ep->event.kind == 0); /* the caller drains events before the next datagram */
+	COPSE_ASSERT(peer->group < ep->config.group_n && peer->len >= 1 && peer->len <= COPSE_PEER_KEY_MAX);
+	ep->counters.received++;
+	ep->event_peer = *peer;
+	const int err = copse_message_parse(&ep->message, datagram, len);
+	if (err)
+		return reject(ep, err);
+	const uint32_t peer_hash = ep_peer_hash(ep, peer);
+	switch (ep->message.type) {
+	case COPSE_ACK: return receive_ack(ep, peer_hash);
+	case COPSE_RST: return receive_rst(ep, peer_hash);
+	default: return receive_new(ep, peer_hash);
+	}
+}
+
+/* ---- events ---- */
+
+/* An exchange that ended without a message for its event to show. */
+static void take_over(struct copse_endpoint *ep, struct exchange *x, struct copse_event *e)
+{
+	ep->event_peer = x->remote->peer;
+	*e = (struct copse_event){.kind = COPSE_EVENT_FAILED,
+				  .exchange = x_handle(ep, x),
+				  .error = x->error,
+				  .sent = x->sent,
+				  .user = x->user,
+				  .peer = &ep->event_peer};
+	if (x->error == COPSE_OK)
+		e->kind = COPSE_EVENT_ACKED;
+	else if (x->kind == X_PING && x->error == COPSE_ERR_RESET)
+		e->kind = COPSE_EVENT_PONG;
+	x_release(ep, x);
+}
+
+bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *event)
+{
+	if (ep->event.kind != 0) {
+		*event = ep->event;
+		ep->event.kind = 0;
+		return true;
+	}
+	if (core_node_alone(&ep->over))
+		return false;
+	take_over(ep, CORE_OF(ep->over.next, struct exchange, node), event);
+	return true;
+}
+
+/* ---- transmitting ---- */
+
+static int transmit_short(struct copse_endpoint *ep, uint8_t *buf, struct copse_peer *peer)
+{
+	const struct short_reply *r = &ep->short_reply[ep->short_first];
+	*peer = r->peer;
+	const size_t n = put_header(buf, r->type, COPSE_CODE_EMPTY, r->id, 0);
+	ep->short_n--;
+	if (++ep->short_first == ep->config.reply_cap)
+		ep->short_first = 0;
+	return (int)n;
+}
+
+/* What was kept, if it fits; else nothing, counted. */
+static int transmit_kept(struct copse_endpoint *ep, const struct core_kept *k, uint8_t *buf, size_t cap)
+{
+	if (k->len > cap) {
+		ep->counters.dropped_size++;
+		return 0;
+	}
+	core_store_copy(&ep->store, k, buf);
+	return k->len;
+}
+
+static int transmit_reply(struct copse_endpoint *ep, struct incoming *in, uint8_t *buf, size_t cap,
+			  struct copse_peer *peer)
+{
+	*peer = in->peer;
+	const int n = in->reply.len ? transmit_kept(ep, &in->reply, buf, cap)
+				    : (int)put_header(buf, COPSE_ACK, COPSE_CODE_EMPTY, in->id, 0);
+	in_transmitted(ep, in);
+	return n;
+}
+
+static int transmit_exchange(struct copse_endpoint *ep, struct exchange *x, uint8_t *buf, size_t cap,
+			     struct copse_peer *peer)
+{
+	*peer = x->remote->peer;
+	const int n = transmit_kept(ep, &x->kept, buf, cap);
+	if (n > 0)
+		x_transmitted(ep, x);
+	else
+		x_fail(ep, x, COPSE_ERR_ARGUMENT);
+	return n;
+}
+
+int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, struct copse_peer *peer, copse_ms now)
+{
+	ep_advance(ep, now);
+	COPSE_ASSERT(cap >= COPSE_HEADER_LEN);
+	for (int n = 0;;) {
+		if (ep->short_n > 0)
+			n = transmit_short(ep, buf, peer);
+		else if (!core_node_alone(&ep->replies))
+			n = transmit_reply(ep, CORE_OF(ep->replies.next, struct incoming, node), buf, cap, peer);
+		else if (!core_node_alone(&ep->ready))
+			n = transmit_exchange(ep, CORE_OF(ep->ready.next, struct exchange, node), buf, cap, peer);
+		else
+			return 0;
+		if (n > 0) {
+			ep->counters.transmitted++;
+			return n;
+		}
+	}
+}
+
+/* ---- time ---- */
+
+copse_ms copse_endpoint_deadline(const struct copse_endpoint *ep)
+{
+	const struct core_timer *t = core_heap_first(&ep->timers);
+	const copse_ms of_incoming = in_deadline(ep);
+	return t && t->at < of_incoming ? t->at : of_incoming;
+}
+
+void copse_endpoint_expire(struct copse_endpoint *ep, copse_ms now)
+{
+	ep_advance(ep, now);
+	struct core_timer *t;
+	while ((t = core_heap_first(&ep->timers)) != NULL && t->at <= now)
+		x_expire(ep, CORE_OF(t, struct exchange, timer));
+	in_expire(ep);
+}
+
+/* ---- settings and figures ---- */
+
+static void understand(struct copse_endpoint *ep, uint16_t number)
+{
+	const unsigned slot = copse_option_slot(number);
+	if (slot < COPSE_OPTION_SLOTS)
+		ep->understood[slot >> 5] |= (uint32_t)1 << (slot & 31);
+}
+
+void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbers, size_t n)
+{
+	static const uint8_t always[] = {COPSE_OPTION_URI_HOST, COPSE_OPTION_URI_PORT, COPSE_OPTION_URI_PATH,
+					 COPSE_OPTION_URI_QUERY, COPSE_OPTION_ACCEPT};
+	memset(ep->understood, 0, sizeof ep->understood);
+	for (size_t i = 0; i < sizeof always; i++)
+		understand(ep, always[i]);
+	for (size_t i = 0; i < n; i++)
+		understand(ep, numbers[i]);
+}
+
+void copse_endpoint_forwards(struct copse_endpoint *ep, bool on)
+{
+	ep->forwards = on;
+}
+
+const struct copse_endpoint_counters *copse_endpoint_counters(const struct copse_endpoint *ep)
+{
+	return &ep->counters;
+}
+
+void copse_endpoint_usage(const struct copse_endpoint *ep, struct copse_endpoint_usage *usage)
+{
+	*usage = ep->usage;
+	usage->chunks = ep->store.cap - ep->store.free_n;
+	usage->replies = ep->short_n;
+}
+
+int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange, struct copse_peer *peer,
+				 uint8_t *token, size_t *token_len, bool *con)
+{
+	const struct incoming *in = in_get(ep, exchange);
+	if (!in)
+		return COPSE_ERR_GONE;
+	if (peer)
+		*peer = in->peer;
+	if (token)
+		memcpy(token, in->token, in->token_len);
+	if (token_len)
+		*token_len = in->token_len;
+	if (con)
+		*con = in->type == COPSE_CON;
+	return 0;
+}

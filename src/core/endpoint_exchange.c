@@ -1,0 +1,592 @@
+/* Exchanges of ours: requests, confirmable responses and notifications, pings. Retransmission with back-off (RFC 7252
+ * §4.2), congestion control (§4.7), matching of acknowledgements by message ID and of responses by token (§5.3.2).
+ *
+ * Every change of state passes enter(), which asserts that it is legal; the table is drawn in doc/states/exchange.md.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "endpoint_state.h"
+#include "siphash.h"
+
+#include <string.h>
+
+#define MAY(state) (1u << (state))
+
+/* For each state those that may follow. */
+static const uint8_t next_states[X_STATES] = {
+    [X_FREE] = MAY(X_QUEUED) | MAY(X_DELAYED) | MAY(X_READY),
+    [X_QUEUED] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_DELAYED] = MAY(X_READY) | MAY(X_OVER) | MAY(X_FREE),
+    [X_READY] = MAY(X_SENT) | MAY(X_WAITING) | MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_SENT] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_WAITING) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_WAITING] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_OPEN] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_OVER] = MAY(X_FREE),
+};
+
+static void enter(struct exchange *x, enum exchange_state state)
+{
+	COPSE_ASSERT(next_states[x->state] & MAY(state));
+	core_node_remove(&x->node);
+	x->state = (uint8_t)state;
+}
+
+copse_handle x_handle(const struct copse_endpoint *ep, const struct exchange *x)
+{
+	return (copse_handle)x->generation << 32 | (uint32_t)((x - ep->exchange) + 1) << 1;
+}
+
+/* The exchange of a handle, also one whose event is still to be delivered; NULL when it is over. */
+static struct exchange *x_named(const struct copse_endpoint *ep, copse_handle h)
+{
+	const uint32_t n = (uint32_t)h >> 1;
+	if ((h & 1) || n == 0 || n > ep->config.exchange_cap)
+		return NULL;
+	struct exchange *x = &ep->exchange[n - 1];
+	return x->state != X_FREE && x->generation == (uint32_t)(h >> 32) ? x : NULL;
+}
+
+struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h)
+{
+	struct exchange *x = x_named(ep, h);
+	return x && x->state != X_OVER ? x : NULL;
+}
+
+/* ---- remotes ---- */
+
+static struct remote *remote_find(const struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t hash)
+{
+	uint32_t pos = hash & ep->remotes.mask, n;
+	while ((n = core_table_next(&ep->remotes, hash, &pos)) != 0) {
+		if (copse_peer_equal(&ep->remote[n - 1].peer, peer))
+			return &ep->remote[n - 1];
+	}
+	return NULL;
+}
+
+static uint32_t remote_number(const struct copse_endpoint *ep, const struct remote *r)
+{
+	return (uint32_t)(r - ep->remote) + 1;
+}
+
+/* The remote of `peer`, made if need be at the cost of the longest idle one. NULL when all have exchanges. */
+static struct remote *remote_of(struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	const uint32_t hash = ep_peer_hash(ep, peer);
+	struct remote *r = remote_find(ep, peer, hash);
+	if (r)
+		return r;
+	struct core_node *n = core_list_pop(&ep->free_remotes);
+	if (!n) {
+		n = core_list_pop(&ep->idle);
+		if (!n)
+			return NULL;
+		r = CORE_OF(n, struct remote, node);
+		core_table_remove(&ep->remotes, r->hash, remote_number(ep, r));
+		ep->counters.peers_forgotten++;
+		ep->usage.peers--;
+	}
+	r = CORE_OF(n, struct remote, node);
+	r->peer = *peer;
+	r->hash = hash;
+	r->exchange_n = 0;
+	r->outstanding = 0;
+	r->unanswered_bytes = 0;
+	core_node_init(&r->exchanges);
+	core_node_init(&r->queue);
+	core_table_insert(&ep->remotes, hash, remote_number(ep, r));
+	core_node_insert(&ep->idle, &r->node);
+	ep->usage.peers++;
+	return r;
+}
+
+/* PROBING_RATE (§4.7): may `len` more bytes of NON go to a peer that has not been heard since the ones before? */
+static bool remote_may_probe(const struct copse_endpoint *ep, const struct remote *r, size_t len)
+{
+	const struct copse_params *p = ep_params(ep, &r->peer);
+	if (p->probing_rate == 0 || r->unanswered_bytes == 0 || (r->peer.flags & COPSE_PEER_MULTICAST))
+		return true;
+	/* Seconds of 1024 ms: the division would need a helper on a Cortex-M0. */
+	const uint64_t seconds = (ep->now - r->silent_since) >> 10;
+	const uint32_t elapsed = seconds > 0xffff ? 0xffff : (uint32_t)seconds;
+	const uint32_t rate = p->probing_rate > 0xffff ? 0xffff : p->probing_rate;
+	const uint64_t allowed = (uint64_t)p->probing_burst + elapsed * rate;
+	return r->unanswered_bytes + len <= allowed;
+}
+
+static void remote_probed(struct copse_endpoint *ep, struct remote *r, size_t len)
+{
+	if (r->unanswered_bytes == 0)
+		r->silent_since = ep->now;
+	r->unanswered_bytes += (uint32_t)len;
+}
+
+/* ---- allocation ---- */
+
+static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer)
+{
+	struct core_node *n = ep->free_exchanges.next;
+	if (n == &ep->free_exchanges)
+		return NULL;
+	struct remote *r = remote_of(ep, peer);
+	if (!r)
+		return NULL;
+	core_node_remove(n);
+	struct exchange *x = CORE_OF(n, struct exchange, node);
+	x->remote = r;
+	x->kind = (uint8_t)kind;
+	x->error = 0;
+	x->flags = 0;
+	x->priority = 0;
+	x->sent = 0;
+	x->token_len = 0;
+	x->user = NULL;
+	x->wants_event = true;
+	if (r->exchange_n++ == 0)
+		core_node_remove(&r->node);
+	core_node_insert(&r->exchanges, &x->remote_node);
+	ep->usage.exchanges++;
+	return x;
+}
+
+static void drop_id(struct copse_endpoint *ep, struct exchange *x)
+{
+	if (x->has_id)
+		core_table_remove(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
+	x->has_id = false;
+}
+
+static uint32_t token_hash(const uint8_t *token, size_t len)
+{
+	uint32_t h = 0;
+	for (size_t i = 0; i < len && i < 4; i++)
+		h = h << 8 | token[i];
+	return h * 0x9e3779b1u;
+}
+
+static void drop_token(struct copse_endpoint *ep, struct exchange *x)
+{
+	if (x->has_token)
+		core_table_remove(&ep->tokens, token_hash(x->token, x->token_len), (uint32_t)(x - ep->exchange) + 1);
+	x->has_token = false;
+}
+
+static void start_queued(struct copse_endpoint *ep, struct remote *r);
+
+/* The exchange no longer counts towards NSTART: the next in the queue may go. */
+static void drop_outstanding(struct copse_endpoint *ep, struct exchange *x)
+{
+	if (!x->outstanding)
+		return;
+	x->outstanding = false;
+	x->remote->outstanding--;
+	start_queued(ep, x->remote);
+}
+
+/* Stop sending: no timer, no bytes, no message ID. */
+static void quiet(struct copse_endpoint *ep, struct exchange *x)
+{
+	core_heap_clear(&ep->timers, &x->timer);
+	core_store_release(&ep->store, &x->kept);
+	drop_id(ep, x);
+}
+
+void x_release(struct copse_endpoint *ep, struct exchange *x)
+{
+	struct remote *r = x->remote;
+	quiet(ep, x);
+	drop_token(ep, x);
+	enter(x, X_FREE);
+	drop_outstanding(ep, x);
+	x->generation++;
+	core_node_remove(&x->remote_node);
+	core_node_insert(&ep->free_exchanges, &x->node);
+	ep->usage.exchanges--;
+	if (--r->exchange_n == 0)
+		core_node_insert(&ep->idle, &r->node);
+}
+
+/* ---- tokens and IDs ---- */
+
+static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_t *token, size_t len, uint32_t *pos)
+{
+	const uint32_t hash = token_hash(token, len);
+	uint32_t n;
+	while ((n = core_table_next(&ep->tokens, hash, pos)) != 0) {
+		struct exchange *x = &ep->exchange[n - 1];
+		if (x->token_len == len && memcmp(x->token, token, len) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
+			      size_t token_len)
+{
+	uint32_t pos = token_hash(token, token_len) & ep->tokens.mask;
+	struct exchange *x;
+	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
+	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
+		if ((x->remote->peer.flags & COPSE_PEER_MULTICAST) || copse_peer_equal(&x->remote->peer, peer))
+			return x;
+	}
+	return NULL;
+}
+
+struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash, uint16_t id)
+{
+	const uint32_t hash = ep_id_hash(peer_hash, id);
+	uint32_t pos = hash & ep->ids.mask, n;
+	while ((n = core_table_next(&ep->ids, hash, &pos)) != 0) {
+		struct exchange *x = &ep->exchange[n - 1];
+		if (x->id == id && copse_peer_equal(&x->remote->peer, peer))
+			return x;
+	}
+	return NULL;
+}
+
+/* A token that nobody can guess and none of our open requests has. A short one may run out: false then. */
+static bool new_token(struct copse_endpoint *ep, struct exchange *x)
+{
+	x->token_len = ep_params(ep, &x->remote->peer)->token_len;
+	for (int tries = 0; tries < 256; tries++) {
+		const uint64_t random = ep_random(ep);
+		memcpy(x->token, &random, x->token_len);
+		uint32_t pos = token_hash(x->token, x->token_len) & ep->tokens.mask;
+		if (!token_walk(ep, x->token, x->token_len, &pos)) {
+			core_table_insert(&ep->tokens, token_hash(x->token, x->token_len),
+					  (uint32_t)(x - ep->exchange) + 1);
+			x->has_token = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void new_id(struct copse_endpoint *ep, struct exchange *x)
+{
+	const struct remote *r = x->remote;
+	x->id = ep_new_id(ep, &r->peer, r->hash);
+	x->id_hash = ep_id_hash(r->hash, x->id);
+	if (x->type == COPSE_CON) {
+		core_table_insert(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
+		x->has_id = true;
+	}
+}
+
+/* ---- sending ---- */
+
+/* Give the exchange its message ID and bytes. False, with the exchange quiet, when there is no room for them. */
+static bool encode(struct copse_endpoint *ep, struct exchange *x, const struct copse_out *out)
+{
+	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
+	x->type = out->con ? COPSE_CON : COPSE_NON;
+	x->priority = out->priority;
+	new_id(ep, x);
+	const size_t n = ep_head(head, x->type, out->code, x->id, x->token, x->token_len);
+	if (ep_keep(ep, &x->kept, head, n, out))
+		return true;
+	drop_id(ep, x);
+	return false;
+}
+
+static void make_ready(struct copse_endpoint *ep, struct exchange *x)
+{
+	enter(x, X_READY);
+	core_node_insert(&ep->ready, &x->node);
+}
+
+static void make_outstanding(struct copse_endpoint *ep, struct exchange *x)
+{
+	x->outstanding = true;
+	x->remote->outstanding++;
+	make_ready(ep, x);
+}
+
+static void start_queued(struct copse_endpoint *ep, struct remote *r)
+{
+	while (r->outstanding < ep_params(ep, &r->peer)->nstart && !core_node_alone(&r->queue))
+		make_outstanding(ep, CORE_OF(r->queue.next, struct exchange, node));
+}
+
+/* Behind all of at least its priority. */
+static void enqueue(struct remote *r, struct exchange *x)
+{
+	enter(x, X_QUEUED);
+	struct core_node *at = &r->queue;
+	while (at->prev != &r->queue && CORE_OF(at->prev, struct exchange, node)->priority < x->priority)
+		at = at->prev;
+	core_node_insert(at, &x->node);
+}
+
+/* Send it now, or when NSTART allows: requests alone are limited (§4.7), and of them the confirmable ones, whose end is
+ * certain; those without are held by PROBING_RATE. */
+static void submit(struct copse_endpoint *ep, struct exchange *x)
+{
+	struct remote *r = x->remote;
+	if (x->kind != X_REQUEST || x->type != COPSE_CON)
+		make_ready(ep, x);
+	else if (r->outstanding < ep_params(ep, &r->peer)->nstart)
+		make_outstanding(ep, x);
+	else
+		enqueue(r, x);
+}
+
+/* The place back to the free ones of an exchange that never came to be sent. */
+static int undo(struct copse_endpoint *ep, struct exchange *x, int err)
+{
+	enter(x, X_READY);
+	x_release(ep, x);
+	ep->counters.refused_exchange += err == COPSE_ERR_NOROOM;
+	ep->counters.refused_rate += err == COPSE_ERR_RATE;
+	return err;
+}
+
+static int refuse(struct copse_endpoint *ep)
+{
+	ep->counters.refused_exchange++;
+	return COPSE_ERR_NOROOM;
+}
+
+int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer, const uint8_t *token,
+	   size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms, struct exchange **made)
+{
+	struct exchange *x = x_alloc(ep, kind, peer);
+	if (!x)
+		return refuse(ep);
+	x->user = user;
+	x->token_len = (uint8_t)token_len;
+	if (token_len > 0)
+		memcpy(x->token, token, token_len);
+	if (!encode(ep, x, out))
+		return undo(ep, x, COPSE_ERR_NOROOM);
+	if (delay_ms > 0) {
+		enter(x, X_DELAYED);
+		core_heap_set(&ep->timers, &x->timer, ep->now + delay_ms);
+	} else {
+		submit(ep, x);
+	}
+	*made = x;
+	return 0;
+}
+
+int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer, const struct copse_out *out,
+			   unsigned flags, void *user, copse_ms now, copse_handle *exchange)
+{
+	ep_advance(ep, now);
+	/* RFC 7252 §8.1: a request to a group is non-confirmable. */
+	COPSE_ASSERT(!(out->con && (peer->flags & COPSE_PEER_MULTICAST)));
+	struct exchange *x = x_alloc(ep, X_REQUEST, peer);
+	if (!x)
+		return refuse(ep);
+	x->user = user;
+	x->flags = (uint8_t)flags;
+	const size_t len = COPSE_HEADER_LEN + COPSE_TOKEN_MAX + out->rest_len;
+	if (!out->con && !remote_may_probe(ep, x->remote, len))
+		return undo(ep, x, COPSE_ERR_RATE);
+	if (!new_token(ep, x) || !encode(ep, x, out))
+		return undo(ep, x, COPSE_ERR_NOROOM);
+	if (!out->con)
+		remote_probed(ep, x->remote, x->kept.len);
+	ep->counters.requests_out++;
+	submit(ep, x);
+	*exchange = x_handle(ep, x);
+	return 0;
+}
+
+int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
+				 copse_ms now)
+{
+	ep_advance(ep, now);
+	struct exchange *x = x_get(ep, exchange);
+	if (!x || x->kind != X_REQUEST)
+		return COPSE_ERR_GONE;
+	/* What the exchange keeps now makes way only when the new message fits beside it. */
+	if (!ep_make_room(ep, COPSE_HEADER_LEN + x->token_len + out->rest_len))
+		return refuse(ep);
+	quiet(ep, x);
+	if (!encode(ep, x, out))
+		return refuse(ep);
+	x->sent = 0;
+	const bool was_outstanding = x->outstanding;
+	x->outstanding = false;
+	x->remote->outstanding = (uint16_t)(x->remote->outstanding - was_outstanding);
+	submit(ep, x);
+	start_queued(ep, x->remote);
+	ep->counters.requests_out++;
+	return 0;
+}
+
+int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *peer, const void *token,
+			  size_t token_len, const struct copse_out *out, void *user, copse_ms now,
+			  copse_handle *exchange, uint16_t *id)
+{
+	ep_advance(ep, now);
+	COPSE_ASSERT(token_len <= COPSE_TOKEN_MAX);
+	struct exchange *x;
+	const int err = x_send(ep, X_NOTIFICATION, peer, token, token_len, out, user, 0, &x);
+	if (err)
+		return err;
+	if (exchange)
+		*exchange = out->con ? x_handle(ep, x) : COPSE_NO_HANDLE;
+	if (id)
+		*id = x->id;
+	return 0;
+}
+
+int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out, copse_ms now)
+{
+	ep_advance(ep, now);
+	struct exchange *x = x_get(ep, exchange);
+	if (!x || x->kind != X_NOTIFICATION)
+		return COPSE_ERR_GONE;
+	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
+	const uint16_t id = ep_new_id(ep, &x->remote->peer, x->remote->hash);
+	const size_t n = ep_head(head, COPSE_CON, out->code, id, x->token, x->token_len);
+	struct core_kept kept;
+	if (!ep_keep(ep, &kept, head, n, out))
+		return refuse(ep);
+	/* RFC 7641 §4.5.2: the new state takes the place of the old in what is sent next, as a new message that
+	 * inherits the count of attempts and the time-out. */
+	core_store_release(&ep->store, &x->kept);
+	drop_id(ep, x);
+	x->kept = kept;
+	x->id = id;
+	x->id_hash = ep_id_hash(x->remote->hash, id);
+	core_table_insert(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
+	x->has_id = true;
+	return 0;
+}
+
+int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer, void *user, copse_ms now,
+			copse_handle *exchange)
+{
+	ep_advance(ep, now);
+	const struct copse_out out = {.code = COPSE_CODE_EMPTY, .con = true};
+	struct exchange *x;
+	const int err = x_send(ep, X_PING, peer, NULL, 0, &out, user, 0, &x);
+	if (!err)
+		*exchange = x_handle(ep, x);
+	return err;
+}
+
+void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, copse_ms now)
+{
+	ep_advance(ep, now);
+	struct exchange *x = x_named(ep, exchange);
+	if (x)
+		x_release(ep, x);
+}
+
+/* ---- what happens to an exchange ---- */
+
+static uint32_t first_timeout(struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	/* RFC 7252 §4.2: a random time between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR. The product of the 16
+	 * random bits with the jitter, at most 1,800,000 ms, is taken in two steps to stay within 32 bits. */
+	const uint32_t jitter = ep->derived[peer->group].jitter_ms;
+	const uint32_t random = (uint32_t)ep_random(ep) & 0xffff;
+	return ep_params(ep, peer)->ack_timeout_ms + ((random * (jitter >> 10)) >> 6) +
+	       ((random * (jitter & 1023)) >> 16);
+}
+
+static void await_response(struct copse_endpoint *ep, struct exchange *x)
+{
+	enter(x, X_WAITING);
+	core_heap_set(&ep->timers, &x->timer, ep->now + ep_params(ep, &x->remote->peer)->response_timeout_ms);
+}
+
+void x_transmitted(struct copse_endpoint *ep, struct exchange *x)
+{
+	if (x->type == COPSE_CON) {
+		if (x->sent == 0)
+			x->timeout_ms = first_timeout(ep, &x->remote->peer);
+		else
+			ep->counters.retransmissions++;
+		x->sent++;
+		enter(x, X_SENT);
+		core_heap_set(&ep->timers, &x->timer, ep->now + x->timeout_ms);
+		return;
+	}
+	x->sent = 1;
+	if (x->kind == X_REQUEST) {
+		quiet(ep, x);
+		await_response(ep, x);
+	} else {
+		x_release(ep, x);
+	}
+}
+
+static void over(struct copse_endpoint *ep, struct exchange *x, int error)
+{
+	quiet(ep, x);
+	drop_token(ep, x);
+	enter(x, X_OVER);
+	drop_outstanding(ep, x);
+	x->error = error;
+	core_node_insert(&ep->over, &x->node);
+}
+
+void x_fail(struct copse_endpoint *ep, struct exchange *x, int error)
+{
+	if (x->wants_event)
+		over(ep, x, error);
+	else
+		x_release(ep, x);
+}
+
+static void heard(struct exchange *x)
+{
+	x->remote->unanswered_bytes = 0;
+}
+
+void x_acknowledged(struct copse_endpoint *ep, struct exchange *x)
+{
+	heard(x);
+	if (x->kind == X_REQUEST) {
+		quiet(ep, x);
+		await_response(ep, x);
+		drop_outstanding(ep, x);
+	} else {
+		x_fail(ep, x, COPSE_OK);
+	}
+}
+
+void x_responded(struct copse_endpoint *ep, struct exchange *x)
+{
+	heard(x);
+	if (!(x->flags & COPSE_REQUEST_MANY)) {
+		x_release(ep, x);
+	} else if (!(x->remote->peer.flags & COPSE_PEER_MULTICAST)) {
+		quiet(ep, x);
+		enter(x, X_OPEN);
+		drop_outstanding(ep, x);
+	}
+}
+
+void x_expire(struct copse_endpoint *ep, struct exchange *x)
+{
+	core_heap_clear(&ep->timers, &x->timer);
+	if (x->state == X_DELAYED) {
+		submit(ep, x);
+	} else if (x->state == X_SENT && x->sent <= ep_params(ep, &x->remote->peer)->max_retransmit) {
+		x->timeout_ms += x->timeout_ms;
+		make_ready(ep, x);
+	} else {
+		ep->counters.timeouts++;
+		x_fail(ep, x, COPSE_ERR_TIMEOUT);
+	}
+}
+
+void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_peer *peer, copse_ms now)
+{
+	ep_advance(ep, now);
+	struct remote *r = remote_find(ep, peer, ep_peer_hash(ep, peer));
+	if (!r)
+		return;
+	for (struct core_node *n = r->exchanges.next, *next; n != &r->exchanges; n = next) {
+		next = n->next;
+		struct exchange *x = CORE_OF(n, struct exchange, remote_node);
+		if (x->state != X_OVER && x->state != X_OPEN)
+			x_fail(ep, x, COPSE_ERR_TRANSPORT);
+	}
+}
