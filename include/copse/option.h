@@ -48,21 +48,25 @@ static inline bool copse_option_is_reserved_location(uint16_t number)
 #define COPSE_OPTION_SLOTS     (COPSE_OPTION_LOW + COPSE_OPTION_HIGH_N)
 #define COPSE_OPTION_SLOT_NONE 0xffu
 
-/* The slot of a number of 64 or more, COPSE_OPTION_SLOT_NONE when the registry does not know it. */
+/* The slot of a number of 64 or more as a constant expression; COPSE_OPTION_SLOT_NONE when the registry does
+ * not know it. One line for each such row: option.c checks that none is missing. */
+/* clang-format off */
+#define COPSE_OPTION_SLOT_HIGH(number) \
+	((number) == COPSE_OPTION_PROXY_CRI ? COPSE_OPTION_LOW + 0 : \
+	((number) == COPSE_OPTION_PROXY_SCHEME_NUMBER ? COPSE_OPTION_LOW + 1 : \
+	((number) == COPSE_OPTION_ECHO ? COPSE_OPTION_LOW + 2 : \
+	((number) == COPSE_OPTION_NO_RESPONSE ? COPSE_OPTION_LOW + 3 : \
+	((number) == COPSE_OPTION_REQUEST_TAG ? COPSE_OPTION_LOW + 4 : \
+	((number) == COPSE_OPTION_OCF_ACCEPT_VERSION ? COPSE_OPTION_LOW + 5 : \
+	((number) == COPSE_OPTION_OCF_CONTENT_VERSION ? COPSE_OPTION_LOW + 6 : \
+	((number) == COPSE_OPTION_SCP82_PARAMS ? COPSE_OPTION_LOW + 7 : \
+	((number) == COPSE_OPTION_X_ADMIN_PROTOCOL ? COPSE_OPTION_LOW + 8 : \
+	COPSE_OPTION_SLOT_NONE)))))))))
+/* clang-format on */
+
 static inline unsigned copse_option_slot_high(uint16_t number)
 {
-	switch (number) {
-	case COPSE_OPTION_PROXY_CRI: return COPSE_OPTION_LOW + 0;
-	case COPSE_OPTION_PROXY_SCHEME_NUMBER: return COPSE_OPTION_LOW + 1;
-	case COPSE_OPTION_ECHO: return COPSE_OPTION_LOW + 2;
-	case COPSE_OPTION_NO_RESPONSE: return COPSE_OPTION_LOW + 3;
-	case COPSE_OPTION_REQUEST_TAG: return COPSE_OPTION_LOW + 4;
-	case COPSE_OPTION_OCF_ACCEPT_VERSION: return COPSE_OPTION_LOW + 5;
-	case COPSE_OPTION_OCF_CONTENT_VERSION: return COPSE_OPTION_LOW + 6;
-	case COPSE_OPTION_SCP82_PARAMS: return COPSE_OPTION_LOW + 7;
-	case COPSE_OPTION_X_ADMIN_PROTOCOL: return COPSE_OPTION_LOW + 8;
-	default: return COPSE_OPTION_SLOT_NONE;
-	}
+	return COPSE_OPTION_SLOT_HIGH(number);
 }
 
 /* Where the index of a message keeps option `number`. Folds to a constant for a constant. */
@@ -71,13 +75,12 @@ static inline unsigned copse_option_slot(uint16_t number)
 	return number < COPSE_OPTION_LOW ? number : copse_option_slot_high(number);
 }
 
-/* A row of the registry in sixteen bits: longest value, shortest (0 or 1), and how often it may occur.
+/* A row of the registry in sixteen bits: the longest value, whether it may be empty, and how often it may occur.
  * 0 stands for "no such option". */
 #define COPSE_RULE_MAX       0x07ffu
-#define COPSE_RULE_MIN       0x0800u
-#define COPSE_RULE_KNOWN     0x1000u
-#define COPSE_RULE_MANY      0x2000u /* repeatable in requests */
-#define COPSE_RULE_MANY_RESP 0x4000u /* repeatable in responses too */
+#define COPSE_RULE_EMPTY     0x0800u /* a length of 0 is allowed */
+#define COPSE_RULE_MANY      0x1000u /* repeatable in requests */
+#define COPSE_RULE_MANY_RESP 0x2000u /* repeatable in responses too */
 
 extern const uint16_t copse_option_rules[COPSE_OPTION_SLOTS];
 
@@ -97,7 +100,7 @@ static inline bool copse_option_is_known(uint16_t number)
 static inline bool copse_option_len_ok(uint16_t number, size_t len)
 {
 	unsigned rule = copse_option_rule(number);
-	return rule == 0 || (len <= (rule & COPSE_RULE_MAX) && len >= ((rule & COPSE_RULE_MIN) ? 1u : 0u));
+	return rule == 0 || (len <= (rule & COPSE_RULE_MAX) && (len != 0 || (rule & COPSE_RULE_EMPTY)));
 }
 
 /* The rest is for people (option_text.c), and absent from a microcontroller's build. */
