@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* Zeroed memory for `n` objects of `size` bytes, aligned to a cache line (64 bytes).
+/* Zeroed memory for `n` objects of `size` bytes, aligned for every type. Large pieces cost no pages until written.
  * Returns it, or NULL when there is none or when n * size overflows. Give it back with copse_mem_free. */
 void *copse_mem_new(size_t n, size_t size);
 
