@@ -22,6 +22,7 @@
 #ifndef COPSE_CLIENT_H
 #define COPSE_CLIENT_H
 
+#include <copse/body.h>
 #include <copse/endpoint.h>
 
 struct copse_client;
@@ -46,9 +47,6 @@ struct copse_client_config {
 		.stale_max_ms = 15000, .non_timeout_ms = 2000, .non_receive_ms = 4000, .max_payloads = 10,       \
 	}
 
-/* "Not known before it has been read." */
-#define COPSE_BODY_UNKNOWN UINT32_MAX
-
 enum copse_call_flag {
 	COPSE_CALL_CON = 1,       /* confirmable */
 	COPSE_CALL_OBSERVE = 2,   /* GET or FETCH: register, and keep the observation until copse_client_stop */
@@ -58,16 +56,6 @@ enum copse_call_flag {
 				     `max_payloads` and a probing_rate that does not stop them */
 	COPSE_CALL_ONE_BLOCK = 16 /* do not fetch the blocks that follow: what came is the answer */
 };
-
-/* Copy up to `cap` bytes of the body from `offset` on into `buf`. An offset may come again and out of order: after a
- * change of block size, or when the peer lost the beginning.
- * Returns the number of bytes, less than `cap` only at the end of the body, or < 0 to end the call with it. */
-typedef int copse_body_read(void *user, uint32_t offset, uint8_t *buf, size_t cap);
-
-/* Take `len` bytes of the body that begin at `offset`. Offset 0 begins a body: the first, the next notification's, or
- * the same once more because it changed while it was fetched. Bytes come in order without gaps.
- * Returns 0, or < 0 to end the call with it. */
-typedef int copse_body_write(void *user, uint32_t offset, const uint8_t *bytes, size_t len);
 
 /* What to ask. Copied by copse_client_start, but `options` and what `user` points to stay the caller's and must
  * live until the call is over. */
