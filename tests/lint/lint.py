@@ -121,8 +121,8 @@ def layering_finding(rows, root, path, name, quoted):
     if target is None:
         if quoted or name.startswith("copse/"):
             return f'included file "{name}" is not found in the tree'
-        in_core = layer == "0" or path.startswith("include/copse/") and layer == "0"
-        if in_core and name not in CORE_LIBC:
+        # *_hosted.c is what only a system with a C library gets: the assertion hook that prints.
+        if layer == "0" and name not in CORE_LIBC and not path.endswith("_hosted.c"):
             return f"layer 0 includes <{name}>; it may include only {', '.join(sorted(CORE_LIBC))}"
         return None
     there, level = layer_of(rows, target)
