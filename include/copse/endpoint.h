@@ -36,26 +36,29 @@ typedef uint64_t copse_handle;
 /* The transmission parameters of RFC 7252 §4.8, for one group of peers. Zero is not "default": begin with
  * COPSE_PARAMS_DEFAULT and change what differs. */
 struct copse_params {
-	uint32_t ack_timeout_ms;        /* ACK_TIMEOUT, 1 to 600,000 */
-	uint16_t ack_random_percent;    /* ACK_RANDOM_FACTOR in hundredths, 100 to 400 */
-	uint8_t max_retransmit;         /* MAX_RETRANSMIT, 0 to 20 */
-	uint8_t token_len;              /* length of the tokens we make, 1 to 8; 8 cannot be guessed */
-	uint16_t nstart;                /* NSTART: requests at a time to one peer, 1 or more */
-	uint32_t default_leisure_ms;    /* DEFAULT_LEISURE: a multicast request is answered after up to this (§8.2) */
-	uint32_t probing_rate;          /* PROBING_RATE: bytes a second of NON to a peer that stays silent; 0: no limit */
-	uint32_t probing_burst;         /* bytes that may precede the limit */
-	uint32_t max_latency_ms;        /* MAX_LATENCY (§4.8.2) */
-	uint32_t processing_delay_ms;   /* PROCESSING_DELAY (§4.8.2) */
-	uint32_t ack_delay_ms;          /* a CON request unanswered for this long gets its empty ACK (§5.2.2) */
-	uint32_t response_timeout_ms;   /* how long a response may take once the request is acknowledged or was NON */
+	uint32_t ack_timeout_ms;     /* ACK_TIMEOUT, 1 to 600,000 */
+	uint16_t ack_random_percent; /* ACK_RANDOM_FACTOR in hundredths, 100 to 400 */
+	uint8_t max_retransmit;      /* MAX_RETRANSMIT, 0 to 20 */
+	uint8_t token_len;           /* length of the tokens we make, 1 to 8; 8 cannot be guessed */
+	uint16_t nstart;             /* NSTART: requests at a time to one peer, 1 or more */
+	uint32_t
+	    default_leisure_ms; /* DEFAULT_LEISURE: a multicast request is answered after up to this (§8.2) */
+	uint32_t
+	    probing_rate; /* PROBING_RATE: bytes a second of NON to a peer that stays silent; 0: no limit */
+	uint32_t probing_burst;       /* bytes that may precede the limit */
+	uint32_t max_latency_ms;      /* MAX_LATENCY (§4.8.2) */
+	uint32_t processing_delay_ms; /* PROCESSING_DELAY (§4.8.2) */
+	uint32_t ack_delay_ms; /* a CON request unanswered for this long gets its empty ACK (§5.2.2) */
+	uint32_t
+	    response_timeout_ms; /* how long a response may take once the request is acknowledged or was NON */
 };
 
-#define COPSE_PARAMS_DEFAULT                                                                                     \
-	{                                                                                                        \
-		.ack_timeout_ms = 2000, .ack_random_percent = 150, .max_retransmit = 4, .token_len = 8,          \
-		.nstart = 1, .default_leisure_ms = 5000, .probing_rate = 1, .probing_burst = 16384,              \
-		.max_latency_ms = 100000, .processing_delay_ms = 2000, .ack_delay_ms = 500,                      \
-		.response_timeout_ms = 93000,                                                                    \
+#define COPSE_PARAMS_DEFAULT                                                                                 \
+	{                                                                                                    \
+		.ack_timeout_ms = 2000, .ack_random_percent = 150, .max_retransmit = 4, .token_len = 8,      \
+		.nstart = 1, .default_leisure_ms = 5000, .probing_rate = 1, .probing_burst = 16384,          \
+		.max_latency_ms = 100000, .processing_delay_ms = 2000, .ack_delay_ms = 500,                  \
+		.response_timeout_ms = 93000,                                                                \
 	}
 
 /* The times that follow from the parameters (RFC 7252 §4.8.2), in milliseconds. */
@@ -77,14 +80,17 @@ const char *copse_params_check(const struct copse_params *p);
 /* How much an endpoint may hold. The bounds are reached, not exceeded: see each. */
 struct copse_config {
 	struct copse_params group[COPSE_GROUPS_MAX];
-	uint8_t group_n;       /* groups in use, 1 or more */
-	uint16_t exchange_cap; /* requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM */
-	uint32_t incoming_cap; /* messages remembered for duplicate detection, answered requests included; beyond: the
+	uint8_t group_n; /* groups in use, 1 or more */
+	uint16_t
+	    exchange_cap; /* requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM */
+	uint32_t
+	    incoming_cap; /* messages remembered for duplicate detection, answered requests included; beyond: the
 				  oldest that may safely be forgotten goes (RFC 7252 §4.5), else the message is dropped */
-	uint32_t peer_cap;     /* peers we send requests to at a time; beyond: the longest idle is forgotten */
-	uint32_t chunk_cap;    /* pieces of COPSE_CHUNK bytes for messages that may have to be sent again */
-	uint16_t reply_cap;    /* acknowledgements and resets not yet transmitted; beyond: dropped, the peer repeats */
-	uint64_t seed[2];      /* secret and random: tokens, message IDs, jitter and hash keys come from it */
+	uint32_t peer_cap;  /* peers we send requests to at a time; beyond: the longest idle is forgotten */
+	uint32_t chunk_cap; /* pieces of COPSE_CHUNK bytes for messages that may have to be sent again */
+	uint16_t
+	    reply_cap; /* acknowledgements and resets not yet transmitted; beyond: dropped, the peer repeats */
+	uint64_t seed[2]; /* secret and random: tokens, message IDs, jitter and hash keys come from it */
 };
 
 #define COPSE_CHUNK 60 /* bytes of message in a chunk: with its link 64 */
@@ -95,42 +101,47 @@ size_t copse_endpoint_bytes(const struct copse_config *config);
 /* Make an endpoint in `memory`, which has copse_endpoint_bytes(config) bytes, is aligned for uint64_t and stays the
  * endpoint's until it is no longer used; there is nothing to close. `config` is copied.
  * Returns the endpoint (at the beginning of `memory`); asserts that the bounds and parameters are in range. */
-struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config, copse_ms now);
+struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config,
+					   copse_ms now);
 
 /* A message to send, without what the message layer adds (type of the message layer, ID, token): `rest` is options,
  * payload marker and payload as copse_build_rest makes them, copied before the call returns. */
 struct copse_out {
 	uint8_t code;
-	bool con;          /* requests and notifications: confirmable; responses: see copse_endpoint_respond */
-	uint8_t priority;  /* behind NSTART a higher one goes first; equals in order of arrival */
+	bool con;         /* requests and notifications: confirmable; responses: see copse_endpoint_respond */
+	uint8_t priority; /* behind NSTART a higher one goes first; equals in order of arrival */
 	const uint8_t *rest;
 	size_t rest_len;
 };
 
 enum copse_request_flag {
-	COPSE_REQUEST_MANY = 1 /* stays open after a response: an observation (RFC 7641) or a multicast request (§8),
+	COPSE_REQUEST_MANY =
+	    1 /* stays open after a response: an observation (RFC 7641) or a multicast request (§8),
 				  until copse_endpoint_cancel or, for multicast, the response time-out */
 };
 
 enum copse_event_kind {
-	COPSE_EVENT_REQUEST = 1, /* a new request: respond to, or ignore, `exchange`; its message has no bad_option unless
+	COPSE_EVENT_REQUEST =
+	    1, /* a new request: respond to, or ignore, `exchange`; its message has no bad_option unless
 				    the endpoint was told to forward (copse_endpoint_forwards) */
-	COPSE_EVENT_RESPONSE,    /* a response to our request `exchange`, which is over unless it was MANY */
-	COPSE_EVENT_ACKED,       /* our confirmable response or notification `exchange` was acknowledged: over */
-	COPSE_EVENT_FAILED,      /* `exchange` of ours is over: `error` is TIMEOUT, RESET or TRANSPORT; or BADOPTION or
+	COPSE_EVENT_RESPONSE, /* a response to our request `exchange`, which is over unless it was MANY */
+	COPSE_EVENT_ACKED,    /* our confirmable response or notification `exchange` was acknowledged: over */
+	COPSE_EVENT_FAILED, /* `exchange` of ours is over: `error` is TIMEOUT, RESET or TRANSPORT; or BADOPTION or
 				    MALFORMED when a response came that cannot be accepted */
-	COPSE_EVENT_PONG,        /* the peer rejected our ping: it is alive; `exchange` is over */
-	COPSE_EVENT_RESET        /* the peer rejected a non-confirmable message of ours with ID `message->id` */
+	COPSE_EVENT_PONG, /* the peer rejected our ping: it is alive; `exchange` is over */
+	COPSE_EVENT_RESET /* the peer rejected a non-confirmable message of ours with ID `message->id` */
 };
 
 struct copse_event {
 	enum copse_event_kind kind;
 	copse_handle exchange;
-	int error; /* COPSE_EVENT_FAILED: a copse_err */
+	int error;    /* COPSE_EVENT_FAILED: a copse_err */
 	uint8_t sent; /* FAILED, RESPONSE: how often the request was sent, to count retransmissions by */
-	void *user; /* as given with the request or the notification; NULL for incoming requests until copse_endpoint_tag */
+	void *
+	    user; /* as given with the request or the notification; NULL for incoming requests until copse_endpoint_tag */
 	const struct copse_peer *peer; /* until the next call on the endpoint */
-	const struct copse_message *message; /* a view over the datagram just received; NULL for FAILED by time-out */
+	const struct copse_message
+	    *message; /* a view over the datagram just received; NULL for FAILED by time-out */
 };
 
 /* Take one datagram from `peer`. `datagram` is borrowed until its event has been drained, and is not written.
@@ -143,8 +154,8 @@ struct copse_event {
  *  COPSE_ERR_NOROOM     no record free; dropped before it had any effect: the peer will repeat it
  * In each case an exchange of ours may have failed and left an event, a reply may have become ready to transmit, and the
  * deadline may have changed. */
-int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram, size_t len,
-			   copse_ms now);
+int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram,
+			   size_t len, copse_ms now);
 
 /* Copy out the next event. Returns true with `*event` filled, or false when there is none. */
 bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *event);
@@ -152,7 +163,8 @@ bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *ev
 /* Write the next datagram to send into `buf`, and whom to send it to into `*peer`.
  * Returns its length, or 0 when nothing is to be sent. One that does not fit into `cap` is dropped and counted: give
  * as much room as the largest message that you ever hand in, COPSE_MESSAGE_LEN by default. */
-int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, struct copse_peer *peer, copse_ms now);
+int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, struct copse_peer *peer,
+			    copse_ms now);
 
 /* When copse_endpoint_expire must next be called, or COPSE_NEVER. Early or spurious calls do no harm. */
 copse_ms copse_endpoint_deadline(const struct copse_endpoint *ep);
@@ -164,13 +176,14 @@ void copse_endpoint_expire(struct copse_endpoint *ep, copse_ms now);
  * Returns 0 with `*exchange`; the exchange ends with one RESPONSE or FAILED event that bears `user`
  *  COPSE_ERR_NOROOM  no exchange or no chunk is free: nothing has changed
  *  COPSE_ERR_RATE    a NON to a peer that has not answered the ones before: PROBING_RATE (§4.7) */
-int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer, const struct copse_out *out,
-			   unsigned flags, void *user, copse_ms now, copse_handle *exchange);
+int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer,
+			   const struct copse_out *out, unsigned flags, void *user, copse_ms now,
+			   copse_handle *exchange);
 
 /* Send a request under the token of `exchange`, an open request of ours with COPSE_REQUEST_MANY: to register an
  * observation anew or to cancel it (RFC 7641 §3.3.1, §3.6).  Errors as copse_endpoint_request, and COPSE_ERR_GONE. */
-int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
-				 copse_ms now);
+int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange,
+				 const struct copse_out *out, copse_ms now);
 
 /* Answer a request. In the acknowledgement when that has not left yet, else as a message of its own: confirmable when
  * the request was, or when `out->con` (§5.2.2). To a multicast request the answer leaves after a random part of the
@@ -178,7 +191,8 @@ int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchang
  * copse_endpoint_tag; else without one.
  * Returns 0, or  COPSE_ERR_GONE  answered before, or no longer remembered
  *                COPSE_ERR_NOROOM  nothing has changed */
-int copse_endpoint_respond(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out, copse_ms now);
+int copse_endpoint_respond(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
+			   copse_ms now);
 
 /* Acknowledge a CON request at once; the answer follows later as a message of its own. No effect on others. */
 int copse_endpoint_acknowledge(struct copse_endpoint *ep, copse_handle exchange, copse_ms now);
@@ -191,8 +205,8 @@ int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *u
 
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.
  * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes. */
-int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange, struct copse_peer *peer,
-				 uint8_t *token, size_t *token_len, bool *con);
+int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange,
+				 struct copse_peer *peer, uint8_t *token, size_t *token_len, bool *con);
 
 /* Send a response that no request is waiting for: a notification (RFC 7641 §4.2) under the observer's token.
  * A confirmable one ends with ACKED or FAILED bearing `user`; a NON has no exchange, and `*id` (may be NULL) is the
@@ -203,7 +217,8 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 
 /* Replace what a confirmable message of ours says that is not yet acknowledged: the next transmission is a new message
  * with the same count of attempts (RFC 7641 §4.5.2).  Returns 0, COPSE_ERR_GONE or COPSE_ERR_NOROOM. */
-int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out, copse_ms now);
+int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
+			   copse_ms now);
 
 /* Send a CoAP ping (§4.3): ends with PONG or FAILED.  Returns 0 or COPSE_ERR_NOROOM. */
 int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer, void *user, copse_ms now,

@@ -12,8 +12,9 @@
 #define COPSE_PEER_KEY_MAX 23
 
 enum copse_peer_flag {
-	COPSE_PEER_MULTICAST = 1, /* received: the datagram was sent to a group; sending: the peer is a group */
-	COPSE_PEER_RELIABLE = 2   /* the transport delivers in order and without loss (RFC 8323) */
+	COPSE_PEER_MULTICAST =
+	    1,                  /* received: the datagram was sent to a group; sending: the peer is a group */
+	COPSE_PEER_RELIABLE = 2 /* the transport delivers in order and without loss (RFC 8323) */
 };
 
 /* Copied by value wherever it is kept. Identity is `key` alone: two peers with equal keys are one endpoint in the

@@ -14,7 +14,7 @@ typedef uint64_t copse_ms;
 /* "No deadline": later than every point in time. */
 #define COPSE_NEVER UINT64_MAX
 
-#define COPSE_SECONDS(n) ((copse_ms)(n) * 1000u)
+#define COPSE_SECONDS(n) ((copse_ms)(n)*1000u)
 
 /* Called when the caller of the library broke a contract; must not return. The library for hosted systems brings
  * a definition that prints and aborts; a microcontroller brings its own. */

@@ -69,7 +69,7 @@ size_t copse_endpoint_bytes(const struct copse_config *config)
 static void init_lists(struct copse_endpoint *ep)
 {
 	struct core_node *heads[] = {&ep->free_exchanges, &ep->free_incoming, &ep->free_remotes, &ep->idle,
-				     &ep->ready,	  &ep->replies,	      &ep->over};
+				     &ep->ready,          &ep->replies,       &ep->over};
 	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
 		core_node_init(heads[i]);
 	for (unsigned g = 0; g < COPSE_GROUPS_MAX; g++) {
@@ -107,7 +107,8 @@ static void init_groups(struct copse_endpoint *ep)
 	}
 }
 
-struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config, copse_ms now)
+struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config,
+					   copse_ms now)
 {
 	COPSE_ASSERT(len >= copse_endpoint_bytes(config) && ((uintptr_t)memory & 7) == 0);
 	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
@@ -196,7 +197,8 @@ bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, const uint8_t *head
 	return true;
 }
 
-static size_t put_header(uint8_t head[COPSE_HEADER_LEN], uint8_t type, uint8_t code, uint16_t id, size_t token_len)
+static size_t put_header(uint8_t head[COPSE_HEADER_LEN], uint8_t type, uint8_t code, uint16_t id,
+			 size_t token_len)
 {
 	head[0] = (uint8_t)(COPSE_VERSION << 6 | type << 4 | token_len);
 	head[1] = code;
@@ -392,11 +394,12 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		in_duplicate(ep, in);
 		return 0;
 	}
-	return copse_code_is_request(m->code) ? receive_request(ep, peer_hash) : receive_response(ep, peer_hash);
+	return copse_code_is_request(m->code) ? receive_request(ep, peer_hash)
+					      : receive_response(ep, peer_hash);
 }
 
-int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram, size_t len,
-			   copse_ms now)
+int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram,
+			   size_t len, copse_ms now)
 {
 	ep_advance(ep, now);
 	COPSE_ASSERT(ep->event.kind == 0); /* the caller drains events before the next datagram */
@@ -492,7 +495,8 @@ static int transmit_exchange(struct copse_endpoint *ep, struct exchange *x, uint
 	return n;
 }
 
-int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, struct copse_peer *peer, copse_ms now)
+int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, struct copse_peer *peer,
+			    copse_ms now)
 {
 	ep_advance(ep, now);
 	COPSE_ASSERT(cap >= COPSE_HEADER_LEN);
@@ -500,9 +504,11 @@ int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, st
 		if (ep->short_n > 0)
 			n = transmit_short(ep, buf, peer);
 		else if (!core_node_alone(&ep->replies))
-			n = transmit_reply(ep, CORE_OF(ep->replies.next, struct incoming, node), buf, cap, peer);
+			n = transmit_reply(ep, CORE_OF(ep->replies.next, struct incoming, node), buf, cap,
+					   peer);
 		else if (!core_node_alone(&ep->ready))
-			n = transmit_exchange(ep, CORE_OF(ep->ready.next, struct exchange, node), buf, cap, peer);
+			n = transmit_exchange(ep, CORE_OF(ep->ready.next, struct exchange, node), buf, cap,
+					      peer);
 		else
 			return 0;
 		if (n > 0) {
@@ -567,8 +573,8 @@ void copse_endpoint_usage(const struct copse_endpoint *ep, struct copse_endpoint
 	usage->replies = ep->short_n;
 }
 
-int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange, struct copse_peer *peer,
-				 uint8_t *token, size_t *token_len, bool *con)
+int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange,
+				 struct copse_peer *peer, uint8_t *token, size_t *token_len, bool *con)
 {
 	const struct incoming *in = in_get(ep, exchange);
 	if (!in)

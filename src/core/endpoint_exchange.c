@@ -16,7 +16,8 @@ static const uint8_t next_states[X_STATES] = {
     [X_FREE] = MAY(X_QUEUED) | MAY(X_DELAYED) | MAY(X_READY),
     [X_QUEUED] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
     [X_DELAYED] = MAY(X_READY) | MAY(X_OVER) | MAY(X_FREE),
-    [X_READY] = MAY(X_SENT) | MAY(X_WAITING) | MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
+    [X_READY] =
+	MAY(X_SENT) | MAY(X_WAITING) | MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
     [X_SENT] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_WAITING) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
     [X_WAITING] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
     [X_OPEN] = MAY(X_READY) | MAY(X_QUEUED) | MAY(X_OPEN) | MAY(X_OVER) | MAY(X_FREE),
@@ -53,7 +54,8 @@ struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h)
 
 /* ---- remotes ---- */
 
-static struct remote *remote_find(const struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t hash)
+static struct remote *remote_find(const struct copse_endpoint *ep, const struct copse_peer *peer,
+				  uint32_t hash)
 {
 	uint32_t pos = hash & ep->remotes.mask, n;
 	while ((n = core_table_next(&ep->remotes, hash, &pos)) != 0) {
@@ -122,7 +124,8 @@ static void remote_probed(struct copse_endpoint *ep, struct remote *r, size_t le
 
 /* ---- allocation ---- */
 
-static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer)
+static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind kind,
+				const struct copse_peer *peer)
 {
 	struct core_node *n = ep->free_exchanges.next;
 	if (n == &ep->free_exchanges)
@@ -166,7 +169,8 @@ static uint32_t token_hash(const uint8_t *token, size_t len)
 static void drop_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->has_token)
-		core_table_remove(&ep->tokens, token_hash(x->token, x->token_len), (uint32_t)(x - ep->exchange) + 1);
+		core_table_remove(&ep->tokens, token_hash(x->token, x->token_len),
+				  (uint32_t)(x - ep->exchange) + 1);
 	x->has_token = false;
 }
 
@@ -207,7 +211,8 @@ void x_release(struct copse_endpoint *ep, struct exchange *x)
 
 /* ---- tokens and IDs ---- */
 
-static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_t *token, size_t len, uint32_t *pos)
+static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_t *token, size_t len,
+				   uint32_t *pos)
 {
 	const uint32_t hash = token_hash(token, len);
 	uint32_t n;
@@ -226,13 +231,15 @@ struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer
 	struct exchange *x;
 	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
 	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
-		if ((x->remote->peer.flags & COPSE_PEER_MULTICAST) || copse_peer_equal(&x->remote->peer, peer))
+		if ((x->remote->peer.flags & COPSE_PEER_MULTICAST) ||
+		    copse_peer_equal(&x->remote->peer, peer))
 			return x;
 	}
 	return NULL;
 }
 
-struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash, uint16_t id)
+struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
+			   uint16_t id)
 {
 	const uint32_t hash = ep_id_hash(peer_hash, id);
 	uint32_t pos = hash & ep->ids.mask, n;
@@ -347,8 +354,9 @@ static int refuse(struct copse_endpoint *ep)
 	return COPSE_ERR_NOROOM;
 }
 
-int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer, const uint8_t *token,
-	   size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms, struct exchange **made)
+int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
+	   const uint8_t *token, size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms,
+	   struct exchange **made)
 {
 	struct exchange *x = x_alloc(ep, kind, peer);
 	if (!x)
@@ -369,8 +377,9 @@ int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct cops
 	return 0;
 }
 
-int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer, const struct copse_out *out,
-			   unsigned flags, void *user, copse_ms now, copse_handle *exchange)
+int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer,
+			   const struct copse_out *out, unsigned flags, void *user, copse_ms now,
+			   copse_handle *exchange)
 {
 	ep_advance(ep, now);
 	/* RFC 7252 §8.1: a request to a group is non-confirmable. */
@@ -393,8 +402,8 @@ int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *p
 	return 0;
 }
 
-int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
-				 copse_ms now)
+int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange,
+				 const struct copse_out *out, copse_ms now)
 {
 	ep_advance(ep, now);
 	struct exchange *x = x_get(ep, exchange);
@@ -433,7 +442,8 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 	return 0;
 }
 
-int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out, copse_ms now)
+int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
+			   copse_ms now)
 {
 	ep_advance(ep, now);
 	struct exchange *x = x_get(ep, exchange);

@@ -28,7 +28,8 @@ struct incoming *in_get(const struct copse_endpoint *ep, copse_handle h)
 	return open && in->generation == (uint32_t)(h >> 32) ? in : NULL;
 }
 
-struct incoming *in_find(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash, uint16_t id)
+struct incoming *in_find(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
+			 uint16_t id)
 {
 	const uint32_t hash = ep_id_hash(peer_hash, id);
 	uint32_t pos = hash & ep->incoming_ids.mask, n;
@@ -272,11 +273,12 @@ static int respond_apart(struct copse_endpoint *ep, struct incoming *in, const s
 int in_respond(struct copse_endpoint *ep, struct incoming *in, const struct copse_out *out)
 {
 	const bool apart = in->type == COPSE_CON ? in->state == IN_OPEN
-						  : out->con || (in->peer.flags & COPSE_PEER_MULTICAST);
+						 : out->con || (in->peer.flags & COPSE_PEER_MULTICAST);
 	return apart ? respond_apart(ep, in, out) : respond_in_place(ep, in, out);
 }
 
-int copse_endpoint_respond(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out, copse_ms now)
+int copse_endpoint_respond(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
+			   copse_ms now)
 {
 	ep_advance(ep, now);
 	struct incoming *in = in_get(ep, exchange);

@@ -84,7 +84,8 @@ enum incoming_state {
 
 struct incoming {
 	struct core_node node; /* IN_PENDING: in ep->pending; with something to send: in ep->replies */
-	struct core_node life; /* in ep->remembered[group][con] by time of arrival; free: in ep->free_incoming */
+	struct core_node
+	    life; /* in ep->remembered[group][con] by time of arrival; free: in ep->free_incoming */
 	struct copse_peer peer;
 	struct core_kept reply; /* what was answered in the acknowledgement; nothing: an empty one */
 	copse_ms at;            /* when it arrived */
@@ -160,7 +161,8 @@ bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, const uint8_t *head
 size_t ep_head(uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX], uint8_t type, uint8_t code, uint16_t id,
 	       const uint8_t *token, size_t token_len);
 
-static inline const struct copse_params *ep_params(const struct copse_endpoint *ep, const struct copse_peer *peer)
+static inline const struct copse_params *ep_params(const struct copse_endpoint *ep,
+						   const struct copse_peer *peer)
 {
 	return &ep->config.group[peer->group];
 }
@@ -174,13 +176,15 @@ static inline uint32_t ep_id_hash(uint32_t peer_hash, uint16_t id)
 
 /* endpoint_exchange.c */
 struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h);
-struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash, uint16_t id);
+struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
+			   uint16_t id);
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len);
 copse_handle x_handle(const struct copse_endpoint *ep, const struct exchange *x);
 /* A message to a peer that has no exchange yet: allocates, encodes and submits. `delay_ms` of leisure goes first. */
-int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer, const uint8_t *token,
-	   size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms, struct exchange **made);
+int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
+	   const uint8_t *token, size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms,
+	   struct exchange **made);
 void x_acknowledged(struct copse_endpoint *ep, struct exchange *x);
 void x_responded(struct copse_endpoint *ep, struct exchange *x);
 void x_fail(struct copse_endpoint *ep, struct exchange *x, int error);
@@ -190,7 +194,8 @@ void x_expire(struct copse_endpoint *ep, struct exchange *x);
 
 /* endpoint_incoming.c */
 struct incoming *in_get(const struct copse_endpoint *ep, copse_handle h);
-struct incoming *in_find(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash, uint16_t id);
+struct incoming *in_find(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
+			 uint16_t id);
 struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
 			     const struct copse_message *m);
 copse_handle in_handle(const struct copse_endpoint *ep, const struct incoming *in);

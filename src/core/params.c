@@ -42,7 +42,8 @@ copse_ms copse_params_max_transmit_wait(const struct copse_params *p)
 /* RFC 7252 §4.8.2: MAX_TRANSMIT_SPAN + (2 * MAX_LATENCY) + PROCESSING_DELAY */
 copse_ms copse_params_exchange_lifetime(const struct copse_params *p)
 {
-	return copse_params_max_transmit_span(p) + p->max_latency_ms + p->max_latency_ms + p->processing_delay_ms;
+	return copse_params_max_transmit_span(p) + p->max_latency_ms + p->max_latency_ms +
+	       p->processing_delay_ms;
 }
 
 /* RFC 7252 §4.8.2: MAX_TRANSMIT_SPAN + MAX_LATENCY */
