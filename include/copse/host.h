@@ -47,7 +47,8 @@ struct copse_host_config {
 struct copse_host *copse_host_new(const struct copse_host_config *config, const struct copse_handler *handler,
 				  struct copse_loop *loop, copse_ms now);
 
-/* Close its transports and free. Exchanges end without events. NULL is taken. */
+/* Close its transports and free. Exchanges end without events. What the endpoint still has to send is not sent:
+ * copse_loop_run sees to that before it returns, and copse_host_flush without it. NULL is taken. */
 void copse_host_free(struct copse_host *host);
 
 struct copse_endpoint *copse_host_endpoint(struct copse_host *host);

@@ -79,7 +79,8 @@ void copse_loop_wake(struct copse_loop *loop);
 /* From any thread, and from a signal handler: let copse_loop_run return. */
 void copse_loop_stop(struct copse_loop *loop);
 
-/* The time of the current round: read once after each sleep. */
+/* The time of the current round: read before and after each sleep. Handlers use this one, or the `now` that they are
+ * given, rather than copse_clock_ms: whatever else is called in the round is given it too. */
 copse_ms copse_loop_now(const struct copse_loop *loop);
 
 /* One round: sleep until something happens, at most `wait_ms` (COPSE_NEVER: no limit), then call what is due.

@@ -345,14 +345,12 @@ static void run_prepares(struct copse_loop *loop)
 	}
 }
 
-/* How long to sleep: the clock is read again, since handlers took their time. */
 static int timeout(const struct copse_loop *loop, copse_ms wait_ms)
 {
 	copse_ms wait = wait_ms;
 
 	if (loop->top) {
-		copse_ms now = copse_clock_ms();
-		copse_ms left = loop->top->at > now ? loop->top->at - now : 0;
+		copse_ms left = loop->top->at > loop->now ? loop->top->at - loop->now : 0;
 
 		wait = left < wait ? left : wait;
 	}
@@ -365,6 +363,8 @@ int copse_loop_step(struct copse_loop *loop, copse_ms wait_ms)
 {
 	int n, called;
 
+	/* Handlers took their time, and callers between rounds read the clock themselves. */
+	loop->now = copse_clock_ms();
 	run_prepares(loop);
 	n = epoll_wait(loop->epoll, loop->ready, READY_MAX, timeout(loop, wait_ms));
 	COPSE_ASSERT(n >= 0 || errno == EINTR);
@@ -380,5 +380,6 @@ void copse_loop_run(struct copse_loop *loop)
 	while (!atomic_load(&loop->stop))
 		copse_loop_step(loop, COPSE_NEVER);
 	atomic_store(&loop->stop, false);
+	loop->now = copse_clock_ms();
 	run_prepares(loop);
 }
