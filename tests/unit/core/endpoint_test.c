@@ -433,7 +433,8 @@ static void leisure_is_random(void **state)
 {
 	(void)state;
 	struct copse_config c = config();
-	c.exchange_cap = c.incoming_cap = 512;
+	c.exchange_cap = 512;
+	c.incoming_cap = 512;
 	c.peer_cap = 512;
 	c.chunk_cap = 1024;
 	struct bench b = bench_with(&c);
