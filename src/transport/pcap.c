@@ -146,19 +146,15 @@ void copse_pcap_write(struct copse_pcap *pcap, const struct copse_address *from,
 static void guess_local(const struct copse_address *remote, struct copse_address *local)
 {
 	uint16_t port = copse_address_port(local);
+	bool v4 = remote->sa.sa_family == AF_INET;
 	int fd = socket(remote->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct copse_address found;
-	socklen_t len = sizeof found.in6;
+	socklen_t len = sizeof local->in6;
 
-	if (fd >= 0 && connect(fd, &remote->sa, remote->len) == 0 && getsockname(fd, &found.sa, &len) == 0) {
-		found.len = len;
-		copse_address_set_port(&found, port);
-		*local = found;
-	} else if (remote->sa.sa_family == AF_INET) {
-		copse_address_parse("0.0.0.0", port, local);
-	} else {
-		copse_address_parse("::", port, local);
-	}
+	if (fd < 0 || connect(fd, &remote->sa, remote->len) != 0 || getsockname(fd, &local->sa, &len) != 0)
+		copse_address_parse(v4 ? "0.0.0.0" : "::", port, local);
+	else
+		local->len = len;
+	copse_address_set_port(local, port);
 	if (fd >= 0)
 		close(fd);
 }
@@ -173,6 +169,9 @@ static void tap_datagram(struct copse_tap *self, const struct copse_transport *t
 
 	if (copse_peer_address(&d->peer, &remote) != COPSE_OK)
 		return;
+	/* Without its scope an IPv4 group is AF_INET: the interface does not show in a packet. */
+	if (address_is_mapped(address_key_ip(&d->peer)))
+		address_from_ip(address_key_ip(&d->peer), copse_address_port(&remote), 0, &remote);
 	copse_transport_local(t, &d->peer, &local);
 	if (copse_address_is_any(&local) || (sent && copse_address_is_group(&local)))
 		guess_local(&remote, &local);

@@ -1,0 +1,23 @@
+/* What every transport must do, whatever carries it: run it over each way to open one.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TEST_SUITE_H
+#define TEST_SUITE_H
+
+#include "net.h"
+
+struct suite {
+	const char *name;
+	/* A transport that the others of this suite can reach; `id` becomes its id. */
+	struct copse_transport *(*open)(uint16_t id);
+	/* The address to reach one at. */
+	void (*reach)(const struct copse_transport *t, struct copse_address *out);
+	/* An address that this kind of transport cannot reach, or NULL. */
+	const char *foreign;
+	uint32_t max; /* bytes of the largest datagram */
+};
+
+/* Returns the number of failed tests. */
+int suite_run(const struct suite *suite);
+
+#endif
