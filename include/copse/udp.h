@@ -30,7 +30,8 @@ struct copse_udp_config {
 	bool no_loop;              /* what this host sends to a group does not come back to it */
 	uint8_t group;             /* parameter group (copse_config.group) of the peers of this socket */
 	uint8_t hop_limit;         /* of multicast datagrams; default 1 */
-	uint16_t paths;            /* local addresses kept, to 65534; default 64; beyond: path 0, counted */
+	uint16_t paths;            /* local addresses and groups kept, to 65534; default 64; beyond: path 0, counted,
+				      and no more groups */
 	uint32_t receive_buffer;   /* bytes asked of the system; default 4 MiB */
 	uint32_t send_buffer;      /* bytes asked of the system; default 1 MiB */
 };
@@ -54,7 +55,8 @@ uint32_t copse_udp_receive_buffer(const struct copse_transport *t);
  * error, so that this may be called again when interfaces have changed.
  * Returns on how many interfaces the group is joined by this call, already joined ones included
  *  COPSE_ERR_ARGUMENT   not a group, or of a family that the socket does not have; no interface takes it
- *  COPSE_ERR_NOROOM     the system's bound on memberships is reached (net.ipv4.igmp_max_memberships) */
+ *  COPSE_ERR_NOROOM     the system's bound on memberships is reached (net.ipv4.igmp_max_memberships), or the table
+ *                       of paths is full */
 int copse_udp_join(struct copse_transport *t, const struct copse_address *group, unsigned interface);
 
 /* The interface that multicast leaves by when the peer's address names none; 0: the system chooses.

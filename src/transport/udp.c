@@ -123,12 +123,32 @@ static int make_peer(struct copse_udp *u, const struct copse_address *a, struct 
 	return err;
 }
 
+/* The number of the path that a datagram came by; 0 when the table is full. Groups are entered by joining alone.
+ * Returns false for a group that was not joined: the system filters IPv6 groups by socket but not by interface, so that
+ * what another program joined there comes too. */
+static bool arrival_path(struct copse_udp *u, const struct arrival *a, uint16_t *number)
+{
+	if (!a->group) {
+		*number = udp_paths_number(&u->paths, &a->path);
+		u->base.counters.paths_full += *number == 0;
+		return true;
+	}
+	*number = udp_paths_find(&u->paths, &a->path);
+	if (!*number) {
+		u->base.counters.not_joined++;
+		return false;
+	}
+	memcpy(u->paths.path[*number - 1].source, a->path.source, sizeof a->path.source);
+	return true;
+}
+
 /* Turn what the system handed over into `d`. Returns false for a datagram to be dropped, which has been counted. */
 static bool accept_datagram(struct copse_udp *u, struct mmsghdr *m, struct copse_address *from,
 			    struct copse_datagram *d)
 {
 	struct copse_transport_counters *count = &u->base.counters;
 	struct arrival a;
+	uint16_t number;
 
 	read_control(u, &m->msg_hdr, &a);
 	if (m->msg_hdr.msg_flags & MSG_TRUNC) {
@@ -142,9 +162,9 @@ static bool accept_datagram(struct copse_udp *u, struct mmsghdr *m, struct copse
 	}
 	if (u->split_local && from->sa.sa_family == AF_INET6 && from->in6.sin6_scope_id)
 		a.path.interface = from->in6.sin6_scope_id;
-	set_path(u, &d->peer, udp_paths_number(&u->paths, &a.path));
-	if (!d->peer.path)
-		count->paths_full++;
+	if (!arrival_path(u, &a, &number))
+		return false;
+	set_path(u, &d->peer, number);
 	d->peer.flags = a.group ? COPSE_PEER_MULTICAST : 0;
 	d->len = m->msg_len;
 	d->flags = 0;
@@ -340,8 +360,9 @@ static void destination(const struct copse_udp *u, const struct copse_peer *peer
 	to->len = sizeof to->in6;
 }
 
-/* The address and interface to send from, where the peer names them: by its path, or, for an IPv4 group, by its scope,
- * which sockaddr_in cannot hold. Returns false when the system is to choose. */
+/* The address and interface to send from, where the peer names them: by its path, or, for a group, by its scope, which
+ * sockaddr_in cannot hold and the system ignores for IPv6 groups beyond the link. Returns false when the system is to
+ * choose. */
 static bool departure(const struct copse_udp *u, const struct copse_peer *peer, struct udp_path *from)
 {
 	const struct udp_path *path = udp_paths_get(&u->paths, peer->path);
@@ -351,7 +372,7 @@ static bool departure(const struct copse_udp *u, const struct copse_peer *peer, 
 	memset(from, 0, sizeof *from);
 	if (path && address_is_mapped(path->ip) == address_is_mapped(key + 2))
 		*from = *path;
-	else if (address_is_mapped(key + 2) && scope && !(scope & ADDRESS_SCOPE_SPLIT))
+	else if (address_is_group(key + 2) && scope)
 		from->interface = scope;
 	else
 		return false;

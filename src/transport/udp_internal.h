@@ -56,7 +56,10 @@ static inline struct copse_udp *udp_of(struct copse_transport *t)
 bool udp_paths_init(struct udp_paths *paths, uint16_t cap);
 void udp_paths_free(struct udp_paths *paths);
 
-/* The number of `path`, entered when it is new; 0 when the table is full. Equal are `ip` and `interface`. */
+/* The number of `path`, or 0 when it is not in the table. Equal are `ip` and `interface`. */
+uint16_t udp_paths_find(struct udp_paths *paths, const struct udp_path *path);
+
+/* The number of `path`, entered when it is new; 0 when the table is full. */
 uint16_t udp_paths_number(struct udp_paths *paths, const struct udp_path *path);
 
 /* The path with `number`, or NULL for 0 and unknown ones. */

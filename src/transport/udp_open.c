@@ -186,9 +186,14 @@ uint32_t copse_udp_receive_buffer(const struct copse_transport *t)
 /* ---- groups ---- */
 
 /* Returns 1, or an error. */
-static int join_on(const struct copse_udp *u, const uint8_t ip[16], unsigned interface)
+static int join_on(struct copse_udp *u, const uint8_t ip[16], unsigned interface)
 {
+	struct udp_path path = {.interface = interface};
 	int done;
+
+	memcpy(path.ip, ip, sizeof path.ip);
+	if (!udp_paths_find(&u->paths, &path) && u->paths.n == u->paths.cap)
+		return COPSE_ERR_NOROOM;
 
 	if (address_is_mapped(ip)) {
 		struct ip_mreqn m = {.imr_ifindex = (int)interface};
@@ -201,9 +206,10 @@ static int join_on(const struct copse_udp *u, const uint8_t ip[16], unsigned int
 		memcpy(&m.ipv6mr_multiaddr, ip, 16);
 		done = setsockopt(u->base.fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &m, sizeof m);
 	}
-	if (done == 0 || errno == EADDRINUSE)
-		return 1;
-	return errno == ENOBUFS || errno == ENOMEM ? COPSE_ERR_NOROOM : COPSE_ERR_ARGUMENT;
+	if (done != 0 && errno != EADDRINUSE)
+		return errno == ENOBUFS || errno == ENOMEM ? COPSE_ERR_NOROOM : COPSE_ERR_ARGUMENT;
+	udp_paths_number(&u->paths, &path);
+	return 1;
 }
 
 /* Loopback counts though Linux does not mark it: what plays devices on one machine is found there. */
@@ -216,7 +222,7 @@ static bool takes_groups(const struct if_nameindex *i, const struct ifaddrs *lis
 	return false;
 }
 
-static int join_everywhere(const struct copse_udp *u, const uint8_t ip[16])
+static int join_everywhere(struct copse_udp *u, const uint8_t ip[16])
 {
 	struct if_nameindex *names = if_nameindex();
 	struct ifaddrs *list = NULL;
@@ -242,9 +248,10 @@ static int join_everywhere(const struct copse_udp *u, const uint8_t ip[16])
 
 int copse_udp_join(struct copse_transport *t, const struct copse_address *group, unsigned interface)
 {
-	const struct copse_udp *u = udp_in(t);
+	struct copse_udp *u = udp_of(t);
 	uint8_t ip[16];
 
+	COPSE_ASSERT(t->ops == &udp_ops);
 	address_to_ip(group, ip);
 	if (!address_is_group(ip) || (address_is_mapped(ip) ? u->only_v6 : u->family == AF_INET))
 		return COPSE_ERR_ARGUMENT;

@@ -41,20 +41,36 @@ void udp_paths_free(struct udp_paths *paths)
 	copse_mem_free(paths->slot);
 }
 
-uint16_t udp_paths_number(struct udp_paths *paths, const struct udp_path *path)
+/* The slot that `path` is in, or the free one where it belongs. */
+static uint32_t slot_of(const struct udp_paths *paths, const struct udp_path *path)
 {
-	uint32_t i;
+	uint32_t i = hash(path) & paths->mask;
+
+	while (paths->slot[i] && !same(&paths->path[paths->slot[i] - 1], path))
+		i = (i + 1) & paths->mask;
+	return i;
+}
+
+uint16_t udp_paths_find(struct udp_paths *paths, const struct udp_path *path)
+{
+	uint16_t number;
 
 	if (paths->last && same(&paths->path[paths->last - 1], path))
 		return paths->last;
-	for (i = hash(path) & paths->mask; paths->slot[i]; i = (i + 1) & paths->mask) {
-		if (same(&paths->path[paths->slot[i] - 1], path))
-			return paths->last = paths->slot[i];
-	}
-	if (paths->n == paths->cap)
-		return 0;
-	paths->path[paths->n] = *path;
-	paths->slot[i] = ++paths->n;
+	number = paths->slot[slot_of(paths, path)];
+	if (number)
+		paths->last = number;
+	return number;
+}
+
+uint16_t udp_paths_number(struct udp_paths *paths, const struct udp_path *path)
+{
+	uint16_t number = udp_paths_find(paths, path);
+
+	if (number || paths->n == paths->cap)
+		return number;
+	paths->path[paths->n++] = *path;
+	paths->slot[slot_of(paths, path)] = paths->n;
 	return paths->last = paths->n;
 }
 
