@@ -327,17 +327,22 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 	if (!x || x->kind != X_REQUEST)
 		return unmatched(ep, true); /* §4.2, §4.3: context is missing */
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
+	const bool con = m->type == COPSE_CON;
 	const int n = take_response(ep, x);
-	const uint8_t answer = n < 0 ? COPSE_RST : COPSE_ACK;
-	if (in) {
-		in_done(ep, in);
-		if (m->type == COPSE_CON && answer == COPSE_ACK) {
-			in_queue(ep, in);
-			return n;
-		}
+	if (n < 0) {
+		if (in)
+			in_forget(ep, in);
+		if (con)
+			ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
+		return n;
 	}
-	if (m->type == COPSE_CON)
-		ep_short_reply(ep, &ep->event_peer, answer, m->id);
+	if (in) {
+		in_done(in);
+		if (con)
+			in_queue(ep, in);
+	} else if (con) {
+		ep_short_reply(ep, &ep->event_peer, COPSE_ACK, m->id);
+	}
 	return n;
 }
 
@@ -349,7 +354,8 @@ static int answer_error(struct copse_endpoint *ep, struct incoming *in, uint8_t 
 	copse_build_rest(&b, buf, sizeof buf);
 	copse_build_payload(&b, text, strlen(text));
 	struct copse_out out = {.code = code, .rest = buf, .rest_len = (size_t)copse_build_finish(&b)};
-	(void)in_respond(ep, in, &out);
+	if (in_respond(ep, in, &out) != 0)
+		in_forget(ep, in); /* the peer repeats, and may find room then */
 	return COPSE_ERR_BADOPTION;
 }
 

@@ -46,7 +46,7 @@ static uint32_t in_number(const struct copse_endpoint *ep, const struct incoming
 	return (uint32_t)(in - ep->incoming) + 1;
 }
 
-static void forget(struct copse_endpoint *ep, struct incoming *in)
+void in_forget(struct copse_endpoint *ep, struct incoming *in)
 {
 	core_table_remove(&ep->incoming_ids, in->hash, in_number(ep, in));
 	core_store_release(&ep->store, &in->reply);
@@ -83,7 +83,7 @@ bool in_forget_oldest(struct copse_endpoint *ep)
 	}
 	if (!oldest)
 		return false;
-	forget(ep, oldest);
+	in_forget(ep, oldest);
 	ep->counters.forgotten++;
 	return true;
 }
@@ -132,9 +132,10 @@ void in_queue(struct copse_endpoint *ep, struct incoming *in)
 	core_node_insert(&ep->replies, &in->node);
 }
 
-void in_done(struct copse_endpoint *ep, struct incoming *in)
+void in_done(struct incoming *in)
 {
-	(void)ep;
+	if (!in->queued)
+		core_node_remove(&in->node);
 	in->state = IN_DONE;
 }
 
@@ -199,7 +200,7 @@ static void expire_remembered(struct copse_endpoint *ep, struct core_node *list,
 		if (in->at + lifetime > ep->now)
 			break;
 		if (in->state == IN_DONE && !in->queued) {
-			forget(ep, in);
+			in_forget(ep, in);
 		} else {
 			/* The application still owes an answer: for a proxy with a slow network behind it this may take
 			 * longer than a lifetime. */
@@ -242,7 +243,7 @@ static int respond_in_place(struct copse_endpoint *ep, struct incoming *in, cons
 		ep->counters.refused_exchange++;
 		return COPSE_ERR_NOROOM;
 	}
-	in_done(ep, in);
+	in_done(in);
 	in_queue(ep, in);
 	return 0;
 }
@@ -266,7 +267,7 @@ static int respond_apart(struct copse_endpoint *ep, struct incoming *in, const s
 	if (err)
 		return err;
 	x->wants_event = in->user != NULL;
-	in_done(ep, in);
+	in_done(in);
 	return 0;
 }
 
@@ -302,7 +303,7 @@ int copse_endpoint_ignore(struct copse_endpoint *ep, copse_handle exchange, cops
 	if (!in)
 		return COPSE_ERR_GONE;
 	acknowledge(ep, in);
-	in_done(ep, in);
+	in_done(in);
 	return 0;
 }
 

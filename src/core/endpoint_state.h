@@ -200,7 +200,10 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 			     const struct copse_message *m);
 copse_handle in_handle(const struct copse_endpoint *ep, const struct incoming *in);
 void in_queue(struct copse_endpoint *ep, struct incoming *in);
-void in_done(struct copse_endpoint *ep, struct incoming *in);
+/* Nothing more is expected of the application. */
+void in_done(struct incoming *in);
+/* As if it had never been received: a copy of it is a new message. */
+void in_forget(struct copse_endpoint *ep, struct incoming *in);
 void in_transmitted(struct copse_endpoint *ep, struct incoming *in);
 void in_duplicate(struct copse_endpoint *ep, struct incoming *in);
 bool in_forget_oldest(struct copse_endpoint *ep);

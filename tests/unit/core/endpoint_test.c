@@ -596,8 +596,14 @@ static void bad_response_is_rejected(void **state)
 		assert_int_equal(copse_endpoint_receive(b.ep, &p, buf, (size_t)copse_build_finish(&m), b.now),
 				 COPSE_ERR_BADOPTION);
 		assert_int_equal(next_event(&b, COPSE_EVENT_FAILED).error, COPSE_ERR_BADOPTION);
-		if (type == COPSE_CON)
-			assert_empty_sent(&b, COPSE_RST, b.sent.id);
+		if (type == COPSE_CON) {
+			const uint16_t id = b.sent.id;
+			assert_empty_sent(&b, COPSE_RST, id);
+			at(&b, b.now + 1000); /* past the delay of acknowledgements: nothing more is owed */
+			assert_false(transmit(&b));
+			copse_endpoint_receive(b.ep, &p, buf, (size_t)copse_build_finish(&m), b.now);
+			assert_empty_sent(&b, COPSE_RST, id); /* a copy is rejected alike */
+		}
 		assert_false(transmit(&b));
 		done(&b);
 	}
@@ -917,6 +923,29 @@ static void too_large_for_the_buffer(void **state)
 	done(&b);
 }
 
+static void an_error_answer_without_room_is_given_later(void **state)
+{
+	(void)state;
+	struct copse_config c = config();
+	c.chunk_cap = 1;
+	struct bench b = bench_with(&c);
+	const struct copse_peer p = peer(1), q = peer(2);
+	const copse_handle h = request(&b, &q, &get, 0); /* has the only piece */
+	assert_true(transmit(&b));
+	uint8_t buf[64];
+	struct copse_builder m;
+	copse_build_message(&m, buf, sizeof buf, COPSE_CON, COPSE_CODE_GET, 3, "x", 1);
+	copse_build_raw(&m, 9999, "?", 1);
+	const size_t len = (size_t)copse_build_finish(&m);
+	assert_true(copse_endpoint_receive(b.ep, &p, buf, len, b.now) < 0);
+	assert_false(transmit(&b));
+	copse_endpoint_cancel(b.ep, h, b.now);
+	assert_true(copse_endpoint_receive(b.ep, &p, buf, len, b.now) < 0); /* the peer repeats */
+	assert_true(transmit(&b));
+	assert_int_equal(b.sent.code, COPSE_CODE_BAD_OPTION);
+	done(&b);
+}
+
 static void stale_handles(void **state)
 {
 	(void)state;
@@ -1030,6 +1059,7 @@ int main(void)
 	    cmocka_unit_test(what_must_not_run_twice_is_not_forgotten),
 	    cmocka_unit_test(short_replies_run_out),
 	    cmocka_unit_test(too_large_for_the_buffer),
+	    cmocka_unit_test(an_error_answer_without_room_is_given_later),
 	    cmocka_unit_test(stale_handles),
 	    cmocka_unit_test(message_ids_of_one_peer_do_not_repeat),
 	    cmocka_unit_test(tokens_differ_and_look_random),
