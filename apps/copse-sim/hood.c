@@ -1,0 +1,415 @@
+/* The neighbourhood: devices with their servers and sockets on one host.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "form.h"
+#include "hood.h"
+#include "log.h"
+#include "random.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+#include <copse/server.h>
+#include <copse/udp.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* How often values are compared with what observers were told. */
+#define LOOK_MS 1000
+
+/* Longest representation: a SenML pack of SIM_FIELDS_MAX records. */
+#define BODY_MAX 512
+
+struct place; /* a device where it stands */
+
+struct spot { /* one of its resources */
+	struct place *place;
+	const struct sim_point *point;
+	struct sim_reading told; /* what observers know; field_n 0: nothing yet */
+};
+
+struct place {
+	struct hood *hood;
+	struct sim_device device;
+	struct copse_transport *transport;
+	struct copse_server *server;
+	struct copse_timer timer; /* the server's deadline */
+	struct copse_resource resource[SIM_POINTS_MAX];
+	struct spot spot[SIM_POINTS_MAX];
+	bool listed; /* observers are looked after in this round */
+};
+
+struct hood {
+	const struct sim_options *options;
+	struct copse_loop *loop;
+	struct copse_host *host;
+	struct place *place; /* [place_n] */
+	uint32_t place_n;
+	struct place **by_transport; /* [65536], by the id of the transport */
+	uint8_t *memory;             /* of the servers */
+	size_t server_bytes;
+	struct copse_timer look;
+	copse_ms began;
+	int64_t start_ms;
+};
+
+static int64_t world_ms(const struct hood *hood, copse_ms now)
+{
+	return hood->start_ms + (int64_t)((double)(now - hood->began) * hood->options->speed);
+}
+
+/* ---- what a resource answers ---- */
+
+static const uint16_t formats[] = {COPSE_FORMAT_TEXT, COPSE_FORMAT_JSON, COPSE_FORMAT_SENML_JSON, COPSE_FORMATS_END};
+
+static void read_now(struct spot *spot, copse_ms now, struct sim_reading *reading)
+{
+	sim_device_advance(&spot->place->device, world_ms(spot->place->hood, now));
+	*reading = (struct sim_reading){0};
+	spot->point->read(&spot->place->device, reading);
+}
+
+static void answer_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct spot *spot = rq->resource->user;
+	const struct sim_device *device = &spot->place->device;
+	struct sim_reading reading;
+	size_t cap;
+
+	read_now(spot, rq->now, &reading);
+	char *room = (char *)copse_response_room(rs, &cap);
+	int len = sim_form_write(&reading, device->mac, device->at_ms, rq->accept, room, cap);
+	if (len < 0) {
+		copse_response_error(rs, COPSE_CODE_INTERNAL_SERVER_ERROR, NULL);
+		return;
+	}
+	copse_response_commit(rs, rq->accept == COPSE_FORMAT_NONE ? COPSE_FORMAT_TEXT : rq->accept, (size_t)len);
+}
+
+static void look_at(struct place *place, copse_ms now);
+
+static void answer_write(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct spot *spot = rq->resource->user;
+	struct place *place = spot->place;
+	struct sim_input input;
+	const char *why = sim_form_read(spot->point->name, rq->format, rq->body, rq->body_len, &input);
+
+	sim_device_advance(&place->device, world_ms(place->hood, rq->now));
+	if (!why)
+		why = spot->point->write(&place->device, &input, rq->method == COPSE_CODE_POST);
+	if (why) {
+		copse_response_error(rs, COPSE_CODE_BAD_REQUEST, why);
+		return;
+	}
+	log_line(LOG_DEBUG, "msg=written device=%016" PRIx64 " resource=%s value=\"%s\"", place->device.mac, spot->point->name,
+		 input.text);
+	look_at(place, rq->now);
+}
+
+/* ---- observers ---- */
+
+static void look_at(struct place *place, copse_ms now)
+{
+	for (unsigned i = 0; i < place->device.kind->point_n; i++) {
+		struct spot *spot = &place->spot[i];
+		struct sim_reading reading;
+		read_now(spot, now, &reading);
+		if (!sim_point_changed(spot->point, &spot->told, &reading))
+			continue;
+		spot->told = reading;
+		copse_server_changed(place->server, &place->resource[i], NULL, now);
+	}
+}
+
+static void set_timer(struct place *place)
+{
+	copse_loop_set(place->hood->loop, &place->timer, copse_server_deadline(place->server));
+}
+
+static void look_around(void *self, copse_ms now)
+{
+	struct hood *hood = self;
+
+	for (uint32_t i = 0; i < hood->place_n; i++) {
+		struct place *place = &hood->place[i];
+		sim_device_advance(&place->device, world_ms(hood, now));
+		if (copse_server_observers(place->server, NULL) == 0)
+			continue;
+		look_at(place, now);
+		set_timer(place);
+	}
+	copse_loop_set(hood->loop, &hood->look, now + LOOK_MS);
+}
+
+static void server_due(void *self, copse_ms now)
+{
+	struct place *place = self;
+
+	copse_server_expire(place->server, now);
+	set_timer(place);
+}
+
+static void take_event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
+{
+	struct hood *hood = self;
+	struct place *place = hood->by_transport[copse_peer_transport(event->peer)];
+
+	if (!place)
+		return;
+	if (copse_server_take(place->server, event, now) == COPSE_ERR_UNMATCHED && event->kind == COPSE_EVENT_REQUEST)
+		copse_endpoint_ignore(ep, event->exchange, now);
+	set_timer(place);
+}
+
+/* ---- building ---- */
+
+static uint32_t at_most(uint64_t value, uint32_t bound)
+{
+	return value < bound ? (uint32_t)value : bound;
+}
+
+static void size_host(const struct sim_options *options, struct copse_host_config *config)
+{
+	uint64_t n = options->count;
+
+	config->endpoint.exchange_cap = (uint16_t)at_most(256 + 4 * n, 60000);
+	config->endpoint.incoming_cap = at_most(1024 + 32 * n, 262144);
+	config->endpoint.peer_cap = at_most(256 + 4 * n, 65535);
+	config->endpoint.chunk_cap = at_most(4096 + 64 * n, 524288);
+	config->transports = (uint16_t)n;
+}
+
+static void size_server(struct copse_server_config *config)
+{
+	config->message_len = 640;
+	config->scratch_len = BODY_MAX;
+	config->node_cap = 8;
+	config->deferred_cap = 1;
+	config->transfer_cap = 4;
+	config->collect_len = BODY_MAX;
+	config->observer_cap = 32;
+	config->view_cap = 12;
+	config->verified_cap = 4;
+}
+
+static void furnish(struct place *place)
+{
+	const struct sim_kind *kind = place->device.kind;
+
+	for (unsigned i = 0; i < kind->point_n; i++) {
+		const struct sim_point *point = &kind->point[i];
+		place->spot[i] = (struct spot){.place = place, .point = point};
+		place->resource[i] = (struct copse_resource){
+			.path = point->name,
+			.get = answer_get,
+			.put = point->write ? answer_write : NULL,
+			.post = point->write && point->posts ? answer_write : NULL,
+			.user = &place->spot[i],
+			.formats = formats,
+			.takes = formats,
+			.rt = point->rt,
+			.interface = point->interface,
+			.title = point->title,
+			.body_max = BODY_MAX,
+			.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_WHOLE,
+		};
+	}
+}
+
+static int start_server(struct place *place, uint8_t *memory, copse_ms now)
+{
+	struct copse_server_config config = COPSE_SERVER_DEFAULT;
+
+	size_server(&config);
+	copse_host_random(config.seed, sizeof(config.seed));
+	place->server = copse_server_init(memory, place->hood->server_bytes, &config, copse_host_endpoint(place->hood->host), now);
+	furnish(place);
+	return copse_server_add_all(place->server, place->resource, place->device.kind->point_n);
+}
+
+static bool has_weather(const struct weather_config *w)
+{
+	return w->loss > 0 || w->delay_max_ms > 0 || w->sleep_period_ms > 0;
+}
+
+/* Open the socket, put the weather in front of it, and hand both to the host. */
+static int listen_at(struct place *place, uint32_t index, char *why, size_t why_cap)
+{
+	const struct sim_options *options = place->hood->options;
+	struct copse_udp_config udp = {.paths = 1, .receive_buffer = 65536, .send_buffer = 65536};
+	struct weather_config weather = options->weather;
+	struct copse_transport *socket, *outer;
+
+	sim_options_address(options, index, place->device.mac, &udp.bind);
+	if (copse_udp_open(&udp, &socket, why, why_cap) < 0)
+		return -1;
+	weather.seed = sim_mix(options->seed ^ (uint64_t)index << 32);
+	outer = has_weather(&weather) ? weather_new(socket, &weather) : socket;
+	if (!outer) {
+		copse_transport_close(socket);
+		snprintf(why, why_cap, "out of memory");
+		return -1;
+	}
+	if (copse_host_attach(place->hood->host, outer) < 0) {
+		copse_transport_close(outer);
+		snprintf(why, why_cap, "no room for another socket");
+		return -1;
+	}
+	place->transport = outer;
+	place->hood->by_transport[outer->id] = place;
+	return 0;
+}
+
+static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, size_t why_cap)
+{
+	const struct sim_options *options = hood->options;
+	struct place *place = &hood->place[index];
+
+	place->hood = hood;
+	place->timer = (struct copse_timer){.due = server_due, .self = place};
+	sim_device_init(&place->device, sim_options_kind(options, index), options->seed, index, hood->start_ms);
+	if (listen_at(place, index, why, why_cap) < 0)
+		return -1;
+	if (start_server(place, hood->memory + hood->server_bytes * index, now) < 0) {
+		snprintf(why, why_cap, "the resources do not fit into the server");
+		return -1;
+	}
+	hood->place_n = index + 1;
+	return 0;
+}
+
+/* A socket a device: as many descriptors as the system lets us have. */
+static int allow_sockets(uint32_t n, char *why, size_t why_cap)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n + 32) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur >= n + 32)
+		return 0;
+	snprintf(why, why_cap, "%u devices need %u file descriptors, the limit is %lu (ulimit -n)", n, n + 32,
+		 (unsigned long)limit.rlim_cur);
+	return -1;
+}
+
+static int make_host(struct hood *hood, copse_ms now)
+{
+	struct copse_host_config config = COPSE_HOST_DEFAULT;
+	struct copse_handler handler = {.event = take_event, .self = hood};
+	struct copse_server_config server = COPSE_SERVER_DEFAULT;
+
+	size_host(hood->options, &config);
+	size_server(&server);
+	hood->server_bytes = (copse_server_bytes(&server) + 63) & ~(size_t)63;
+	hood->host = copse_host_new(&config, &handler, hood->loop, now);
+	hood->place = copse_mem_new(hood->options->count, sizeof(*hood->place));
+	hood->by_transport = copse_mem_new(65536, sizeof(struct place *));
+	hood->memory = copse_mem_new(hood->options->count, hood->server_bytes);
+	return hood->host && hood->place && hood->by_transport && hood->memory ? 0 : -1;
+}
+
+static int64_t present_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct hood *hood_new(const struct sim_options *options, struct copse_loop *loop, char *why, size_t why_cap)
+{
+	copse_ms now = copse_loop_now(loop);
+	struct hood *hood = copse_mem_new(1, sizeof(*hood));
+
+	if (!hood || allow_sockets(options->count, why, why_cap) < 0) {
+		copse_mem_free(hood);
+		return NULL;
+	}
+	hood->options = options;
+	hood->loop = loop;
+	hood->began = now;
+	hood->start_ms = options->started ? options->start_ms : present_ms();
+	hood->look = (struct copse_timer){.due = look_around, .self = hood};
+	if (make_host(hood, now) < 0) {
+		snprintf(why, why_cap, "out of memory");
+		hood_free(hood);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < options->count; i++) {
+		if (settle(hood, i, now, why, why_cap) < 0) {
+			hood_free(hood);
+			return NULL;
+		}
+	}
+	copse_loop_set(loop, &hood->look, now + LOOK_MS);
+	return hood;
+}
+
+void hood_free(struct hood *hood)
+{
+	if (!hood)
+		return;
+	copse_loop_clear(hood->loop, &hood->look);
+	for (uint32_t i = 0; i < hood->place_n; i++)
+		copse_loop_clear(hood->loop, &hood->place[i].timer);
+	copse_host_free(hood->host);
+	copse_mem_free(hood->memory);
+	copse_mem_free(hood->by_transport);
+	copse_mem_free(hood->place);
+	copse_mem_free(hood);
+}
+
+/* ---- lists ---- */
+
+static void list_one(FILE *out, const struct sim_device *device, const struct copse_address *address)
+{
+	char text[COPSE_ADDRESS_TEXT], host[COPSE_ADDRESS_TEXT];
+
+	copse_address_text(address, text, sizeof(text));
+	const char *begin = text + (text[0] == '[');
+	size_t len = strcspn(begin, text[0] == '[' ? "]" : ":");
+	memcpy(host, begin, len);
+	host[len] = 0;
+	fprintf(out, "device \"%016" PRIx64 "\" {\n\taddress = \"%s\"\n\tport = %u\n\tclass = \"%s\"\n}\n", device->mac, host,
+		copse_address_port(address), device->kind->name);
+}
+
+void hood_list(const struct hood *hood, FILE *out)
+{
+	for (uint32_t i = 0; i < hood->place_n; i++) {
+		struct copse_address address;
+		copse_transport_local(hood->place[i].transport, NULL, &address);
+		list_one(out, &hood->place[i].device, &address);
+	}
+}
+
+void sim_options_list(const struct sim_options *options, FILE *out)
+{
+	for (uint32_t i = 0; i < options->count; i++) {
+		struct copse_address address;
+		struct sim_device device;
+		sim_device_init(&device, sim_options_kind(options, i), options->seed, i, 0);
+		sim_options_address(options, i, device.mac, &address);
+		list_one(out, &device, &address);
+	}
+}
+
+void hood_weather(const struct hood *hood, struct weather_counters *total)
+{
+	*total = (struct weather_counters){0};
+	if (!has_weather(&hood->options->weather))
+		return;
+	for (uint32_t i = 0; i < hood->place_n; i++) {
+		const struct weather_counters *c = weather_counters(hood->place[i].transport);
+		total->lost_in += c->lost_in;
+		total->lost_out += c->lost_out;
+		total->delayed += c->delayed;
+		total->slept += c->slept;
+		total->overflow += c->overflow;
+	}
+}
