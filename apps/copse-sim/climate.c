@@ -46,8 +46,8 @@ static void humidity_read(const struct sim_device *device, struct sim_reading *r
 }
 
 static const struct sim_point points[] = {
-	{"temperature", "Temperature", "temperature", "core.s", 0.1, false, temperature_read, NULL},
-	{"humidity", "Relative humidity", "humidity", "core.s", 1, false, humidity_read, NULL},
+    {"temperature", "Temperature", "temperature", "core.s", 0.1, false, temperature_read, NULL},
+    {"humidity", "Relative humidity", "humidity", "core.s", 1, false, humidity_read, NULL},
 };
 
 const struct sim_kind sim_climate = {"climate", 30000, points, sizeof(points) / sizeof(points[0]), begin, step};

@@ -11,7 +11,8 @@
 /* The first three bytes of every MAC ID. The others are a permutation of the index: no two devices share one. */
 #define MAC_OUI 0x001350ull
 
-static const struct sim_kind *const kinds[] = {&sim_meter, &sim_thermostat, &sim_light, &sim_climate, &sim_tracker};
+static const struct sim_kind *const kinds[] = {&sim_meter, &sim_thermostat, &sim_light, &sim_climate,
+					       &sim_tracker};
 
 const struct sim_kind *sim_kind_at(size_t i)
 {
@@ -33,7 +34,8 @@ static uint64_t mac_of(uint64_t seed, uint32_t index)
 	return MAC_OUI << 40 | ((index * 0x9e3779b97full + sim_mix(seed)) & 0xffffffffffull);
 }
 
-void sim_device_init(struct sim_device *device, const struct sim_kind *kind, uint64_t seed, uint32_t index, int64_t now_ms)
+void sim_device_init(struct sim_device *device, const struct sim_kind *kind, uint64_t seed, uint32_t index,
+		     int64_t now_ms)
 {
 	memset(device, 0, sizeof(*device));
 	device->kind = kind;
@@ -56,7 +58,8 @@ void sim_device_advance(struct sim_device *device, int64_t now_ms)
 	}
 }
 
-bool sim_point_changed(const struct sim_point *point, const struct sim_reading *before, const struct sim_reading *now)
+bool sim_point_changed(const struct sim_point *point, const struct sim_reading *before,
+		       const struct sim_reading *now)
 {
 	if (before->field_n != now->field_n)
 		return true;

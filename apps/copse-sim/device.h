@@ -128,13 +128,15 @@ const struct sim_kind *sim_kind_find(const char *name, size_t len);
 const struct sim_kind *sim_kind_at(size_t i);
 
 /* Device number `index` of the neighbourhood that `seed` makes, at `now_ms`. */
-void sim_device_init(struct sim_device *device, const struct sim_kind *kind, uint64_t seed, uint32_t index, int64_t now_ms);
+void sim_device_init(struct sim_device *device, const struct sim_kind *kind, uint64_t seed, uint32_t index,
+		     int64_t now_ms);
 
 /* Let the model come to `now_ms`; earlier than it has come already: no effect. */
 void sim_device_advance(struct sim_device *device, int64_t now_ms);
 
 /* Whether observers are to be told of `now`, having been told of `before`. */
-bool sim_point_changed(const struct sim_point *point, const struct sim_reading *before, const struct sim_reading *now);
+bool sim_point_changed(const struct sim_point *point, const struct sim_reading *before,
+		       const struct sim_reading *now);
 
 /* Evenly distributed over [0, 1); roughly normal with mean 0 and deviation 1. */
 double sim_random(struct sim_device *device);

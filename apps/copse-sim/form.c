@@ -20,8 +20,9 @@ static int write_text(const struct sim_reading *reading, char *buf, size_t cap)
 		const struct sim_field *field = &reading->field[i];
 		const char *comma = i ? "," : "";
 		size_t room = cap - len;
-		int n = field->is_text ? snprintf(buf + len, room, "%s%s", comma, field->text) :
-					       snprintf(buf + len, room, "%s%.*f", comma, field->decimals, field->number);
+		int n = field->is_text
+			    ? snprintf(buf + len, room, "%s%s", comma, field->text)
+			    : snprintf(buf + len, room, "%s%.*f", comma, field->decimals, field->number);
 		if (n < 0 || (size_t)n >= room)
 			return -1;
 		len += (size_t)n;
@@ -88,7 +89,8 @@ static int write_json(json_t *json, char *buf, size_t cap)
 	return len > 0 && len <= cap ? (int)len : -1;
 }
 
-int sim_form_write(const struct sim_reading *reading, uint64_t mac, int64_t at_ms, uint32_t format, char *buf, size_t cap)
+int sim_form_write(const struct sim_reading *reading, uint64_t mac, int64_t at_ms, uint32_t format, char *buf,
+		   size_t cap)
 {
 	switch (format) {
 	case COPSE_FORMAT_TEXT:
@@ -181,7 +183,8 @@ static const char *read_senml(const char *name, const json_t *json, struct sim_i
 	return "the SenML record has no value";
 }
 
-const char *sim_form_read(const char *name, uint32_t format, const void *body, size_t len, struct sim_input *input)
+const char *sim_form_read(const char *name, uint32_t format, const void *body, size_t len,
+			  struct sim_input *input)
 {
 	const char *why;
 	json_t *json;

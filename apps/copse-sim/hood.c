@@ -62,7 +62,8 @@ static int64_t world_ms(const struct hood *hood, copse_ms now)
 
 /* ---- what a resource answers ---- */
 
-static const uint16_t formats[] = {COPSE_FORMAT_TEXT, COPSE_FORMAT_JSON, COPSE_FORMAT_SENML_JSON, COPSE_FORMATS_END};
+static const uint16_t formats[] = {COPSE_FORMAT_TEXT, COPSE_FORMAT_JSON, COPSE_FORMAT_SENML_JSON,
+				   COPSE_FORMATS_END};
 
 static void read_now(struct spot *spot, copse_ms now, struct sim_reading *reading)
 {
@@ -85,7 +86,8 @@ static void answer_get(const struct copse_request *rq, struct copse_response *rs
 		copse_response_error(rs, COPSE_CODE_INTERNAL_SERVER_ERROR, NULL);
 		return;
 	}
-	copse_response_commit(rs, rq->accept == COPSE_FORMAT_NONE ? COPSE_FORMAT_TEXT : rq->accept, (size_t)len);
+	copse_response_commit(rs, rq->accept == COPSE_FORMAT_NONE ? COPSE_FORMAT_TEXT : rq->accept,
+			      (size_t)len);
 }
 
 static void look_at(struct place *place, copse_ms now);
@@ -104,8 +106,8 @@ static void answer_write(const struct copse_request *rq, struct copse_response *
 		copse_response_error(rs, COPSE_CODE_BAD_REQUEST, why);
 		return;
 	}
-	log_line(LOG_DEBUG, "msg=written device=%016" PRIx64 " resource=%s value=\"%s\"", place->device.mac, spot->point->name,
-		 input.text);
+	log_line(LOG_DEBUG, "msg=written device=%016" PRIx64 " resource=%s value=\"%s\"", place->device.mac,
+		 spot->point->name, input.text);
 	look_at(place, rq->now);
 }
 
@@ -159,7 +161,8 @@ static void take_event(void *self, struct copse_endpoint *ep, const struct copse
 
 	if (!place)
 		return;
-	if (copse_server_take(place->server, event, now) == COPSE_ERR_UNMATCHED && event->kind == COPSE_EVENT_REQUEST)
+	if (copse_server_take(place->server, event, now) == COPSE_ERR_UNMATCHED &&
+	    event->kind == COPSE_EVENT_REQUEST)
 		copse_endpoint_ignore(ep, event->exchange, now);
 	set_timer(place);
 }
@@ -203,18 +206,18 @@ static void furnish(struct place *place)
 		const struct sim_point *point = &kind->point[i];
 		place->spot[i] = (struct spot){.place = place, .point = point};
 		place->resource[i] = (struct copse_resource){
-			.path = point->name,
-			.get = answer_get,
-			.put = point->write ? answer_write : NULL,
-			.post = point->write && point->posts ? answer_write : NULL,
-			.user = &place->spot[i],
-			.formats = formats,
-			.takes = formats,
-			.rt = point->rt,
-			.interface = point->interface,
-			.title = point->title,
-			.body_max = BODY_MAX,
-			.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_WHOLE,
+		    .path = point->name,
+		    .get = answer_get,
+		    .put = point->write ? answer_write : NULL,
+		    .post = point->write && point->posts ? answer_write : NULL,
+		    .user = &place->spot[i],
+		    .formats = formats,
+		    .takes = formats,
+		    .rt = point->rt,
+		    .interface = point->interface,
+		    .title = point->title,
+		    .body_max = BODY_MAX,
+		    .flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_WHOLE,
 		};
 	}
 }
@@ -225,7 +228,8 @@ static int start_server(struct place *place, uint8_t *memory, copse_ms now)
 
 	size_server(&config);
 	copse_host_random(config.seed, sizeof(config.seed));
-	place->server = copse_server_init(memory, place->hood->server_bytes, &config, copse_host_endpoint(place->hood->host), now);
+	place->server = copse_server_init(memory, place->hood->server_bytes, &config,
+					  copse_host_endpoint(place->hood->host), now);
 	furnish(place);
 	return copse_server_add_all(place->server, place->resource, place->device.kind->point_n);
 }
@@ -375,8 +379,8 @@ static void list_one(FILE *out, const struct sim_device *device, const struct co
 	size_t len = strcspn(begin, text[0] == '[' ? "]" : ":");
 	memcpy(host, begin, len);
 	host[len] = 0;
-	fprintf(out, "device \"%016" PRIx64 "\" {\n\taddress = \"%s\"\n\tport = %u\n\tclass = \"%s\"\n}\n", device->mac, host,
-		copse_address_port(address), device->kind->name);
+	fprintf(out, "device \"%016" PRIx64 "\" {\n\taddress = \"%s\"\n\tport = %u\n\tclass = \"%s\"\n}\n",
+		device->mac, host, copse_address_port(address), device->kind->name);
 }
 
 void hood_list(const struct hood *hood, FILE *out)

@@ -17,7 +17,9 @@ static void begin(struct sim_device *device)
 /* How likely somebody switches it on, and off, in a minute. */
 static double wish_on(double hour)
 {
-	return hour >= 17 && hour < 22.5 ? 0.03 : hour >= 6 && hour < 8 ? 0.02 : 0.001;
+	if (hour >= 17 && hour < 22.5)
+		return 0.03;
+	return hour >= 6 && hour < 8 ? 0.02 : 0.001;
 }
 
 static double wish_off(double hour)
@@ -61,7 +63,8 @@ static const char *brightness_write(struct sim_device *device, const struct sim_
 }
 
 static const struct sim_point points[] = {
-	{"brightness", "Brightness in percent", "brightness", "core.a", 0, false, brightness_read, brightness_write},
+    {"brightness", "Brightness in percent", "brightness", "core.a", 0, false, brightness_read,
+     brightness_write},
 };
 
 const struct sim_kind sim_light = {"light", 60000, points, sizeof(points) / sizeof(points[0]), begin, step};

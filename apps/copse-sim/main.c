@@ -40,7 +40,9 @@ static void log_weather(const struct hood *hood)
 	struct weather_counters c;
 
 	hood_weather(hood, &c);
-	log_line(LOG_INFO, "msg=stopped lost_in=%" PRIu64 " lost_out=%" PRIu64 " delayed=%" PRIu64 " slept=%" PRIu64 " overflow=%" PRIu64,
+	log_line(LOG_INFO,
+		 "msg=stopped lost_in=%" PRIu64 " lost_out=%" PRIu64 " delayed=%" PRIu64 " slept=%" PRIu64
+		 " overflow=%" PRIu64,
 		 c.lost_in, c.lost_out, c.delayed, c.slept, c.overflow);
 }
 

@@ -30,7 +30,8 @@ static void set_power(struct sim_device *device)
 
 	meter->power_w = 0;
 	if (meter->on)
-		meter->power_w = meter->base_w * day_course(sim_hour(device)) * meter->noise + (meter->kettle ? 2000 : 0);
+		meter->power_w =
+		    meter->base_w * day_course(sim_hour(device)) * meter->noise + (meter->kettle ? 2000 : 0);
 }
 
 static void begin(struct sim_device *device)
@@ -74,7 +75,8 @@ static void tariff_read(const struct sim_device *device, struct sim_reading *rea
 static const char *tariff_write(struct sim_device *device, const struct sim_input *input, bool post)
 {
 	(void)post;
-	if (!input->is_number || input->number != floor(input->number) || input->number < 1 || input->number > TARIFF_N)
+	if (!input->is_number || input->number != floor(input->number) || input->number < 1 ||
+	    input->number > TARIFF_N)
 		return "the tariff is a whole number from 1 to 4";
 	device->meter.tariff = (unsigned)input->number;
 	return NULL;
@@ -102,9 +104,9 @@ static const char *switch_write(struct sim_device *device, const struct sim_inpu
 }
 
 static const struct sim_point points[] = {
-	{"consumption", "Energy", "consumption", "core.s", 0, false, consumption_read, NULL},
-	{"tariff", "Tariff in force", "tariff", "core.p", 0, false, tariff_read, tariff_write},
-	{"switch", "Load switch", "switch", "core.a", 0, true, switch_read, switch_write},
+    {"consumption", "Energy", "consumption", "core.s", 0, false, consumption_read, NULL},
+    {"tariff", "Tariff in force", "tariff", "core.p", 0, false, tariff_read, tariff_write},
+    {"switch", "Load switch", "switch", "core.a", 0, true, switch_read, switch_write},
 };
 
 const struct sim_kind sim_meter = {"meter", 10000, points, sizeof(points) / sizeof(points[0]), begin, step};

@@ -15,27 +15,27 @@
 #include <string.h>
 
 const char sim_options_help[] =
-	"Usage: copse-sim [OPTION]...\n"
-	"Play a neighbourhood of CoAP devices, each on an address of its own.\n"
-	"\n"
-	"  -n, --count N             how many devices (20)\n"
-	"  -k, --kinds KIND[:N],...  which, in turn: meter thermostat light climate tracker\n"
-	"  -b, --bind PREFIX         where addresses come from (127.1.0.0/16)\n"
-	"  -p, --port PORT           0: the system chooses (5683)\n"
-	"      --seed N              what MAC IDs, values and losses come from (1)\n"
-	"      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
-	"      --start SECONDS       the devices' time at start, since 1970 (now)\n"
-	"      --loss PERCENT        lose datagrams, each way (0)\n"
-	"      --delay MS[-MS]       let what goes leave later\n"
-	"      --sleep PERIOD[/AWAKE]  listen only AWAKE seconds (1) in every PERIOD\n"
-	"      --list                print a section for gateway.conf for each device, and end\n"
-	"      --conf FILE           write the same to FILE once all devices listen\n"
-	"  -v, --verbose             log writes and losses\n"
-	"  -q, --quiet               log errors only\n"
-	"  -h, --help                show this\n"
-	"  -V, --version             show the version\n"
-	"\n"
-	"See copse-sim(1).\n";
+    "Usage: copse-sim [OPTION]...\n"
+    "Play a neighbourhood of CoAP devices, each on an address of its own.\n"
+    "\n"
+    "  -n, --count N             how many devices (20)\n"
+    "  -k, --kinds KIND[:N],...  which, in turn: meter thermostat light climate tracker\n"
+    "  -b, --bind PREFIX         where addresses come from (127.1.0.0/16)\n"
+    "  -p, --port PORT           0: the system chooses (5683)\n"
+    "      --seed N              what MAC IDs, values and losses come from (1)\n"
+    "      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
+    "      --start SECONDS       the devices' time at start, since 1970 (now)\n"
+    "      --loss PERCENT        lose datagrams, each way (0)\n"
+    "      --delay MS[-MS]       let what goes leave later\n"
+    "      --sleep PERIOD[/AWAKE]  listen only AWAKE seconds (1) in every PERIOD\n"
+    "      --list                print a section for gateway.conf for each device, and end\n"
+    "      --conf FILE           write the same to FILE once all devices listen\n"
+    "  -v, --verbose             log writes and losses\n"
+    "  -q, --quiet               log errors only\n"
+    "  -h, --help                show this\n"
+    "  -V, --version             show the version\n"
+    "\n"
+    "See copse-sim(1).\n";
 
 struct parser {
 	struct sim_options *options;
@@ -54,8 +54,8 @@ __attribute__((format(printf, 2, 3))) static int complain(const struct parser *p
 }
 
 /* A decimal number in [low, high], followed by `end` (one of its characters, or the end of the text). */
-static int number(const struct parser *p, const char *name, const char *text, double low, double high, double *value,
-		  const char **rest)
+static int number(const struct parser *p, const char *name, const char *text, double low, double high,
+		  double *value, const char **rest)
 {
 	char *end;
 
@@ -68,7 +68,8 @@ static int number(const struct parser *p, const char *name, const char *text, do
 	return 0;
 }
 
-static int whole(const struct parser *p, const char *name, const char *text, double low, double high, double *value)
+static int whole(const struct parser *p, const char *name, const char *text, double low, double high,
+		 double *value)
 {
 	if (number(p, name, text, low, high, value, NULL) < 0)
 		return -1;
@@ -235,10 +236,24 @@ static const struct {
 	char letter;
 	int (*take)(const struct parser *p, const char *text);
 } rows[] = {
-	{"count", 'n', take_count}, {"kinds", 'k', take_kinds},	{"bind", 'b', take_bind},   {"port", 'p', take_port},
-	{"seed", 's', take_seed},   {"speed", 'S', take_speed},	{"start", 'T', take_start}, {"loss", 'L', take_loss},
-	{"delay", 'D', take_delay}, {"sleep", 'Z', take_sleep},	{"conf", 'c', take_conf},   {"list", 'l', NULL},
-	{"verbose", 'v', NULL},	    {"quiet", 'q', NULL},	{"help", 'h', NULL},	    {"version", 'V', NULL},
+	/* clang-format off */
+	{"count", 'n', take_count},
+	{"kinds", 'k', take_kinds},
+	{"bind", 'b', take_bind},
+	{"port", 'p', take_port},
+	{"seed", 's', take_seed},
+	{"speed", 'S', take_speed},
+	{"start", 'T', take_start},
+	{"loss", 'L', take_loss},
+	{"delay", 'D', take_delay},
+	{"sleep", 'Z', take_sleep},
+	{"conf", 'c', take_conf},
+	{"list", 'l', NULL},
+	{"verbose", 'v', NULL},
+	{"quiet", 'q', NULL},
+	{"help", 'h', NULL},
+	{"version", 'V', NULL},
+	/* clang-format on */
 };
 
 #define ROW_N (sizeof(rows) / sizeof(rows[0]))
@@ -277,7 +292,8 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 	take_kinds(&p, "meter,thermostat,light,climate,tracker");
 	take_bind(&p, "127.1.0.0/16");
 	for (size_t i = 0; i < ROW_N; i++)
-		longs[i] = (struct option){rows[i].name, rows[i].take ? required_argument : no_argument, NULL, rows[i].letter};
+		longs[i] = (struct option){rows[i].name, rows[i].take ? required_argument : no_argument, NULL,
+					   rows[i].letter};
 	optind = 0;
 	opterr = 0;
 	while (!err && (letter = getopt_long(argc, argv, "n:k:b:p:vqhV", longs, NULL)) != -1)
@@ -300,7 +316,8 @@ static void complete_v6(uint8_t address[16], uint64_t mac)
 	address[8] ^= 2;
 }
 
-void sim_options_address(const struct sim_options *options, uint32_t index, uint64_t mac, struct copse_address *out)
+void sim_options_address(const struct sim_options *options, uint32_t index, uint64_t mac,
+			 struct copse_address *out)
 {
 	bool single = options->prefix_len == (options->family == AF_INET ? 32u : 128u);
 	uint16_t port = (uint16_t)(single && options->port ? options->port + index : options->port);

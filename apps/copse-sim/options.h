@@ -37,7 +37,8 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 
 /* The kind and the address of device `index`, whose MAC ID is `mac`. With a single address for all, ports differ. */
 const struct sim_kind *sim_options_kind(const struct sim_options *options, uint32_t index);
-void sim_options_address(const struct sim_options *options, uint32_t index, uint64_t mac, struct copse_address *out);
+void sim_options_address(const struct sim_options *options, uint32_t index, uint64_t mac,
+			 struct copse_address *out);
 
 extern const char sim_options_help[];
 

@@ -102,8 +102,9 @@ static void schedule_read(const struct sim_device *device, struct sim_reading *r
 
 	text[0] = 0;
 	for (unsigned i = 0; i < t->entry_n; i++) {
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%02u:%02u %g", i ? "," : "", t->entry[i].minute / 60u,
-					t->entry[i].minute % 60u, t->entry[i].setpoint);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%02u:%02u %g", i ? "," : "",
+					t->entry[i].minute / 60u, t->entry[i].minute % 60u,
+					t->entry[i].setpoint);
 	}
 	sim_text(reading, "schedule", text);
 }
@@ -163,9 +164,9 @@ static const char *schedule_write(struct sim_device *device, const struct sim_in
 }
 
 static const struct sim_point points[] = {
-	{"temperature", "Room temperature", "temperature", "core.s", 0.1, false, temperature_read, NULL},
-	{"setpoint", "Wanted temperature", "setpoint", "core.p", 0, false, setpoint_read, setpoint_write},
-	{"schedule", "Set points of the day", "schedule", "core.p", 0, false, schedule_read, schedule_write},
+    {"temperature", "Room temperature", "temperature", "core.s", 0.1, false, temperature_read, NULL},
+    {"setpoint", "Wanted temperature", "setpoint", "core.p", 0, false, setpoint_read, setpoint_write},
+    {"schedule", "Set points of the day", "schedule", "core.p", 0, false, schedule_read, schedule_write},
 };
 
 const struct sim_kind sim_thermostat = {"thermostat", 30000, points, sizeof(points) / sizeof(points[0]), begin, step};

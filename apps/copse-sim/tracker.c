@@ -97,16 +97,18 @@ static void location_read(const struct sim_device *device, struct sim_reading *r
 static void status_read(const struct sim_device *device, struct sim_reading *reading)
 {
 	const struct sim_tracker *t = &device->tracker;
-	const char *status = t->battery < BATTERY_ALERT ? "alert" : t->moving ? "moving" : "parked";
+	const char *status = t->moving ? "moving" : "parked";
 
+	if (t->battery < BATTERY_ALERT)
+		status = "alert";
 	sim_text(reading, "status", status);
 	sim_number(reading, "battery", t->battery, 0, "%EL", 1);
 	sim_number(reading, "speed", t->speed, 1, "m/s", 1);
 }
 
 static const struct sim_point points[] = {
-	{"location", "Position", "location", "core.s", 0.0001, false, location_read, NULL},
-	{"status", "Status", "status", "core.s", 0, false, status_read, NULL},
+    {"location", "Position", "location", "core.s", 0.0001, false, location_read, NULL},
+    {"status", "Status", "status", "core.s", 0, false, status_read, NULL},
 };
 
 const struct sim_kind sim_tracker = {"tracker", 5000, points, sizeof(points) / sizeof(points[0]), begin, step};

@@ -150,7 +150,8 @@ static bool send_one(struct weather *w, struct copse_datagram *d, copse_ms now)
 	return copse_transport_send(w->inner, &d, 1, now) == 1;
 }
 
-static size_t weather_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
+static size_t weather_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+			   copse_ms now)
 {
 	struct weather *w = weather_of(t);
 	size_t done = 0;
@@ -207,7 +208,8 @@ static int weather_peer(struct copse_transport *t, const struct copse_address *a
 	return copse_transport_peer(weather_of(t)->inner, a, peer);
 }
 
-static void weather_local(const struct copse_transport *t, const struct copse_peer *peer, struct copse_address *out)
+static void weather_local(const struct copse_transport *t, const struct copse_peer *peer,
+			  struct copse_address *out)
 {
 	copse_transport_local(weather_of(t)->inner, peer, out);
 }
@@ -223,13 +225,13 @@ static void weather_close(struct copse_transport *t)
 }
 
 static const struct copse_transport_ops weather_ops = {
-	.receive = weather_receive,
-	.send = weather_send,
-	.failure = weather_failure,
-	.peer = weather_peer,
-	.local = weather_local,
-	.tick = weather_tick,
-	.close = weather_close,
+    .receive = weather_receive,
+    .send = weather_send,
+    .failure = weather_failure,
+    .peer = weather_peer,
+    .local = weather_local,
+    .tick = weather_tick,
+    .close = weather_close,
 };
 
 struct copse_transport *weather_new(struct copse_transport *inner, const struct weather_config *config)

@@ -1,7 +1,7 @@
 /* A bad link as a transport: stands in front of another one and loses, delays and sleeps through datagrams.
  *
- * What comes is lost with the given chance, and while the device sleeps. What goes is lost with the same chance, or leaves later.
- * At most WEATHER_HELD_MAX datagrams wait at a time; beyond, the newest is lost and counted.
+ * What comes is lost with the given chance, and while the device sleeps. What goes is lost with the
+ * same chance, or leaves later. At most WEATHER_HELD_MAX datagrams wait at a time; beyond, the newest is lost and counted.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_SIM_WEATHER_H

@@ -278,8 +278,9 @@ def format_findings(root, path):
     if difference:
         rows = text_of(root, ".clang-format").splitlines()
         style = ", ".join(row for row in rows if row.strip() and not row.startswith(("#", "ColumnLimit")))
-        difference = format_difference(root, path, "{" + style + ", ColumnLimit: 0}")
-    found = [f"{path}:{difference[0]}: {difference[1]} (lint.py format --fix mends it)"] if difference else []
+        own = format_difference(root, path, "{" + style + ", ColumnLimit: 0}")
+        difference = difference if own else None
+    found = [f"{path}:{difference[0]}: {difference[1]} (lint.py format --fix FOLDER mends it)"] if difference else []
     for number, line in enumerate(code_of(root, path).split("\n"), 1):
         if len(re.sub(r"\s*\\?$", "", line).expandtabs(8)) > CODE_WIDTH + 2 and '"' not in line:
             found.append(f"{path}:{number}: code beyond column {CODE_WIDTH}")
@@ -492,13 +493,13 @@ def findings(check, root, build=None):
     return list(function(root, build) if "build" in function.__code__.co_varnames[:function.__code__.co_argcount] else function(root))
 
 
-def fix_format(root):
-    """Lay out the lines that check_format finds, and no others: hand-made comments beside them stay as they are."""
-    for _ in range(20):
+def fix_format(root, under):
+    """Lay out the lines below `under` that check_format finds, and no others: hand-made comments beside them stay as they are."""
+    for _ in range(5):
         lines = {}
         for finding in check_format(root):
             path, number, what = finding.split(":", 2)
-            if "not formatted" in what or "code beyond" in what:
+            if path.startswith(under) and ("not formatted" in what or "beyond" in what):
                 lines.setdefault(path, []).append(number)
         if not lines:
             return
@@ -512,10 +513,10 @@ def main():
     parser.add_argument("check", choices=sorted(CHECKS))
     parser.add_argument("--root", default=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     parser.add_argument("--build")
-    parser.add_argument("--fix", action="store_true", help="format only: lay out what is found")
+    parser.add_argument("--fix", metavar="FOLDER", help="format only: lay out what is found below this folder")
     arguments = parser.parse_args()
     if arguments.fix:
-        fix_format(arguments.root)
+        fix_format(arguments.root, arguments.fix)
     found = findings(arguments.check, arguments.root, arguments.build)
     for finding in found:
         print(finding)
