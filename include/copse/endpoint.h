@@ -231,8 +231,9 @@ void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, cop
  * with FAILED, COPSE_ERR_TRANSPORT.  Costs as much as there are exchanges with that peer. */
 void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_peer *peer, copse_ms now);
 
-/* Which critical options the application understands, beyond those that any server must (Uri-*, Accept):
- * a request with another one is answered 4.02 (§5.4.1). `numbers` is copied; at most COPSE_OPTION_SLOTS. */
+/* Which critical options the application understands, beyond those that any server must (Uri-*, Accept) and those named
+ * before: a request with another one is answered 4.02 (§5.4.1), a response rejected. Those that are not in the registry
+ * are never understood. */
 void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbers, size_t n);
 
 /* Hand requests with a bad option, and with Proxy-Uri or Proxy-Scheme, to the application: it forwards and decides

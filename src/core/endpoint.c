@@ -107,6 +107,10 @@ static void init_groups(struct copse_endpoint *ep)
 	}
 }
 
+static const uint16_t always_understood[] = {COPSE_OPTION_URI_HOST, COPSE_OPTION_URI_PORT,
+					     COPSE_OPTION_URI_PATH, COPSE_OPTION_URI_QUERY,
+					     COPSE_OPTION_ACCEPT};
+
 struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config,
 					   copse_ms now)
 {
@@ -129,7 +133,7 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	for (uint32_t i = 0; i <= ep->id_mask; i++)
 		ep->next_id[i] = (uint16_t)ep_random(ep);
 	ep->next_multicast_id = (uint16_t)ep_random(ep);
-	copse_endpoint_understands(ep, NULL, 0);
+	copse_endpoint_understands(ep, always_understood, sizeof always_understood / sizeof *always_understood);
 	return ep;
 }
 
@@ -553,11 +557,6 @@ static void understand(struct copse_endpoint *ep, uint16_t number)
 
 void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbers, size_t n)
 {
-	static const uint8_t always[] = {COPSE_OPTION_URI_HOST, COPSE_OPTION_URI_PORT, COPSE_OPTION_URI_PATH,
-					 COPSE_OPTION_URI_QUERY, COPSE_OPTION_ACCEPT};
-	memset(ep->understood, 0, sizeof ep->understood);
-	for (size_t i = 0; i < sizeof always; i++)
-		understand(ep, always[i]);
 	for (size_t i = 0; i < n; i++)
 		understand(ep, numbers[i]);
 }
