@@ -189,6 +189,10 @@ void copse_build_uint(struct copse_builder *b, uint16_t number, uint32_t value);
  */
 void copse_build_raw(struct copse_builder *b, uint16_t number, const void *value, size_t len);
 
+/* Begin with `len` bytes of options that a builder of ours made by copse_build_rest, without payload (asserted). To be
+ * called before any other option is appended. Error that sticks: COPSE_ERR_NOROOM. */
+void copse_build_options(struct copse_builder *b, const void *options, size_t len);
+
 /* Append the payload; `len` 0 appends nothing, not even the marker (RFC 7252 §3). May be called repeatedly.
  */
 void copse_build_payload(struct copse_builder *b, const void *payload, size_t len);
