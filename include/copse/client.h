@@ -49,12 +49,17 @@ struct copse_client_config {
 
 enum copse_call_flag {
 	COPSE_CALL_CON = 1,       /* confirmable */
-	COPSE_CALL_OBSERVE = 2,   /* GET or FETCH: register, and keep the observation until copse_client_stop */
-	COPSE_CALL_MANY = 4,      /* multicast: an event for each answer, until the endpoint's response time-out */
+	COPSE_CALL_OBSERVE = 2,   /* GET or FETCH, with a body of one block at most: register, and keep the observation
+				     until copse_client_stop */
+	COPSE_CALL_MANY = 4,      /* multicast: a RESPONSE event for each answer, with its body in the message; ends with
+				     FAILED, COPSE_ERR_TIMEOUT, at the endpoint's response time-out */
 	COPSE_CALL_QBLOCK = 8,    /* bodies by Q-Block1 and Q-Block2 (RFC 9177), if more than one block long. The peer
 				     must be known to understand them; its group needs an nstart of at least
 				     `max_payloads` and a probing_rate that does not stop them */
-	COPSE_CALL_ONE_BLOCK = 16 /* do not fetch the blocks that follow: what came is the answer */
+	COPSE_CALL_ONE_BLOCK = 16, /* do not fetch the blocks that follow: what came is the answer */
+	COPSE_CALL_SILENT = 32    /* nobody waits for an answer: the options have a No-Response for all classes (RFC 7967);
+				     not confirmable, one block. The call is over when it has begun, without event and
+				     without handle */
 };
 
 /* What to ask. Copied by copse_client_start, but `options` and what `user` points to stay the caller's and must
@@ -70,13 +75,15 @@ struct copse_call {
 	size_t options_len;     /* Size1, Observe, Echo and Request-Tag are the client's to add */
 	uint32_t body_len;      /* bytes of body, 0 for none, or COPSE_BODY_UNKNOWN */
 	copse_body_read *read;  /* where they come from; may be NULL when there is no body */
-	copse_body_write *write; /* where the answer's body goes; NULL: only what stands in the event's message */
+	copse_body_write *write; /* where the answer's body goes, an empty one too; NULL: only what stands in the event's
+				    message, as it is with errors. With QBLOCK pieces come in any order, each once */
 	void *user;             /* given to both, and in each event */
 };
 
 enum copse_client_event_kind {
 	COPSE_CLIENT_RESPONSE = 1, /* the answer, whole: the call is over, unless it is MANY. An observation that ends, by
-				      an error or because the server would not register it, ends with this one */
+				      an error, by copse_client_stop, or because the server would not register it, ends
+				      with this one */
 	COPSE_CLIENT_NOTIFICATION, /* the newest state of what is observed, whole; the call goes on */
 	COPSE_CLIENT_PROGRESS,     /* a block has been sent or received; the call goes on */
 	COPSE_CLIENT_FAILED        /* the call is over: `error` */
@@ -100,7 +107,8 @@ struct copse_client_event {
 /* Bytes of memory for copse_client_init. */
 size_t copse_client_bytes(const struct copse_client_config *config);
 
-/* Make a client of `ep` in `memory`: copse_client_bytes(config) bytes, aligned for uint64_t, the client's until it is
+/* Make a client of `ep` in `memory`, and let the endpoint understand the block options.
+ * `memory`: copse_client_bytes(config) bytes, aligned for uint64_t, the client's until it is
  * no longer used; there is nothing to close. `config` is copied; asserts that it is in range. */
 struct copse_client *copse_client_init(void *memory, size_t len, const struct copse_client_config *config,
 				       struct copse_endpoint *ep);
