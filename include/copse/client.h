@@ -29,35 +29,41 @@ struct copse_client;
 
 /* How much a client may hold, and the times it keeps. Begin with COPSE_CLIENT_DEFAULT. */
 struct copse_client_config {
-	uint16_t call_cap;            /* calls under way, observations included, 1 to 65535; beyond: COPSE_ERR_NOROOM */
-	uint16_t message_len;         /* longest message to build, 64 or more; a block that would not fit is halved */
-	uint8_t attempts;             /* how often a body is begun anew, a block repeated after a time-out, or an Echo
+	uint16_t call_cap; /* calls under way, observations included, 1 to 65535; beyond: COPSE_ERR_NOROOM */
+	uint16_t message_len; /* longest message to build, 64 or more; a block that would not fit is halved */
+	uint8_t attempts;     /* how often a body is begun anew, a block repeated after a time-out, or an Echo
 					 answered, before the call fails; 1 or more */
-	uint32_t stale_min_ms;        /* an observation is registered anew this long after its Max-Age has passed at the */
-	uint32_t stale_max_ms;        /* earliest and the latest: RFC 7641 §3.3.1 asks for 5 to 15 s */
-	uint32_t non_timeout_ms;      /* NON_TIMEOUT of RFC 9177 §7.2: the pause between two sets of Q-Block payloads */
-	uint32_t non_receive_ms;      /* NON_RECEIVE_TIMEOUT: what is missing then is asked for */
-	uint8_t max_payloads;         /* MAX_PAYLOADS: Q-Block payloads in a row, 1 to 16 */
-	uint64_t seed;                /* random: Request-Tags and jitter come from it */
+	uint32_t
+	    stale_min_ms; /* an observation is registered anew this long after its Max-Age has passed at the */
+	uint32_t stale_max_ms; /* earliest and the latest: RFC 7641 §3.3.1 asks for 5 to 15 s */
+	uint32_t
+	    non_timeout_ms; /* NON_TIMEOUT of RFC 9177 §7.2: the pause between two sets of Q-Block payloads */
+	uint32_t non_receive_ms; /* NON_RECEIVE_TIMEOUT: what is missing then is asked for */
+	uint8_t max_payloads;    /* MAX_PAYLOADS: Q-Block payloads in a row, 1 to 16 */
+	uint64_t seed;           /* random: Request-Tags and jitter come from it */
 };
 
-#define COPSE_CLIENT_DEFAULT                                                                                     \
-	{                                                                                                        \
-		.call_cap = 16, .message_len = COPSE_MESSAGE_LEN, .attempts = 4, .stale_min_ms = 5000,           \
-		.stale_max_ms = 15000, .non_timeout_ms = 2000, .non_receive_ms = 4000, .max_payloads = 10,       \
+#define COPSE_CLIENT_DEFAULT                                                                                 \
+	{                                                                                                    \
+		.call_cap = 16, .message_len = COPSE_MESSAGE_LEN, .attempts = 4, .stale_min_ms = 5000,       \
+		.stale_max_ms = 15000, .non_timeout_ms = 2000, .non_receive_ms = 4000, .max_payloads = 10,   \
 	}
 
 enum copse_call_flag {
-	COPSE_CALL_CON = 1,       /* confirmable */
-	COPSE_CALL_OBSERVE = 2,   /* GET or FETCH, with a body of one block at most: register, and keep the observation
+	COPSE_CALL_CON = 1, /* confirmable */
+	COPSE_CALL_OBSERVE =
+	    2, /* GET or FETCH, with a body of one block at most: register, and keep the observation
 				     until copse_client_stop */
-	COPSE_CALL_MANY = 4,      /* multicast: a RESPONSE event for each answer, with its body in the message; ends with
+	COPSE_CALL_MANY =
+	    4, /* multicast: a RESPONSE event for each answer, with its body in the message; ends with
 				     FAILED, COPSE_ERR_TIMEOUT, at the endpoint's response time-out */
-	COPSE_CALL_QBLOCK = 8,    /* bodies by Q-Block1 and Q-Block2 (RFC 9177), if more than one block long. The peer
+	COPSE_CALL_QBLOCK =
+	    8, /* bodies by Q-Block1 and Q-Block2 (RFC 9177), if more than one block long. The peer
 				     must be known to understand them; its group needs an nstart of at least
 				     `max_payloads` and a probing_rate that does not stop them */
 	COPSE_CALL_ONE_BLOCK = 16, /* do not fetch the blocks that follow: what came is the answer */
-	COPSE_CALL_SILENT = 32    /* nobody waits for an answer: the options have a No-Response for all classes (RFC 7967);
+	COPSE_CALL_SILENT =
+	    32 /* nobody waits for an answer: the options have a No-Response for all classes (RFC 7967);
 				     not confirmable, one block. The call is over when it has begun, without event and
 				     without handle */
 };
@@ -66,22 +72,26 @@ enum copse_call_flag {
  * live until the call is over. */
 struct copse_call {
 	const struct copse_peer *peer;
-	uint8_t code;           /* the method */
-	uint8_t priority;       /* as in struct copse_out */
-	uint8_t flags;          /* enum copse_call_flag */
-	uint8_t szx;            /* the largest block to send or ask for, 0 to 6 for 16 to 1024 bytes */
-	bool early;             /* ask for blocks of that size in the first request already (RFC 7959 §2.4) */
-	const uint8_t *options; /* as copse_build_rest makes them, without payload. Block1, Block2, Q-Block1, Q-Block2, */
-	size_t options_len;     /* Size1, Observe, Echo and Request-Tag are the client's to add */
-	uint32_t body_len;      /* bytes of body, 0 for none, or COPSE_BODY_UNKNOWN */
-	copse_body_read *read;  /* where they come from; may be NULL when there is no body */
-	copse_body_write *write; /* where the answer's body goes, an empty one too; NULL: only what stands in the event's
-				    message, as it is with errors. With QBLOCK pieces come in any order, each once */
-	void *user;             /* given to both, and in each event */
+	uint8_t code;     /* the method */
+	uint8_t priority; /* as in struct copse_out */
+	uint8_t flags;    /* enum copse_call_flag */
+	uint8_t szx;      /* the largest block to send or ask for, 0 to 6 for 16 to 1024 bytes */
+	bool early;       /* ask for blocks of that size in the first request already (RFC 7959 §2.4) */
+	const uint8_t *
+	    options; /* as copse_build_rest makes them, without payload. Block1, Block2, Q-Block1, Q-Block2, */
+	size_t options_len;    /* Size1, Observe, Echo and Request-Tag are the client's to add */
+	uint32_t body_len;     /* bytes of body, 0 for none, or COPSE_BODY_UNKNOWN */
+	copse_body_read *read; /* where they come from; may be NULL when there is no body */
+	copse_body_write
+	    *write; /* where the answer's body goes, an empty one too; NULL: only what stands in the event's
+				    message, as it is with errors. With QBLOCK pieces come in any order, each once, and
+				    `received` of the event says how long the body is */
+	void *user; /* given to both, and in each event */
 };
 
 enum copse_client_event_kind {
-	COPSE_CLIENT_RESPONSE = 1, /* the answer, whole: the call is over, unless it is MANY. An observation that ends, by
+	COPSE_CLIENT_RESPONSE =
+	    1, /* the answer, whole: the call is over, unless it is MANY. An observation that ends, by
 				      an error, by copse_client_stop, or because the server would not register it, ends
 				      with this one */
 	COPSE_CLIENT_NOTIFICATION, /* the newest state of what is observed, whole; the call goes on */
@@ -93,14 +103,16 @@ struct copse_client_event {
 	enum copse_client_event_kind kind;
 	copse_handle call;
 	void *user;
-	int error;              /* FAILED: a copse_err of the endpoint, what a body function returned, or
+	int error;         /* FAILED: a copse_err of the endpoint, what a body function returned, or
 				   COPSE_ERR_CHANGED, COPSE_ERR_INCOMPLETE, COPSE_ERR_BLOCK */
-	uint32_t sent;          /* bytes of the request's body that the peer has acknowledged */
-	uint32_t received;      /* bytes of the answer's body that have been written */
-	uint32_t size;          /* how long the peer says the answer's body is (Size2), COPSE_BODY_UNKNOWN if it does not */
-	bool partial;           /* there is more than came: ONE_BLOCK or MANY */
-	const struct copse_peer *peer;       /* who answered */
-	const struct copse_message *message; /* its last message, a view as in the endpoint's event; NULL for FAILED and for
+	uint32_t sent;     /* bytes of the request's body that the peer has acknowledged */
+	uint32_t received; /* bytes of the answer's body that have been written */
+	uint32_t
+	    size; /* how long the peer says the answer's body is (Size2), COPSE_BODY_UNKNOWN if it does not */
+	bool partial;                  /* there is more than came: ONE_BLOCK or MANY */
+	const struct copse_peer *peer; /* who answered */
+	const struct copse_message
+	    *message; /* its last message, a view as in the endpoint's event; NULL for FAILED and for
 						events of copse_client_expire */
 };
 

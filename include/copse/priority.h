@@ -17,21 +17,22 @@ enum copse_worth {
 
 /* Kept by the caller for each peer that it sends to; all zero to begin with. */
 struct copse_traffic {
-	uint16_t non_run;       /* NONs since the last CON. Private */
-	copse_ms con_at;        /* when that was. Private */
-	bool begun;             /* private */
+	uint16_t non_run; /* NONs since the last CON. Private */
+	copse_ms con_at;  /* when that was. Private */
+	bool begun;       /* private */
 };
 
 /* When telemetry is confirmable: every `con_every`th message and, if messages are rare, the first one when
  * `con_after_ms` have passed since the last. */
 struct copse_traffic_policy {
-	uint16_t con_every;     /* 0: never for their number; 1: each */
-	uint32_t con_after_ms;  /* 0: never for their age */
+	uint16_t con_every;    /* 0: never for their number; 1: each */
+	uint32_t con_after_ms; /* 0: never for their age */
 };
 
-#define COPSE_TRAFFIC_DEFAULT                                                                                    \
-	{                                                                                                        \
-		.con_every = 16, .con_after_ms = 86400000u, /* a day, as RFC 7641 §4.5 has it for notifications */ \
+#define COPSE_TRAFFIC_DEFAULT                                                                                \
+	{                                                                                                    \
+		.con_every = 16,                                                                             \
+		.con_after_ms = 86400000u, /* a day, as RFC 7641 §4.5 has it for notifications */           \
 	}
 
 /* How the next message of this worth is to be sent at `now`. `*con` and `*priority` are what struct copse_out and

@@ -193,25 +193,6 @@ void copse_build_uint(struct copse_builder *b, uint16_t number, uint32_t value)
 	copse_build_option(b, number, bytes + skip, 4 - skip);
 }
 
-void copse_build_options(struct copse_builder *b, const void *options, size_t len)
-{
-	COPSE_ASSERT(b->err != 0 || (b->len == b->options && !b->payload));
-	if (b->err == 0 && len > b->cap - b->len)
-		b->err = COPSE_ERR_NOROOM;
-	if (b->err != 0 || len == 0)
-		return;
-	memcpy(b->buf + b->len, options, len);
-	unsigned last = 0;
-	for (size_t off = b->len; off < b->len + len;) {
-		struct placed o = placed_at(b, off);
-		last += (unsigned)o.delta;
-		off = o.value + o.len;
-		COPSE_ASSERT(off <= b->len + len);
-	}
-	b->last = (uint16_t)last;
-	b->len += len;
-}
-
 uint8_t *copse_build_payload_room(struct copse_builder *b, size_t *cap)
 {
 	size_t at = b->len + !b->payload; /* the marker comes first */

@@ -43,48 +43,51 @@ enum observe_state {
 
 /* The part that only Q-Block needs. */
 struct call_q {
-	copse_handle row[CALL_QROW]; /* requests that answers may come to: of block number % max_payloads (Q-Block1), or
+	copse_handle row
+	    [CALL_QROW]; /* requests that answers may come to: of block number % max_payloads (Q-Block1), or
 					the latest ones (Q-Block2) */
-	uint32_t base;               /* Q-Block1: first block of the set; Q-Block2: first block not yet written */
-	uint32_t next;               /* Q-Block1: the block to send next; Q-Block2: requests made */
-	uint32_t end;                /* Q-Block1: the block behind the set; Q-Block2: the block that the server waits at */
-	uint32_t got;                /* Q-Block2: bit i: block base + i has been written */
-	uint32_t last;               /* number of the last block, COPSE_BODY_UNKNOWN while it is not known */
-	bool begun;                  /* Q-Block2: a payload has come */
+	uint32_t base;   /* Q-Block1: first block of the set; Q-Block2: first block not yet written */
+	uint32_t next;   /* Q-Block1: the block to send next; Q-Block2: requests made */
+	uint32_t end;  /* Q-Block1: the block behind the set; Q-Block2: the block that the server waits at */
+	uint32_t got;  /* Q-Block1: first block that the server missed last; Q-Block2: bit i: block
+					base + i has been written */
+	uint32_t last; /* number of the last block, COPSE_BODY_UNKNOWN while it is not known */
+	uint16_t last_n; /* Q-Block1: length of the last list of what the server misses */
+	bool begun;      /* Q-Block2: a payload has come */
 };
 
 struct call_slot {
 	struct copse_call call; /* as given; `peer` points to the copy below */
 	struct copse_peer peer;
-	copse_handle handle;    /* COPSE_NO_HANDLE: the slot is free */
+	copse_handle handle; /* COPSE_NO_HANDLE: the slot is free */
 	uint32_t generation;
-	uint16_t heap;          /* place in the heap of timers plus one; 0: no timer is set */
+	uint16_t heap; /* place in the heap of timers plus one; 0: no timer is set */
 	copse_ms due;
 
 	copse_handle exchange;
 	copse_handle registration;
-	uint8_t block;          /* enum block_state */
-	uint8_t observe;        /* enum observe_state */
-	bool postponed;         /* the endpoint had no room for the request of this state: try again when due */
-	uint8_t attempts;       /* left; renewed by each block that gets through */
-	uint8_t restarts;       /* left; renewed by each whole body */
+	uint8_t block;    /* enum block_state */
+	uint8_t observe;  /* enum observe_state */
+	bool postponed;   /* the endpoint had no room for the request of this state: try again when due */
+	uint8_t attempts; /* left; renewed by each block that gets through */
+	uint8_t restarts; /* left; renewed by each whole body */
 
-	uint8_t out_szx;        /* size of request blocks; smaller than asked when the peer or the room wants it */
-	uint8_t in_szx;         /* size of response blocks */
-	uint32_t sent;          /* bytes of the request's body acknowledged: where the block under way begins */
-	uint32_t received;      /* bytes of the response's body written */
-	uint32_t size;          /* Size2, or COPSE_BODY_UNKNOWN */
-	uint32_t tag;           /* Request-Tag */
-	bool tagged;            /* the body goes in blocks: each request bears the tag */
+	uint8_t out_szx;   /* size of request blocks; smaller than asked when the peer or the room wants it */
+	uint8_t in_szx;    /* size of response blocks */
+	uint32_t sent;     /* bytes of the request's body acknowledged: where the block under way begins */
+	uint32_t received; /* bytes of the response's body written */
+	uint32_t size;     /* Size2, or COPSE_BODY_UNKNOWN */
+	uint32_t tag;      /* Request-Tag */
+	bool tagged;       /* the body goes in blocks: each request bears the tag */
 
-	uint8_t etag_len;       /* of the representation being fetched; 0: it has none */
+	uint8_t etag_len; /* of the representation being fetched; 0: it has none */
 	uint8_t etag[CALL_ETAG_MAX];
-	uint8_t echo_len;       /* RFC 9175: to be sent along until the server asks for another one */
+	uint8_t echo_len; /* RFC 9175: to be sent along until the server asks for another one */
 	uint8_t echo[CALL_ECHO_MAX];
 
-	uint32_t sequence;      /* Observe value of the newest notification */
-	copse_ms notified_at;   /* when it came */
-	copse_ms stale_at;      /* when it is to be registered anew */
+	uint32_t sequence;    /* Observe value of the newest notification */
+	copse_ms notified_at; /* when it came */
+	copse_ms stale_at;    /* when it is to be registered anew */
 	bool notified;
 
 	struct call_q q;
@@ -94,10 +97,10 @@ struct copse_client {
 	struct copse_endpoint *ep;
 	struct copse_client_config config;
 	struct copse_client_counters counters;
-	struct call_slot *slot;   /* call_cap of them */
-	uint16_t *heap;           /* slots with a timer: a binary heap, the earliest first */
-	uint16_t *free;           /* stack of free slots */
-	uint8_t *scratch;         /* message_len bytes */
+	struct call_slot *slot; /* call_cap of them */
+	uint16_t *heap;         /* slots with a timer: a binary heap, the earliest first */
+	uint16_t *free;         /* stack of free slots */
+	uint8_t *scratch;       /* message_len bytes */
 	uint16_t heap_n, free_n;
 	uint32_t random;
 	uint32_t next_tag;
@@ -107,7 +110,7 @@ struct copse_client {
 struct call_turn {
 	struct copse_client *client;
 	struct call_slot *slot;
-	const struct copse_event *in; /* NULL for a timer */
+	const struct copse_event *in;        /* NULL for a timer */
 	const struct copse_message *message; /* the response; NULL for failures and timers */
 	copse_ms now;
 	struct copse_client_event *out;

@@ -24,6 +24,8 @@ enum observe_symbol {
 
 typedef int observe_action(struct call_turn *turn);
 
+static int again(struct copse_client *client, struct call_slot *slot, uint32_t observe, copse_ms now);
+
 bool observe_is_newer(uint32_t before, copse_ms before_at, uint32_t sequence, copse_ms now)
 {
 	if (now - before_at > SEQUENCE_AGE_MS)
@@ -99,11 +101,16 @@ static int act_plain(struct call_turn *turn)
 	return block_body(turn);
 }
 
-/* A notification that crossed our cancellation is of no interest any more. */
+/* A notification that crossed our cancellation is of no interest any more; but to the endpoint it was the answer, so that
+ * it would not send the cancellation again. */
 static int act_crossed(struct call_turn *turn)
 {
-	(void)turn;
-	return 0;
+	struct call_slot *slot = turn->slot;
+
+	if (slot->attempts-- == 0)
+		return call_over(turn, COPSE_CLIENT_FAILED, COPSE_ERR_TIMEOUT);
+	int err = again(turn->client, slot, OBSERVE_DEREGISTER, turn->now);
+	return err < 0 ? call_over(turn, COPSE_CLIENT_FAILED, err) : 0;
 }
 
 static int act_cancelled(struct call_turn *turn)

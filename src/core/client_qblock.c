@@ -65,7 +65,8 @@ static int send_one(struct copse_client *client, struct call_slot *slot, uint32_
 	int len = call_build(client, slot, CALL_NO_OBSERVE, number);
 	if (len < 0)
 		return len;
-	int err = call_request(client, slot, len, 0, now, &exchange);
+	/* It stays open: the server may say more than once what it misses, under any of the tokens. */
+	int err = call_request(client, slot, len, COPSE_REQUEST_MANY, now, &exchange);
 	if (err < 0)
 		return err;
 	keep(client, slot, number & (CALL_QROW - 1), exchange, now);
@@ -154,9 +155,18 @@ static int send_missing(struct call_turn *turn)
 	struct call_slot *slot = turn->slot;
 	const uint8_t *at = copse_message_payload(turn->message), *end = at + turn->message->payload_len;
 	uint32_t number;
+	const uint8_t *first = at;
 
-	if (slot->attempts-- == 0)
+	/* Where the gaps begin, and how many there are, tells whether it gets on. */
+	if (next_number(&first, end, &number) &&
+	    (number > slot->q.got || turn->message->payload_len < slot->q.last_n)) {
+		slot->q.got = number;
+		slot->attempts = turn->client->config.attempts;
+	}
+	slot->q.last_n = turn->message->payload_len;
+	if (slot->attempts == 0)
 		return block_failed(turn, COPSE_ERR_INCOMPLETE);
+	slot->attempts--;
 	for (unsigned n = 0; n < CALL_QROW && next_number(&at, end, &number); n++) {
 		if (number >= slot->q.next)
 			continue;
@@ -250,8 +260,10 @@ static int due_qsend(struct call_turn *turn)
 		err = send_set(turn->client, slot, turn->now);
 	} else if (slot->q.end <= slot->q.last) {
 		return next_set(turn); /* RFC 9177 §7.2: after NON_TIMEOUT the next set may go */
-	} else if (slot->attempts > 0) {
-		/* The last payload once more: it makes a server that got any of the set name what it misses. */
+	} else if (slot->attempts > 0 && slot->call.code != COPSE_CODE_POST &&
+		   slot->call.code != COPSE_CODE_PATCH) {
+		/* The last payload once more: it makes a server that got any of the set name what it misses. One that
+		 * has answered takes it for a new request, so not where that does harm. */
 		slot->attempts--;
 		turn->client->counters.repeated++;
 		err = send_one(turn->client, slot, slot->q.last, turn->now);
@@ -410,8 +422,7 @@ int qblock_take(struct call_turn *turn)
 	if (slot->block != BLOCK_QSEND && slot->block != BLOCK_QFETCH)
 		return 0;
 	turn->out->kind = 0;
-	/* A response ends a Q-Block1 request; a Q-Block2 request stays open. */
-	if ((slot->block == BLOCK_QSEND || !turn->message) && !forget(slot, turn->in->exchange))
+	if (!turn->message && !forget(slot, turn->in->exchange))
 		return 0;
 	int n = take_common(turn);
 	if (n != NOT_COMMON)
