@@ -60,7 +60,8 @@ static inline const char *write_point(struct sim_device *device, const char *nam
 	struct sim_input input = {0};
 	char *end;
 
-	snprintf(input.text, sizeof(input.text), "%s", text);
+	assert_true(strlen(text) < sizeof(input.text));
+	memcpy(input.text, text, strlen(text));
 	input.number = strtod(text, &end);
 	input.is_number = *text && !*end;
 	return point_of(device, name)->write(device, &input, post);
