@@ -17,10 +17,15 @@
 struct copse_host;
 
 /* The application's side. `event` is called for every event of the endpoint; it may call anything of the endpoint
- * except receive, next_event, transmit and expire, which are the host's. */
+ * except receive, next_event, transmit and expire, which are the host's.
+ * `deadline` and `expire` (both or neither) are for what sits on the endpoint and has deadlines of its own, as
+ * copse_server and copse_client have: `deadline` says when the next one is, or COPSE_NEVER, and is asked before each
+ * sleep; `expire` is called when it has come, and must move it. */
 struct copse_handler {
 	void (*event)(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now);
 	void *self;
+	copse_ms (*deadline)(void *self);
+	void (*expire)(void *self, copse_ms now);
 };
 
 /* Begin with COPSE_HOST_DEFAULT. */

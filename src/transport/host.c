@@ -127,12 +127,19 @@ static int report_failures(struct slot *s, copse_ms now)
 	return n;
 }
 
+static copse_ms handler_deadline(const struct copse_host *host)
+{
+	return host->handler.deadline ? host->handler.deadline(host->handler.self) : COPSE_NEVER;
+}
+
 static void expire(struct copse_host *host, copse_ms now)
 {
 	if (copse_endpoint_deadline(host->endpoint) <= now) {
 		copse_endpoint_expire(host->endpoint, now);
 		hand_out_events(host, now);
 	}
+	if (handler_deadline(host) <= now)
+		host->handler.expire(host->handler.self, now);
 	if (host->tick_at > now)
 		return;
 	host->tick_at = COPSE_NEVER;
@@ -278,7 +285,9 @@ void copse_host_flush(struct copse_host *host, copse_ms now)
 copse_ms copse_host_deadline(const struct copse_host *host)
 {
 	copse_ms at = copse_endpoint_deadline(host->endpoint);
+	copse_ms above = handler_deadline(host);
 
+	at = above < at ? above : at;
 	return at < host->tick_at ? at : host->tick_at;
 }
 
@@ -485,7 +494,8 @@ struct copse_host *copse_host_new(const struct copse_host_config *config, const 
 	struct copse_host *host = copse_mem_new(1, sizeof *host);
 
 	COPSE_ASSERT(config->transports > 0 && config->receive_batch > 0 && config->send_batch > 0);
-	COPSE_ASSERT(config->receive_size > 0 && config->send_size > 0 && handler->event);
+	COPSE_ASSERT(config->receive_size > 0 && config->send_size > 0);
+	COPSE_ASSERT(handler->event && !handler->deadline == !handler->expire);
 	if (!host || !make_slots(host, config->transports) || !make_buffers(host, config) ||
 	    !make_endpoint(host, &config->endpoint, now)) {
 		copse_host_free(host);
