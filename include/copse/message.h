@@ -56,9 +56,9 @@ struct copse_message {
 	uint16_t payload_off, payload_len; /* payload_len is 0 without a payload */
 	uint16_t bad_option;               /* the first critical option with a mark, 0 for none */
 	uint16_t option_n;
-	/* private: the index by copse_option_slot. `first` holds a value only where `present` has its bit. */
-	uint32_t present[3];
-	uint8_t first[COPSE_OPTION_SLOTS];
+	/* private: the index by copse_option_slot. 0 when there is no instance to be found, else one more than the place
+	 * of the first one in `option`. Whole vector registers are cleared at once. */
+	uint8_t first[(COPSE_OPTION_SLOTS + 15) / 16 * 16];
 	struct copse_option option[COPSE_MESSAGE_OPTIONS]; /* in the order of the message */
 };
 
@@ -121,7 +121,8 @@ static inline const struct copse_option *copse_message_option(const struct copse
 	unsigned slot = copse_option_slot(number);
 	if (slot == COPSE_OPTION_SLOT_NONE)
 		return copse_message_option_unknown(m, number);
-	return m->present[slot / 32] >> (slot % 32) & 1 ? &m->option[m->first[slot]] : NULL;
+	size_t place = m->first[slot];
+	return place ? &m->option[place - 1] : NULL;
 }
 
 /* The instance after `o` of the same option, or NULL. Instances are neighbours, and in a repeatable option
@@ -161,11 +162,10 @@ static inline bool copse_option_is(const struct copse_message *m, const struct c
  * after the first one every call does nothing, and copse_build_finish returns it. */
 struct copse_builder {
 	uint8_t *buf;
-	size_t cap;
-	size_t len;
-	size_t options; /* where the options begin in buf */
-	uint16_t last;  /* number of the highest option so far */
-	bool payload;   /* the payload has been begun: no option may follow */
+	uint8_t *at;      /* where the next byte goes */
+	uint8_t *end;     /* of the buffer */
+	uint8_t *options; /* where the options begin */
+	uint32_t last;    /* number of the highest option so far; above all numbers when none may follow */
 	int err;
 };
 

@@ -1,228 +1,248 @@
 /* The builder of messages (RFC 7252 §3): bounded as the parser is, and with an error that sticks.
  *
- * Invariant: `len` bytes of `buf` are the beginning of a well-formed message, `len` is at most `cap`, `cap`
- * at most the size of a datagram; `options` is where the first option stands and `last` the number of the
- * last one.
+ * Invariant: what stands before `at` is the beginning of a well-formed message or rest; `at` is at most `end`, which is
+ * at most the size of a datagram behind `buf`; `options` is where the first option stands and `last` the number of the
+ * last one, or CLOSED.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/message.h>
 
+#include "short_rules.h"
+#include "wire.h"
+
 #include <string.h>
 
-/* The nibble for a delta, length or token length, and how many bytes follow for it (RFC 7252 §3.1, RFC 8974
- * §2.1). */
-static inline unsigned nibble(size_t n)
+#define CLOSED 0x10000u /* as `last`: no option may follow, because of the payload or of an error */
+
+static void fail(struct copse_builder *b, int err)
 {
-	return n < 13 ? (unsigned)n : n < 269 ? 13 : 14;
+	if (b->err == 0)
+		b->err = err;
+	b->last = CLOSED;
 }
 
-static inline unsigned extra(size_t n)
+/* Write what stands behind a nibble for `n`, and return the nibble (RFC 7252 §3.1, RFC 8974 §2.1). */
+static unsigned put_extended(uint8_t **p, size_t n)
 {
-	return n < 13 ? 0 : n < 269 ? 1 : 2;
-}
-
-static uint8_t *put_extra(uint8_t *p, size_t n)
-{
-	if (n >= 269) {
-		*p++ = (uint8_t)((n - 269) >> 8);
-		*p++ = (uint8_t)(n - 269);
-	} else if (n >= 13) {
-		*p++ = (uint8_t)(n - 13);
+	if (n < 13)
+		return (unsigned)n;
+	if (n < 269) {
+		*(*p)++ = (uint8_t)(n - 13);
+		return 13;
 	}
-	return p;
+	*(*p)++ = (uint8_t)((n - 269) >> 8);
+	*(*p)++ = (uint8_t)(n - 269);
+	return 14;
 }
 
-/* Write an option's first bytes at `p`; returns where the value goes. */
-static uint8_t *put_head(uint8_t *p, size_t delta, size_t len)
-{
-	*p++ = (uint8_t)(nibble(delta) << 4 | nibble(len));
-	if ((delta | len) < 13) /* the common case */
-		return p;
-	return put_extra(put_extra(p, delta), len);
-}
+#define HEAD_MAX 5
 
-static inline size_t head_len(size_t delta, size_t len)
+/* Make what stands before an option's value. Returns its length. */
+static size_t make_head(uint8_t head[HEAD_MAX], size_t delta, size_t len)
 {
-	return 1u + extra(delta) + extra(len);
-}
-
-static void begin(struct copse_builder *b, void *buf, size_t cap)
-{
-	b->buf = buf;
-	b->cap = cap < COPSE_DATAGRAM_MAX ? cap : COPSE_DATAGRAM_MAX;
-	b->len = 0;
-	b->options = 0;
-	b->last = 0;
-	b->payload = false;
-	b->err = 0;
+	uint8_t *p = head + 1;
+	unsigned high = put_extended(&p, delta) << 4;
+	head[0] = (uint8_t)(high | put_extended(&p, len));
+	return (size_t)(p - head);
 }
 
 void copse_build_rest(struct copse_builder *b, void *buf, size_t cap)
 {
-	begin(b, buf, cap);
+	b->buf = b->at = b->options = buf;
+	b->end = b->buf + (cap < COPSE_DATAGRAM_MAX ? cap : COPSE_DATAGRAM_MAX);
+	b->last = 0;
+	b->err = 0;
+}
+
+static inline void put_header(uint8_t *p, enum copse_type type, uint8_t code, uint16_t id, unsigned nibble)
+{
+	p[0] = (uint8_t)(COPSE_VERSION << 6 | (unsigned)type << 4 | nibble);
+	p[1] = code;
+	FULL_WIDTH(p); /* else gcc makes one word of four bytes by many shifts */
+	p[2] = (uint8_t)(id >> 8);
+	p[3] = (uint8_t)id;
+}
+
+/* A message with no token, a long one, or no room for it. */
+static COLD void begin_message(struct copse_builder *b, void *buf, size_t cap, enum copse_type type, uint8_t code,
+			       uint16_t id, const void *token, size_t token_len)
+{
+	uint8_t length[2], *end = length;
+	unsigned nibble = put_extended(&end, token_len);
+	size_t n = (size_t)(end - length);
+	COPSE_ASSERT(token_len <= 269 + UINT16_MAX);
+	copse_build_rest(b, buf, cap);
+	if (COPSE_HEADER_LEN + n + token_len > (size_t)(b->end - b->at)) {
+		fail(b, COPSE_ERR_NOROOM);
+		return;
+	}
+	put_header(b->buf, type, code, id, nibble);
+	b->at += COPSE_HEADER_LEN;
+	memcpy(b->at, length, n);
+	b->at += n;
+	if (token_len > 0)
+		memcpy(b->at, token, token_len);
+	b->options = b->at += token_len;
 }
 
 void copse_build_message(struct copse_builder *b, void *buf, size_t cap, enum copse_type type, uint8_t code,
 			 uint16_t id, const void *token, size_t token_len)
 {
-	begin(b, buf, cap);
-	COPSE_ASSERT(token_len <= 269 + UINT16_MAX);
-	size_t options = COPSE_HEADER_LEN + extra(token_len) + token_len;
-	if (options > b->cap) {
-		b->err = COPSE_ERR_NOROOM;
+	const size_t least = COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
+	uint8_t *p = buf;
+	if (SHORT_WAY && token_len - 1 < COPSE_TOKEN_MAX && cap - least <= COPSE_DATAGRAM_MAX - least) {
+		b->buf = p;
+		b->at = b->options = p + COPSE_HEADER_LEN + token_len;
+		b->end = p + cap;
+		b->last = 0;
+		b->err = 0;
+		put_header(p, type, code, id, (unsigned)token_len);
+		copy_short(p + COPSE_HEADER_LEN, token, token_len);
 		return;
 	}
-	uint8_t *p = b->buf;
-	p[0] = (uint8_t)(COPSE_VERSION << 6 | (unsigned)type << 4 | nibble(token_len));
-	p[1] = code;
-	p[2] = (uint8_t)(id >> 8);
-	p[3] = (uint8_t)id;
-	if (token_len > 0)
-		memcpy(put_extra(p + COPSE_HEADER_LEN, token_len), token, token_len);
-	b->len = b->options = options;
+	begin_message(b, buf, cap, type, code, id, token, token_len);
 }
 
-/* An option that stands in the buffer. */
-struct placed {
-	size_t off; /* of its first byte */
-	size_t delta;
-	size_t len;   /* of its value */
-	size_t value; /* where that begins */
-};
-
-/* Read the option at `off` of what we wrote ourselves: it is well formed. */
-static struct placed placed_at(const struct copse_builder *b, size_t off)
+/* The option that begins at `p` of what we wrote ourselves, and so is well formed: its delta, the length of its value,
+ * and (returned) where the value begins. */
+static uint8_t *read_head(uint8_t *p, size_t *delta, size_t *len)
 {
-	const uint8_t *p = b->buf + off;
-	unsigned head = *p++;
-	struct placed o = {off, head >> 4, head & 15, 0};
-	for (size_t *n = &o.delta;; n = &o.len) {
-		if (*n == 13) {
-			*n += *p++;
-		} else if (*n == 14) {
-			*n = 269u + (unsigned)(p[0] << 8 | p[1]);
+	size_t n[2] = {*p >> 4, *p & 15};
+	p++;
+	for (int i = 0; i < 2; i++) {
+		if (n[i] == 13) {
+			n[i] += *p++;
+		} else if (n[i] == 14) {
+			n[i] = 269u + (unsigned)(p[0] << 8 | p[1]);
 			p += 2;
 		}
-		if (n == &o.len)
-			break;
 	}
-	o.value = (size_t)(p - b->buf);
-	return o;
+	*delta = n[0];
+	*len = n[1];
+	return p;
 }
 
-/* Where `number` belongs: behind all options of a number that is not higher. `*prev` is the number before it.
- */
-static struct placed place_for(const struct copse_builder *b, uint16_t number, unsigned *prev)
+/* Append an option, or put one with a number below the last between its neighbours: behind its equals, and the delta
+ * of the one that follows shrinks. */
+static int add(struct copse_builder *b, unsigned number, const void *value, size_t len, bool once)
 {
-	struct placed o = placed_at(b, b->options);
-	*prev = 0;
-	while (*prev + o.delta <= number) {
-		*prev += (unsigned)o.delta;
-		o = placed_at(b, o.value + o.len);
+	uint8_t *at = b->at, *tail = b->at; /* where it goes, and what moves */
+	uint8_t head[HEAD_MAX], next_head[HEAD_MAX];
+	size_t next_n = 0;
+	unsigned prev = b->last;
+	if (number < prev) {
+		size_t delta, next_len = 0;
+		prev = 0;
+		at = tail = b->options;
+		do {
+			at = tail + next_len;
+			tail = read_head(at, &delta, &next_len);
+			prev += (unsigned)delta;
+		} while (prev <= number);
+		next_n = make_head(next_head, prev - number, next_len);
+		prev -= (unsigned)delta;
 	}
-	return o;
-}
-
-/* Put an option with a number below the last one between its neighbours: the following one's delta shrinks.
- */
-static int insert(struct copse_builder *b, uint16_t number, const void *value, size_t len, bool once)
-{
-	unsigned prev;
-	struct placed next = place_for(b, number, &prev);
-	if (once && prev == number)
+	if (once && prev == number && at > b->options)
 		return COPSE_ERR_ARGUMENT;
-	size_t next_delta = prev + next.delta - number;
-	size_t front = head_len(number - prev, len) + len + head_len(next_delta, next.len);
-	size_t tail = b->len - next.value;
-	if (front > b->cap - next.off || tail > b->cap - next.off - front)
+	size_t n = make_head(head, number - prev, len), room = (size_t)(b->end - at);
+	size_t moved = (size_t)(b->at - tail);
+	if (len > room || n + len + next_n + moved > room)
 		return COPSE_ERR_NOROOM;
-	memmove(b->buf + next.off + front, b->buf + next.value, tail);
-	uint8_t *p = put_head(b->buf + next.off, number - prev, len);
+	memmove(at + n + len + next_n, tail, moved);
+	memcpy(at, head, n);
+	at += n;
 	if (len > 0)
-		memcpy(p, value, len);
-	put_head(p + len, next_delta, next.len);
-	b->len = next.off + front + tail;
-	return 0;
-}
-
-static int append(struct copse_builder *b, uint16_t number, const void *value, size_t len, bool once)
-{
-	if (b->payload)
-		return COPSE_ERR_ARGUMENT;
-	if (len > b->cap)
-		return COPSE_ERR_NOROOM;
-	if (number < b->last)
-		return insert(b, number, value, len, once);
-	size_t delta = (size_t)(number - b->last);
-	if (once && delta == 0 && b->len > b->options)
-		return COPSE_ERR_ARGUMENT;
-	if (head_len(delta, len) + len > b->cap - b->len)
-		return COPSE_ERR_NOROOM;
-	uint8_t *p = put_head(b->buf + b->len, delta, len);
-	if (len > 0)
-		memcpy(p, value, len);
-	b->len = (size_t)(p - b->buf) + len;
-	b->last = number;
+		memcpy(at, value, len);
+	at += len;
+	memcpy(at, next_head, next_n);
+	b->at = at + next_n + moved;
+	if (number > b->last)
+		b->last = number;
 	return 0;
 }
 
 void copse_build_raw(struct copse_builder *b, uint16_t number, const void *value, size_t len)
 {
-	if (b->err == 0)
-		b->err = append(b, number, value, len, false);
+	int err = b->last == CLOSED ? COPSE_ERR_ARGUMENT : add(b, number, value, len, false);
+	if (err < 0)
+		fail(b, err);
+}
+
+static COLD void check_and_add(struct copse_builder *b, uint16_t number, const void *value, size_t len)
+{
+	unsigned rule = copse_option_rule(number);
+	int err = COPSE_ERR_ARGUMENT;
+	if (b->last != CLOSED && copse_option_len_ok(number, len))
+		err = add(b, number, value, len, rule != 0 && !(rule & COPSE_RULE_MANY));
+	if (err < 0)
+		fail(b, err);
+}
+
+/* Append an option of the common kind: number below 64 and not below the last one, a value that the registry allows,
+ * delta and length in one byte. Returns false, with nothing done, when it is another or there is no room. */
+static inline HOT bool append_short(struct copse_builder *b, size_t number, const uint8_t *value, size_t len)
+{
+	size_t head = (number - b->last) << 4 | len; /* large when `number` is below or the builder closed */
+	uint8_t *p = b->at;
+	if (number >= COPSE_OPTION_LOW || (uint8_t)(len - 1) >= short_rules[number] || (size_t)(b->end - p) <= len)
+		return false;
+	if (unlikely(head - (1 << 4) >= SHORT << 4) && (head > SHORT || !short_rules[SHORT_MANY + number]))
+		return false;
+	b->last = (uint32_t)number;
+	b->at = p + 1 + len;
+	*p = (uint8_t)head;
+	copy_short(p + 1, value, len);
+	return true;
 }
 
 void copse_build_option(struct copse_builder *b, uint16_t number, const void *value, size_t len)
 {
-	if (b->err != 0)
-		return;
-	unsigned rule = copse_option_rule(number);
-	if (rule != 0 && (len > (rule & COPSE_RULE_MAX) || (len == 0 && !(rule & COPSE_RULE_EMPTY))))
-		b->err = COPSE_ERR_ARGUMENT;
-	else
-		b->err = append(b, number, value, len, rule != 0 && !(rule & COPSE_RULE_MANY));
+	size_t n = number;
+	FULL_WIDTH(n);
+	if (!SHORT_WAY || unlikely(!append_short(b, n, value, len)))
+		check_and_add(b, number, value, len);
 }
 
 void copse_build_uint(struct copse_builder *b, uint16_t number, uint32_t value)
 {
-	uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-			    (uint8_t)value};
-	size_t skip = 0;
-	while (skip < 4 && bytes[skip] == 0)
-		skip++;
-	copse_build_option(b, number, bytes + skip, 4 - skip);
+	uint8_t bytes[4] = {(uint8_t)value};
+	if (SHORT_WAY && likely(value - 1 < UINT8_MAX) && likely(append_short(b, number, bytes, 1)))
+		return;
+	size_t n = 4;
+	for (; value != 0; value >>= 8)
+		bytes[--n] = (uint8_t)value;
+	check_and_add(b, number, bytes + n, 4 - n);
 }
 
 uint8_t *copse_build_payload_room(struct copse_builder *b, size_t *cap)
 {
-	size_t at = b->len + !b->payload; /* the marker comes first */
-	if (b->err != 0 || at >= b->cap) {
-		*cap = 0;
-		return NULL;
-	}
-	*cap = b->cap - at;
-	return b->buf + at;
+	size_t marker = b->last != CLOSED; /* it must still be written */
+	size_t room = (size_t)(b->end - b->at);
+	*cap = b->err == 0 && room > marker ? room - marker : 0;
+	return *cap > 0 ? b->at + marker : NULL;
 }
 
 void copse_build_payload_commit(struct copse_builder *b, size_t len)
 {
+	size_t cap;
+	uint8_t *p = copse_build_payload_room(b, &cap);
 	if (b->err != 0 || len == 0)
 		return;
-	COPSE_ASSERT(b->len + !b->payload <= b->cap && len <= b->cap - b->len - !b->payload);
-	if (!b->payload)
-		b->buf[b->len++] = COPSE_PAYLOAD_MARK;
-	b->payload = true;
-	b->len += len;
+	COPSE_ASSERT(len <= cap);
+	if (b->last != CLOSED)
+		*b->at = COPSE_PAYLOAD_MARK;
+	b->last = CLOSED;
+	b->at = p + len;
 }
 
 void copse_build_payload(struct copse_builder *b, const void *payload, size_t len)
 {
-	size_t room;
+	size_t cap;
+	uint8_t *p = copse_build_payload_room(b, &cap);
 	if (b->err != 0 || len == 0)
 		return;
-	uint8_t *p = copse_build_payload_room(b, &room);
-	if (len > room) {
-		b->err = COPSE_ERR_NOROOM;
+	if (len > cap) {
+		fail(b, COPSE_ERR_NOROOM);
 		return;
 	}
 	memcpy(p, payload, len);
@@ -232,7 +252,7 @@ void copse_build_payload(struct copse_builder *b, const void *payload, size_t le
 int copse_build_finish(struct copse_builder *b)
 {
 	/* RFC 7252 §4.1: an Empty message is its header */
-	if (b->err == 0 && b->options != 0 && b->buf[1] == COPSE_CODE_EMPTY && b->len != COPSE_HEADER_LEN)
-		b->err = COPSE_ERR_ARGUMENT;
-	return b->err != 0 ? b->err : (int)b->len;
+	if (b->options != b->buf && b->buf[1] == COPSE_CODE_EMPTY && b->at - b->buf != COPSE_HEADER_LEN)
+		fail(b, COPSE_ERR_ARGUMENT);
+	return b->err != 0 ? b->err : (int)(b->at - b->buf);
 }

@@ -6,13 +6,13 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/message.h>
 
+#include "short_rules.h"
 #include "wire.h"
 
 _Static_assert(COPSE_MESSAGE_OPTIONS > 0 && COPSE_MESSAGE_OPTIONS <= 255, "an index entry is one byte");
-_Static_assert(COPSE_OPTION_SLOTS <= 96, "as many slots as `present` has bits");
 
-/* An option's delta or length from its half of the first byte (RFC 7252 §3.1). */
-static inline unsigned extended(struct wire *w, unsigned nibble)
+/* An option's delta or length, or a token's length, by its nibble (RFC 7252 §3.1, RFC 8974 §2.1). */
+static unsigned extended(struct wire *w, unsigned nibble)
 {
 	if (nibble < 13)
 		return nibble;
@@ -24,30 +24,24 @@ static inline unsigned extended(struct wire *w, unsigned nibble)
 	return 0;
 }
 
-/* Enter option `at` into the index, unless an instance before it is there. */
-static inline void index_option(struct copse_message *m, unsigned slot, unsigned at)
-{
-	uint32_t *present = &m->present[slot / 32];
-	uint32_t bit = (uint32_t)1 << slot % 32;
-	if (*present & bit)
-		return;
-	*present |= bit;
-	m->first[slot] = (uint8_t)at;
-}
-
-/* Option `at` is not as its row in the registry asks, or has no row: RFC 7252 §5.4.1, §5.4.3, §5.4.5. */
-static void mark_option(struct copse_message *m, unsigned at, unsigned slot, unsigned rule)
+/* Enter option `at` into the index, or mark it as RFC 7252 §5.4.1, §5.4.3 and §5.4.5 say. */
+static void judge_option(struct copse_message *m, unsigned at)
 {
 	struct copse_option *o = &m->option[at];
+	unsigned slot = copse_option_slot(o->number);
+	unsigned rule = slot < COPSE_OPTION_SLOTS ? copse_option_rules[slot] : 0;
+	unsigned many = copse_code_is_request(m->code) ? COPSE_RULE_MANY : COPSE_RULE_MANY_RESP;
+	bool again = at > 0 && o[-1].number == o->number;
+	bool valid = o->len <= (rule & COPSE_RULE_MAX) && (o->len || (rule & COPSE_RULE_EMPTY)) &&
+		     (!again || (rule & many));
+	if ((valid || rule == 0) && slot < COPSE_OPTION_SLOTS && m->first[slot] == 0)
+		m->first[slot] = (uint8_t)(at + 1);
+	if (valid)
+		return;
 	/* §5.10.7: a reserved Location-* beside those that we know must not be overlooked */
-	bool location =
-	    copse_option_is_reserved_location(o->number) &&
-	    (m->present[0] & (1u << COPSE_OPTION_LOCATION_PATH | 1u << COPSE_OPTION_LOCATION_QUERY));
-	if (rule == 0) {
-		o->mark = COPSE_OPTION_UNKNOWN;
-		if (slot < COPSE_OPTION_SLOTS)
-			index_option(m, slot, at);
-	}
+	bool location = copse_option_is_reserved_location(o->number) &&
+			(m->first[COPSE_OPTION_LOCATION_PATH] | m->first[COPSE_OPTION_LOCATION_QUERY]);
+	o->mark = rule ? 0 : COPSE_OPTION_UNKNOWN;
 	if (copse_option_is_critical(o->number) || location) {
 		o->mark |= COPSE_OPTION_BAD;
 		if (m->bad_option == 0)
@@ -57,97 +51,144 @@ static void mark_option(struct copse_message *m, unsigned at, unsigned slot, uns
 	}
 }
 
-/* Whether a value of `n` bytes, in the first or a later instance, is what the registry allows. Never without
- * a row. */
-static inline bool allowed(unsigned rule, unsigned n, bool again, unsigned many)
+/* Take any option, the one at offset `i`. Returns the offset behind it, or an error. */
+static COLD int take_option(struct copse_message *m, unsigned i, unsigned at)
 {
-	return n <= (rule & COPSE_RULE_MAX) && (n || (rule & COPSE_RULE_EMPTY)) && (!again || (rule & many));
+	struct wire w = {m->bytes + i, m->bytes + m->len, false};
+	unsigned first = wire_u8(&w);
+	unsigned number = extended(&w, first >> 4) + (at > 0 ? m->option[at - 1].number : 0);
+	unsigned n = extended(&w, first & 15);
+	const uint8_t *value = wire_skip(&w, n);
+	if (w.bad || number > UINT16_MAX)
+		return COPSE_ERR_MALFORMED;
+	if (at == COPSE_MESSAGE_OPTIONS)
+		return COPSE_ERR_OPTIONS;
+	unsigned off = (unsigned)(value - m->bytes);
+	m->option[at] = (struct copse_option){(uint16_t)number, (uint16_t)off, (uint16_t)n, 0};
+	judge_option(m, at);
+	return (int)(off + n);
 }
 
-/* From behind the token to the payload marker or the end. */
-static int parse_options(struct copse_message *m, struct wire *w)
+/* The options from offset `off` on, of which `at` are known, and the payload. */
+static COLD int parse_rest(struct copse_message *m, unsigned off, unsigned at)
 {
-	unsigned many = copse_code_is_request(m->code) ? COPSE_RULE_MANY : COPSE_RULE_MANY_RESP;
-	unsigned number = 0, at = 0;
-	for (; w->at < w->end && *w->at != COPSE_PAYLOAD_MARK; at++) {
-		unsigned head = wire_u8(w);
-		unsigned delta = extended(w, head >> 4);
-		unsigned n = extended(w, head & 15);
-		const uint8_t *value = wire_skip(w, n);
-		number += delta;
-		if (w->bad || number > UINT16_MAX)
-			return COPSE_ERR_MALFORMED;
-		if (at == COPSE_MESSAGE_OPTIONS)
-			return COPSE_ERR_OPTIONS;
-		m->option[at] =
-		    (struct copse_option){(uint16_t)number, (uint16_t)(value - m->bytes), (uint16_t)n, 0};
-		unsigned slot = copse_option_slot((uint16_t)number);
-		unsigned rule = slot < COPSE_OPTION_SLOTS ? copse_option_rules[slot] : 0;
-		if (allowed(rule, n, delta == 0, many))
-			index_option(m, slot, at);
-		else
-			mark_option(m, at, slot, rule);
+	for (; off < m->len && m->bytes[off] != COPSE_PAYLOAD_MARK; at++) {
+		int next = take_option(m, off, at);
+		if (next < 0)
+			return next;
+		off = (unsigned)next;
 	}
+	if (off < m->len && ++off == m->len) /* behind the payload marker there must be something (§3) */
+		return COPSE_ERR_MALFORMED;
 	m->option_n = (uint16_t)at;
+	m->payload_off = (uint16_t)off;
+	m->payload_len = (uint16_t)(m->len - off);
 	return 0;
 }
 
-/* What the first four bytes alone forbid (RFC 7252 §3, §4.1, §4.2). */
-static int check_header(const struct copse_message *m, size_t len)
+/* What parse_rest does, in a few instructions an option for as long as options are of the common kind: number below 64,
+ * valid, with a value, delta and length in one byte. The first other one, or one behind the first 128 bytes, and all
+ * that follow it are left to parse_rest. */
+static inline HOT int parse_short(struct copse_message *m, const uint8_t *bytes, size_t off, size_t len)
 {
-	if (m->code == COPSE_CODE_EMPTY)
-		return len == COPSE_HEADER_LEN ? 0 : COPSE_ERR_MALFORMED; /* §4.1: nothing behind it */
-	if (m->type == COPSE_RST || (m->type == COPSE_ACK && copse_code_is_request(m->code)))
-		return COPSE_ERR_MALFORMED; /* §4.2, §4.3 */
-	if (copse_code_is_reserved(m->code) || copse_code_is_signal(m->code))
-		return COPSE_ERR_MALFORMED; /* §4.2, §12.1; class 7 belongs to reliable transports (RFC 8323
-					       §5) */
-	return 0;
-}
-
-int copse_message_parse_extended(struct copse_message *m, const void *datagram, size_t len, size_t token_max)
-{
-	const uint8_t *bytes = datagram;
-	m->type = COPSE_NON;
-	m->code = COPSE_CODE_EMPTY;
-	m->id = 0;
-	if (len < COPSE_HEADER_LEN)
-		return COPSE_ERR_MALFORMED;
-	m->bytes = bytes;
-	m->type = bytes[0] >> 4 & 3;
-	m->code = bytes[1];
-	m->id = (uint16_t)(bytes[2] << 8 | bytes[3]);
-	if (bytes[0] >> 6 != COPSE_VERSION)
-		return COPSE_ERR_VERSION;
-	if (len > COPSE_DATAGRAM_MAX || check_header(m, len) < 0)
-		return COPSE_ERR_MALFORMED;
-
-	struct wire w = {bytes + COPSE_HEADER_LEN, bytes + len, false};
-	size_t token_len = extended(&w, bytes[0] & 15);
-	const uint8_t *token = wire_skip(&w, token_len);
-	if (w.bad || token_len > token_max)
-		return COPSE_ERR_MALFORMED;
-	m->len = (uint16_t)len;
-	m->token_off = (uint16_t)(token - bytes);
-	m->token_len = (uint16_t)token_len;
-	m->bad_option = 0;
-	m->present[0] = m->present[1] = m->present[2] = 0;
-	int err = parse_options(m, &w);
-	if (err < 0)
-		return err;
-	if (w.at < w.end) { /* at the payload marker: behind it there must be something (§3) */
-		w.at++;
-		if (w.at == w.end)
-			return COPSE_ERR_MALFORMED;
+	size_t number = 0, n = 1; /* n: one more than the options taken */
+	size_t end = off + 2 * COPSE_MESSAGE_OPTIONS; /* each takes two bytes or more */
+	for (end = len < end ? len : end; off < end; n++) {
+		size_t first = bytes[off];
+		size_t value_len = first & 15;
+		FULL_WIDTH(value_len);
+		number += first >> 4; /* below 64 + 16 */
+		if ((uint8_t)(value_len - 1) >= short_rules[number] || off + value_len >= end)
+			break;
+		first -= 1 << 4;
+		if (first < SHORT << 4) /* a delta of 1 to SHORT */
+			m->first[number] = (uint8_t)n;
+		else if (first <= UINT8_MAX || !m->first[number] || !short_rules[SHORT_MANY + number])
+			break;
+		struct copse_option *o = &m->option[n - 1];
+		off++;
+		o->number = (uint16_t)number;
+		o->off = (uint16_t)off;
+		o->len = (uint16_t)value_len;
+		o->mark = 0;
+		off += value_len;
 	}
-	m->payload_off = (uint16_t)(w.at - bytes);
-	m->payload_len = (uint16_t)(w.end - w.at);
+	if (off < m->len)
+		return parse_rest(m, (unsigned)off, (unsigned)n - 1);
+	m->option_n = (uint16_t)(n - 1);
+	m->payload_off = (uint16_t)off;
+	m->payload_len = 0;
+	return 0;
+}
+
+/* Which classes of codes a message of a type may have, Empty apart; eight bits a type. Classes 1 and 6 are reserved,
+ * and 7 belongs to reliable transports (RFC 7252 §12.1, RFC 8323 §5); an ACK bears no request and a RST nothing (§4.2,
+ * §4.3). */
+#define CLASSES_CON 0x3du
+#define CLASSES_ACK 0x3cu
+#define CLASSES     (CLASSES_CON << 8 * COPSE_CON | CLASSES_CON << 8 * COPSE_NON | CLASSES_ACK << 8 * COPSE_ACK)
+
+/* The first four bytes (RFC 7252 §3); `*token` is what they say of the length of the token. */
+static inline HOT int parse_header(struct copse_message *m, const uint8_t *bytes, size_t len, size_t *token)
+{
+	if (len - COPSE_HEADER_LEN > COPSE_DATAGRAM_MAX - COPSE_HEADER_LEN) {
+		m->type = COPSE_NON; /* too short or too long for anything to be said of it */
+		m->code = COPSE_CODE_EMPTY;
+		m->id = 0;
+		return COPSE_ERR_MALFORMED;
+	}
+	size_t first = bytes[0], code = bytes[1], type = first >> 4 & 3;
+	m->id = (uint16_t)(bytes[2] << 8 | bytes[3]);
+	m->bytes = bytes;
+	m->len = (uint16_t)len;
+	m->code = (uint8_t)code;
+	m->type = (uint8_t)type;
+	*token = first & 15;
+	if (first >> 6 != COPSE_VERSION)
+		return COPSE_ERR_VERSION;
+	if (__builtin_expect(code == COPSE_CODE_EMPTY, 0)) {
+		if (len > COPSE_HEADER_LEN) /* §4.1: behind an Empty message there is nothing */
+			return COPSE_ERR_MALFORMED;
+	} else if (!(CLASSES >> (type << 3 | code >> 5) & 1)) {
+		return COPSE_ERR_MALFORMED;
+	}
+	m->bad_option = 0;
+	memset(m->first, 0, sizeof(m->first));
 	return 0;
 }
 
 int copse_message_parse(struct copse_message *m, const void *datagram, size_t len)
 {
-	return copse_message_parse_extended(m, datagram, len, COPSE_TOKEN_MAX);
+	const uint8_t *bytes = datagram;
+	size_t token_len;
+	int err = parse_header(m, bytes, len, &token_len);
+	if (err < 0)
+		return err;
+	size_t off = COPSE_HEADER_LEN + token_len;
+	if (token_len > COPSE_TOKEN_MAX || off > len)
+		return COPSE_ERR_MALFORMED;
+	m->token_off = COPSE_HEADER_LEN;
+	m->token_len = (uint16_t)token_len;
+	return SHORT_WAY ? parse_short(m, bytes, off, len) : parse_rest(m, (unsigned)off, 0);
+}
+
+int copse_message_parse_extended(struct copse_message *m, const void *datagram, size_t len, size_t token_max)
+{
+	const uint8_t *bytes = datagram;
+	if (len < COPSE_HEADER_LEN || (bytes[0] & 15) <= COPSE_TOKEN_MAX)
+		return copse_message_parse(m, datagram, len);
+	size_t nibble;
+	int err = parse_header(m, bytes, len, &nibble);
+	if (err < 0)
+		return err;
+	struct wire w = {bytes + COPSE_HEADER_LEN, bytes + len, false};
+	unsigned token_len = extended(&w, (unsigned)nibble);
+	const uint8_t *token = wire_skip(&w, token_len);
+	if (w.bad || token_len > token_max)
+		return COPSE_ERR_MALFORMED;
+	m->token_off = (uint16_t)(token - bytes);
+	m->token_len = (uint16_t)token_len;
+	return parse_rest(m, m->token_off + token_len, 0);
 }
 
 enum copse_reaction copse_message_reaction(const struct copse_message *m, int err)

@@ -7,6 +7,26 @@
 
 #include <copse/types.h>
 
+#include <string.h>
+
+/* Where size counts for more than speed, the short ways for what is common are left out. */
+#ifdef __OPTIMIZE_SIZE__
+#define SHORT_WAY 0
+#define HOT
+#else
+#define SHORT_WAY 1
+#define HOT __attribute__((always_inline))
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Compute `x` here and keep it in a register of full width: gcc narrows what ends in a small field, once for each use. */
+#define FULL_WIDTH(x) __asm__("" : "+r"(x))
+
+/* Kept out of the way of what is common: never inlined, and small rather than fast. */
+#define COLD __attribute__((noinline, cold))
+
 struct wire {
 	const uint8_t *at;
 	const uint8_t *end;
@@ -48,6 +68,28 @@ static inline const uint8_t *wire_skip(struct wire *w, size_t n)
 	else
 		w->at += n;
 	return from;
+}
+
+/* Copy 1 to 16 bytes by two moves of half the size that may overlap: a call of memcpy costs more than that. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+	if (n >= 8) {
+		uint64_t head, tail;
+		memcpy(&head, from, 8);
+		memcpy(&tail, from + n - 8, 8);
+		memcpy(to, &head, 8);
+		memcpy(to + n - 8, &tail, 8);
+	} else if (n >= 4) {
+		uint32_t head, tail;
+		memcpy(&head, from, 4);
+		memcpy(&tail, from + n - 4, 4);
+		memcpy(to, &head, 4);
+		memcpy(to + n - 4, &tail, 4);
+	} else {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
 }
 
 #endif
