@@ -58,14 +58,14 @@ static inline void put_header(uint8_t *p, enum copse_type type, uint8_t code, ui
 {
 	p[0] = (uint8_t)(COPSE_VERSION << 6 | (unsigned)type << 4 | nibble);
 	p[1] = code;
-	FULL_WIDTH(p); /* else gcc makes one word of four bytes by many shifts */
+	FULL_WIDTH(p); /* else gcc makes one word of the four bytes, by many shifts */
 	p[2] = (uint8_t)(id >> 8);
 	p[3] = (uint8_t)id;
 }
 
 /* A message with no token, a long one, or no room for it. */
-static COLD void begin_message(struct copse_builder *b, void *buf, size_t cap, enum copse_type type, uint8_t code,
-			       uint16_t id, const void *token, size_t token_len)
+static COLD void begin_message(struct copse_builder *b, void *buf, size_t cap, enum copse_type type,
+			       uint8_t code, uint16_t id, const void *token, size_t token_len)
 {
 	uint8_t length[2], *end = length;
 	unsigned nibble = put_extended(&end, token_len);
@@ -184,7 +184,8 @@ static inline HOT bool append_short(struct copse_builder *b, size_t number, cons
 {
 	size_t head = (number - b->last) << 4 | len; /* large when `number` is below or the builder closed */
 	uint8_t *p = b->at;
-	if (number >= COPSE_OPTION_LOW || (uint8_t)(len - 1) >= short_rules[number] || (size_t)(b->end - p) <= len)
+	if (number >= COPSE_OPTION_LOW || (uint8_t)(len - 1) >= short_rules[number] ||
+	    (size_t)(b->end - p) <= len)
 		return false;
 	if (unlikely(head - (1 << 4) >= SHORT << 4) && (head > SHORT || !short_rules[SHORT_MANY + number]))
 		return false;

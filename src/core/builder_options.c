@@ -19,9 +19,11 @@ static size_t extended(size_t n, const uint8_t **p)
 
 void copse_build_options(struct copse_builder *b, const void *options, size_t len)
 {
-	COPSE_ASSERT(b->err != 0 || (b->len == b->options && !b->payload));
-	if (b->err == 0 && len > b->cap - b->len)
+	COPSE_ASSERT(b->err != 0 || (b->at == b->options && b->last == 0));
+	if (b->err == 0 && len > (size_t)(b->end - b->at)) {
 		b->err = COPSE_ERR_NOROOM;
+		b->last = UINT16_MAX + 1u; /* closed */
+	}
 	if (b->err != 0 || len == 0)
 		return;
 	size_t last = 0;
@@ -33,7 +35,7 @@ void copse_build_options(struct copse_builder *b, const void *options, size_t le
 		p += value;
 	}
 	COPSE_ASSERT(p == end && last <= UINT16_MAX);
-	memcpy(b->buf + b->len, options, len);
-	b->len += len;
-	b->last = (uint16_t)last;
+	memcpy(b->at, options, len);
+	b->at += len;
+	b->last = (uint32_t)last;
 }

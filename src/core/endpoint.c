@@ -133,7 +133,8 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	for (uint32_t i = 0; i <= ep->id_mask; i++)
 		ep->next_id[i] = (uint16_t)ep_random(ep);
 	ep->next_multicast_id = (uint16_t)ep_random(ep);
-	copse_endpoint_understands(ep, always_understood, sizeof always_understood / sizeof *always_understood);
+	copse_endpoint_understands(ep, always_understood,
+				   sizeof always_understood / sizeof *always_understood);
 	return ep;
 }
 
@@ -250,22 +251,14 @@ static int unmatched(struct copse_endpoint *ep, bool reset)
 	return COPSE_ERR_UNMATCHED;
 }
 
-/* The first critical option of the message that nobody here understands (RFC 7252 §5.4.1); 0 when there is none.
- * Numbers below 64 are judged 32 at a time: the odd ones are critical. */
+/* The first critical option of the message that nobody here understands (RFC 7252 §5.4.1); 0 when there is none. */
 static uint16_t not_understood(const struct copse_endpoint *ep)
 {
 	const struct copse_message *m = &ep->message;
 	if (m->bad_option)
 		return m->bad_option;
-	for (uint16_t word = 0; word < 2; word++) {
-		uint32_t bad = m->present[word] & 0xaaaaaaaau & ~ep->understood[word];
-		for (uint16_t number = (uint16_t)(32 * word); bad != 0; bad >>= 1, number++) {
-			if (bad & 1)
-				return number;
-		}
-	}
-	for (unsigned i = m->option_n; i > 0 && m->option[i - 1].number >= COPSE_OPTION_LOW; i--) {
-		const uint16_t number = m->option[i - 1].number;
+	for (unsigned i = 0; i < m->option_n; i++) {
+		const uint16_t number = m->option[i].number;
 		const unsigned slot = copse_option_slot(number);
 		if (copse_option_is_critical(number) && slot < COPSE_OPTION_SLOTS &&
 		    !(ep->understood[slot >> 5] >> (slot & 31) & 1))

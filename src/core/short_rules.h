@@ -15,8 +15,8 @@
 
 _Static_assert(COPSE_OPTION_SLOTS <= SHORT_MANY, "the rows without a short way have places of their own");
 
-#define PLACE(number)     ((number) < COPSE_OPTION_LOW ? (number) : COPSE_OPTION_SLOT_HIGH(number))
-#define LONGEST_HERE(max) ((max) < SHORT ? (max) : SHORT)
+#define PLACE(number)          ((number) < COPSE_OPTION_LOW ? (number) : COPSE_OPTION_SLOT_HIGH(number))
+#define LONGEST_HERE(max)      ((max) < SHORT ? (max) : SHORT)
 #define REPEAT_ONCE            0
 #define REPEAT_MANY_IN_REQUEST 0
 #define REPEAT_MANY            1

@@ -15,10 +15,10 @@
 #define HOT
 #else
 #define SHORT_WAY 1
-#define HOT __attribute__((always_inline))
+#define HOT       __attribute__((always_inline))
 #endif
 
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Compute `x` here and keep it in a register of full width: gcc narrows what ends in a small field, once for each use. */
