@@ -107,9 +107,10 @@ struct copse_peer peer_at(struct copse_transport *from, const char *text, const 
 int raw_socket(const char *text)
 {
 	struct copse_address a = address(text, 0);
-	int fd = socket(a.sa.sa_family, SOCK_DGRAM, 0);
+	int fd = socket(a.sa.sa_family, SOCK_DGRAM, 0), room = 1 << 20;
 
 	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
 	assert_int_equal(bind(fd, &a.sa, a.len), 0);
 	return fd;
 }
