@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""libcoap's coap-server stands behind the gateway as a device: read, written and discovered through it.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+from stage import DELETE, GET, PUT, Peer, check, code_text, equal, free_port, play, until
+
+
+def test(stage):
+    port = free_port()
+    server = stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(port), "-d", "10"])
+    direct = Peer(("127.0.0.1", port))
+    until(lambda: direct.ping() and server.alive(), "coap-server answers a ping")
+    stage.add_device("001350000000c0a9", port)
+    stage.start_gateway()
+
+    peer = Peer(stage.gateway_address)
+    peer.open_session(stage.token())
+    root = peer.proxied(GET, "coap://001350000000c0a9/")
+    equal(code_text(root.code), "2.05", "GET /")
+    check(b"libcoap" in root.payload, f"the answer is coap-server's: {root.payload!r}")
+    equal(root.payload, direct.request(GET, "/").payload, "through the gateway and directly")
+    links = peer.proxied(GET, "coap://001350000000c0a9/.well-known/core")
+    check(b"</time>" in links.payload, f"links: {links.payload!r}")
+    # example_data may be written; what was written is there for everybody.
+    equal(code_text(peer.proxied(PUT, "coap://001350000000c0a9/example_data", b"through the gateway").code), "2.04", "PUT /example_data")
+    equal(direct.request(GET, "/example_data").payload, b"through the gateway", "what arrived")
+    equal(code_text(peer.proxied(DELETE, "coap://001350000000c0a9/").code), "4.05", "DELETE /")
+    equal(code_text(peer.proxied(GET, "coap://001350000000c0a9/nowhere").code), "4.04", "GET /nowhere")
+
+    done = stage.copse("get", "--proxy", stage.gateway_uri(), "coap://001350000000c0a9/time")
+    equal(done.returncode, 4, "copse without a session ends with 4")
+
+
+play(test)

@@ -1,0 +1,78 @@
+// The npm package `coap` as a client of the gateway, and as a device behind it.
+//
+//	node npm_coap.mjs device                     prints "port N" and answers until it is ended
+//	node npm_coap.mjs client PORT GATEWAY-PORT TOKEN DEVICE   opens a session from PORT, uses the device, closes it
+//
+// SPDX-License-Identifier: BSD-2-Clause
+import { createRequire } from "node:module";
+
+const coap = createRequire(import.meta.url)("coap");
+
+function device() {
+	const server = coap.createServer();
+	let setting = "1";
+	server.on("request", (request, response) => {
+		if (request.url === "/temperature" && request.method === "GET") {
+			response.setOption("Content-Format", "text/plain");
+			response.end("21.5");
+		} else if (request.url === "/setting" && request.method === "PUT") {
+			setting = request.payload.toString();
+			response.code = "2.04";
+			response.end();
+		} else if (request.url === "/setting" && request.method === "GET") {
+			response.end(setting);
+		} else if (request.url === "/slow" && request.method === "GET") {
+			// later than the package waits before it acknowledges: a separate response
+			setTimeout(() => response.end("after a while"), 300);
+		} else {
+			response.code = "4.04";
+			response.end();
+		}
+	});
+	server.listen(0, "127.0.0.1", () => console.log(`port ${server._sock.address().port}`));
+}
+
+function ask(agent, port, method, options, payload) {
+	return new Promise((resolve, reject) => {
+		const request = coap.request({ host: "127.0.0.1", port, method, agent, ...options });
+		request.on("response", (response) => resolve({ code: response.code, payload: response.payload.toString() }));
+		request.on("error", reject);
+		request.end(payload);
+	});
+}
+
+function expect(found, code, payload, what) {
+	if (found.code !== code || (payload !== null && found.payload !== payload)) {
+		throw new Error(`${what}: ${found.code} "${found.payload}", expected ${code} "${payload}"`);
+	}
+	console.log(`${what}: ${found.code} ${found.payload}`);
+}
+
+async function client(localPort, gateway, token, name) {
+	const agent = new coap.Agent({ type: "udp4", port: localPort });
+	const through = (method, path, payload) => ask(agent, gateway, method, { proxyUri: `coap://${name}${path}` }, payload);
+
+	expect(await through("GET", "/temperature"), "4.01", null, "without a session");
+	expect(await ask(agent, gateway, "POST", { pathname: "/sessions", query: "security=none" }, token), "2.01", null, "open");
+	expect(await through("GET", "/temperature"), "2.05", "21.5", "temperature");
+	expect(await through("PUT", "/setting", "seven"), "2.04", "", "write");
+	expect(await through("GET", "/setting"), "2.05", "seven", "read back");
+	expect(await through("GET", "/slow"), "2.05", "after a while", "separate response");
+	expect(await through("GET", "/nowhere"), "4.04", null, "unknown resource");
+	expect(await ask(agent, gateway, "DELETE", { pathname: "/sessions" }), "2.02", null, "close");
+	expect(await through("GET", "/temperature"), "4.01", null, "after closing");
+	agent.close();
+}
+
+const [role, ...rest] = process.argv.slice(2);
+if (role === "device") {
+	device();
+} else {
+	client(Number(rest[0]), Number(rest[1]), rest[2], rest[3]).then(
+		() => process.exit(0),
+		(error) => {
+			console.error(error.message);
+			process.exit(1);
+		},
+	);
+}

@@ -1,0 +1,374 @@
+"""What the interoperability tests share: a stage with real processes on loopback, a small CoAP codec of its own, waiting for
+conditions.
+
+The codec is written against RFC 7252 and shares nothing with the project's: a second opinion. Every process is started
+and ended by its own id; ports are chosen by the system; everything lies in a temporary folder that goes away.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PATIENCE = 60  # seconds until a condition that must come is given up; not a measure of speed
+
+CON, NON, ACK, RST = range(4)
+GET, POST, PUT, DELETE = 1, 2, 3, 4
+IF_MATCH, URI_HOST, ETAG, OBSERVE, URI_PORT, URI_PATH, CONTENT_FORMAT, MAX_AGE, URI_QUERY, ACCEPT = 1, 3, 4, 6, 7, 11, 12, 14, 15, 17
+PROXY_URI, PROXY_SCHEME = 35, 39
+
+SECRET = "a secret of the interoperability tests, long enough"
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Failure(Exception):
+    """A condition of the test does not hold."""
+
+
+class Skip(Exception):
+    """The machine lacks something that the test needs."""
+
+
+def check(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def equal(found, expected, what):
+    check(found == expected, f"{what}: {found!r}, expected {expected!r}")
+
+
+def until(condition, what, patience=PATIENCE):
+    """The first true value of condition(), asked again and again."""
+    end = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"waited in vain: {what}")
+        time.sleep(0.02)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+def code(text):
+    """4.01 -> 0x81"""
+    group, detail = text.split(".")
+    return int(group) << 5 | int(detail)
+
+
+def code_text(number):
+    return f"{number >> 5}.{number & 31:02}"
+
+
+class Message:
+    """A CoAP message; options are pairs of number and bytes."""
+
+    def __init__(self, kind, number, mid, token=b"", options=(), payload=b""):
+        self.kind, self.code, self.mid, self.token, self.options, self.payload = kind, number, mid, token, list(options), payload
+
+    def encode(self):
+        out = bytearray([0x40 | self.kind << 4 | len(self.token), self.code, self.mid >> 8, self.mid & 255]) + self.token
+        last = 0
+        for number, value in sorted(self.options, key=lambda option: option[0]):
+            fields, extra = [], b""
+            for n in (number - last, len(value)):
+                if n < 13:
+                    fields.append(n)
+                elif n < 269:
+                    fields.append(13)
+                    extra += bytes([n - 13])
+                else:
+                    fields.append(14)
+                    extra += (n - 269).to_bytes(2, "big")
+            out += bytes([fields[0] << 4 | fields[1]]) + extra + value
+            last = number
+        if self.payload:
+            out += b"\xff" + self.payload
+        return bytes(out)
+
+    @classmethod
+    def decode(cls, data):
+        check(len(data) >= 4 and data[0] >> 6 == 1 and data[0] & 15 <= 8, f"not a message: {data.hex()}")
+        at = 4 + (data[0] & 15)
+        message = cls(data[0] >> 4 & 3, data[1], data[2] << 8 | data[3], data[4:at])
+        number = 0
+        while at < len(data) and data[at] != 0xFF:
+            fields = [data[at] >> 4, data[at] & 15]
+            at += 1
+            for i in range(2):
+                check(fields[i] != 15, "option nibble 15")
+                width = max(fields[i] - 12, 0)
+                if width:
+                    fields[i] = int.from_bytes(data[at:at + width], "big") + (13, 269)[width - 1]
+                    at += width
+            number += fields[0]
+            check(at + fields[1] <= len(data), "option beyond the end")
+            message.options.append((number, data[at:at + fields[1]]))
+            at += fields[1]
+        if at < len(data):
+            message.payload = data[at + 1:]
+            check(message.payload, "payload marker without payload")
+        return message
+
+    def option(self, number):
+        return next((value for n, value in self.options if n == number), None)
+
+    def __repr__(self):
+        kind = ("CON", "NON", "ACK", "RST")[self.kind]
+        return f"{kind} {code_text(self.code)} mid={self.mid} token={self.token.hex()} {self.options} {self.payload!r}"
+
+
+def path_options(path):
+    return [(URI_PATH, segment.encode()) for segment in path.strip("/").split("/") if segment]
+
+
+class Peer:
+    """A raw client on a UDP socket of its own."""
+
+    def __init__(self, server):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.connect(server)
+        self.mid = int.from_bytes(os.urandom(2), "big")
+
+    def send(self, message):
+        self.socket.send(message.encode() if isinstance(message, Message) else message)
+
+    def receive(self, patience=PATIENCE):
+        """The next message, or None after `patience` seconds."""
+        self.socket.settimeout(patience)
+        try:
+            return Message.decode(self.socket.recv(65536))
+        except (socket.timeout, ConnectionRefusedError):
+            return None
+
+    def next_mid(self):
+        self.mid = (self.mid + 1) & 0xFFFF
+        return self.mid
+
+    def answer(self, message):
+        """Send a CON until its answer comes, piggybacked or not; acknowledge a separate one. Returns it."""
+        end = time.monotonic() + PATIENCE
+        pause = 2
+        self.send(message)
+        while time.monotonic() < end:
+            reply = self.receive(pause)
+            if reply is None:
+                self.send(message)
+                pause *= 2
+                continue
+            if reply.kind == CON:
+                self.send(Message(ACK, 0, reply.mid))
+            if reply.kind == RST and reply.mid == message.mid:
+                return reply
+            if reply.code and reply.token == message.token:
+                return reply
+        raise Failure(f"no answer to {message}")
+
+    def request(self, method, path, payload=b"", query=(), options=()):
+        parts = path_options(path) + [(URI_QUERY, q.encode()) for q in query] + list(options)
+        return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), parts, payload))
+
+    def proxied(self, method, uri, payload=b"", options=()):
+        return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), [(PROXY_URI, uri.encode()), *options], payload))
+
+    def open_session(self, token):
+        reply = self.request(POST, "/sessions", token.encode(), ["security=none"])
+        equal(code_text(reply.code), "2.01", "POST /sessions")
+
+    def ping(self):
+        """Whether the other side answers an empty CON with a Reset."""
+        mid = self.next_mid()
+        for pause in (2, 4, 8, 16):
+            self.send(Message(CON, 0, mid))
+            end = time.monotonic() + pause
+            while time.monotonic() < end:
+                reply = self.receive(max(end - time.monotonic(), 0.01))
+                if reply and reply.kind == RST and reply.mid == mid:
+                    return True
+        return False
+
+    def close(self):
+        self.socket.close()
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+class Process:
+    """A program in the background, with what it prints in a file."""
+
+    def __init__(self, name, command, log):
+        self.name, self.log = name, log
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def says(self, pattern):
+        """Wait until it has printed something that matches. Returns the match."""
+        def look():
+            match = re.search(pattern, self.output(), re.M)
+            if not match and not self.alive():
+                raise Failure(f"{self.name} ended with {self.process.returncode}:\n{self.output()}")
+            return match
+        return until(look, f"{self.name} says {pattern}")
+
+    def stop(self, how=signal.SIGTERM):
+        """End it. Returns the exit status."""
+        if self.alive():
+            self.process.send_signal(how)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+
+class Stage:
+    """A folder, programs of one build, and everything that was started."""
+
+    def __init__(self, build, folder):
+        self.build, self.folder, self.processes = build, folder, []
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "HOME": folder}
+        self.gateway_address = None
+        self.devices = {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def program(self, name):
+        for place in (f"apps/{name}", f"examples/{name}", "examples"):
+            path = os.path.join(self.build, place, name)
+            if os.path.isfile(path):
+                return path
+        raise Failure(f"{name} has not been built in {self.build}")
+
+    def foreign(self, name):
+        path = shutil.which(name)
+        if not path:
+            raise Skip(f"{name} is not installed")
+        return path
+
+    def start(self, name, command):
+        process = Process(name, command, self.path(f"{name}-{len(self.processes)}.log"))
+        self.processes.append(process)
+        return process
+
+    def run(self, command, timeout=PATIENCE * 2, stdin=None):
+        """Run to the end. Returns the finished process with text in stdout and stderr."""
+        done = subprocess.run(command, capture_output=True, timeout=timeout, env=self.environment, check=False, input=stdin)
+        done.stdout = done.stdout.decode("utf-8", "replace")
+        done.stderr = done.stderr.decode("utf-8", "replace")
+        return done
+
+    def copse(self, *arguments, timeout=PATIENCE * 2):
+        return self.run([self.program("copse"), *arguments], timeout)
+
+    def start_sim(self, *arguments):
+        """Devices on addresses of their own and ports that the system chooses. Returns {MAC ID: (kind, address, port)}."""
+        conf = self.path(f"sim-{len(self.processes)}.conf")
+        process = self.start("copse-sim", [self.program("copse-sim"), "--port", "0", "--conf", conf, *arguments])
+        process.says(r"msg=listening")
+        with open(conf, encoding="utf-8") as file:
+            text = file.read()
+        found = {}
+        for section in re.finditer(r'device "(\w+)" \{(.*?)\n\}', text, re.S):
+            rows = dict(re.findall(r'(\w+) = "?([^"\n]+)"?', section.group(2)))
+            found[section.group(1)] = (rows["class"], rows["address"], int(rows["port"]))
+        self.devices.update(found)
+        return found
+
+    def add_device(self, name, port, address="127.0.0.1", kind="foreign"):
+        self.devices[name] = (kind, address, port)
+
+    def device_of(self, kind):
+        return next(name for name, row in self.devices.items() if row[0] == kind)
+
+    def start_gateway(self, extra="", mesh=""):
+        """A gateway that knows the devices so far. Returns its process; its address is in `gateway_address`."""
+        lines = ['listen = {"127.0.0.1:0"}', f'key "test" {{\n\talgorithm = HS256\n\tsecret = "{SECRET}"\n}}',
+                 f'mesh {{\n\tsecurity = none\n\tbind = "127.0.0.1:0"\n\t{mesh}\n}}', extra]
+        for name, (kind, address, port) in self.devices.items():
+            lines.append(f'device "{name}" {{\n\taddress = "{address}"\n\tport = {port}\n\tclass = "{kind}"\n}}')
+        conf = self.path("gateway.conf")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        process = self.start("copse-gateway", [self.program("copse-gateway"), "-c", conf])
+        port = process.says(r"msg=listening.*?127\.0\.0\.1:(\d+)").group(1)
+        self.gateway_address = ("127.0.0.1", int(port))
+        return process
+
+    def gateway_uri(self):
+        return f"coap://{self.gateway_address[0]}:{self.gateway_address[1]}"
+
+    def token(self, account="tester", *arguments):
+        done = self.copse("token", "--account", account, "--secret", SECRET, *arguments)
+        equal(done.returncode, 0, f"copse token ({done.stderr})")
+        return done.stdout.strip()
+
+    def coap_client(self, local_port, *arguments):
+        """libcoap's client, from a fixed port. What it prints on either channel, as one text."""
+        done = self.run([self.foreign("coap-client"), "-B", "60", "-p", str(local_port), *arguments])
+        return (done.stdout + done.stderr).strip()
+
+    def stop(self, dead_is_failure=True):
+        """End everything, the last started first. Returns what went wrong."""
+        wrong = []
+        for process in reversed(self.processes):
+            if not process.alive() and dead_is_failure:
+                wrong.append(f"{process.name} had ended by itself with {process.process.returncode}")
+            status = process.stop()
+            output = process.output()
+            if "Sanitizer" in output or "runtime error:" in output:
+                wrong.append(f"{process.name}: a sanitizer speaks")
+            if process.name.startswith("copse") and status not in (0, None):
+                wrong.append(f"{process.name} ended with {status} on SIGTERM")
+        return wrong
+
+
+def free_port():
+    """A UDP port that is free on 127.0.0.1 at this moment, for programs that cannot be told to choose."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def play(test):
+    """Run test(stage) on a new stage for the build folder given as first argument; the exit status says how it went."""
+    build = os.path.abspath(sys.argv[1])
+    folder = tempfile.mkdtemp(prefix="copse-interop-")
+    stage = Stage(build, folder)
+    status, wrong = 0, []
+    try:
+        test(stage)
+    except Skip as reason:
+        print(f"skipped: {reason}")
+        status = 77
+    except Failure as failure:
+        print(f"FAILED: {failure}")
+        status = 1
+    finally:
+        wrong = stage.stop()
+    if status == 0 and wrong:
+        print("FAILED: " + "; ".join(wrong))
+        status = 1
+    if status == 1:
+        for process in stage.processes:
+            print(f"--- {process.name}\n{process.output()[-6000:]}")
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(status)
