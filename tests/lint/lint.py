@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -419,9 +420,9 @@ def check_packages(root, build=None):
     for program, where in sorted(programs_named(root).items()):
         if program in by_program or program in rows:
             continue
-        done = subprocess.run(["bash", "-c", 'readlink -f "$(command -v "$1")"; command -v "$1"', "-", program], capture_output=True,
-                              text=True, check=False)
-        package = next(iter(owners(done.stdout.split()).values()), None) if done.stdout.split() else None
+        place = shutil.which(program) or shutil.which(program + "-notls") or ""
+        done = [os.path.realpath(place), place] if place else []
+        package = next(iter(owners(done).values()), None) if done else None
         if not package:
             yield f"{where}: {program} is named, but of no package that is installed"
         elif package not in rows:
