@@ -38,12 +38,17 @@ struct copse_host_config {
 	uint32_t send_size;           /* largest message that the application ever sends */
 };
 
-#define COPSE_HOST_DEFAULT                                                                                       \
-	{                                                                                                        \
-		.endpoint = {.group = {COPSE_PARAMS_DEFAULT}, .group_n = 1, .exchange_cap = 1024,                \
-			     .incoming_cap = 4096, .peer_cap = 1024, .chunk_cap = 16384, .reply_cap = 1024},     \
-		.transports = 8, .receive_batch = 32, .send_batch = 64, .receive_size = COPSE_DATAGRAM_MAX,      \
-		.send_size = 2048,                                                                               \
+#define COPSE_HOST_DEFAULT                                                                                   \
+	{                                                                                                    \
+		.endpoint = {.group = {COPSE_PARAMS_DEFAULT},                                                \
+			     .group_n = 1,                                                                   \
+			     .exchange_cap = 1024,                                                           \
+			     .incoming_cap = 4096,                                                           \
+			     .peer_cap = 1024,                                                               \
+			     .chunk_cap = 16384,                                                             \
+			     .reply_cap = 1024},                                                             \
+		.transports = 8, .receive_batch = 32, .send_batch = 64, .receive_size = COPSE_DATAGRAM_MAX,  \
+		.send_size = 2048,                                                                           \
 	}
 
 /* Make a host. `loop` may be NULL: then drive it with copse_host_step, and `now` is that clock's; with a loop it is
@@ -67,8 +72,8 @@ void copse_host_detach(struct copse_host *host, struct copse_transport *transpor
 
 /* Open a UDP socket and attach it: copse_udp_open and copse_host_attach in one.
  * Returns the transport, or NULL with `why`. */
-struct copse_transport *copse_host_listen(struct copse_host *host, const struct copse_udp_config *config, char *why,
-					  size_t why_cap);
+struct copse_transport *copse_host_listen(struct copse_host *host, const struct copse_udp_config *config,
+					  char *why, size_t why_cap);
 
 /* The transport that a peer belongs to, or NULL. */
 struct copse_transport *copse_host_transport(struct copse_host *host, const struct copse_peer *peer);

@@ -34,9 +34,9 @@ struct copse_watch {
 struct copse_timer {
 	void (*due)(void *self, copse_ms now);
 	void *self;
-	copse_ms at;                                /* the loop's: when it is due */
-	struct copse_timer *child, *next, *prev;    /* the loop's */
-	bool active;                                /* the loop's: linked in */
+	copse_ms at;                             /* the loop's: when it is due */
+	struct copse_timer *child, *next, *prev; /* the loop's */
+	bool active;                             /* the loop's: linked in */
 };
 
 /* Called before the loop goes to sleep, each time: to hand over what handlers have piled up, and set timers. */
@@ -68,7 +68,8 @@ void copse_loop_unprepare(struct copse_loop *loop, struct copse_prepare *prepare
 /* Receive `signals` (a list that ends with 0) in this loop: they are blocked in the calling thread, so call it before
  * other threads are started. Called again: the new list replaces the old one.
  * Returns 0, COPSE_ERR_ARGUMENT or COPSE_ERR_NOROOM. */
-int copse_loop_signals(struct copse_loop *loop, const int *signals, void (*caught)(void *self, int signal), void *self);
+int copse_loop_signals(struct copse_loop *loop, const int *signals, void (*caught)(void *self, int signal),
+		       void *self);
 
 /* What to call in the loop's thread after copse_loop_wake; several wakes may become one call. */
 void copse_loop_on_wake(struct copse_loop *loop, void (*woken)(void *self, copse_ms now), void *self);

@@ -22,8 +22,8 @@ struct copse_tap *copse_pcap_tap(struct copse_pcap *pcap);
 /* Write one datagram at the wall-clock time `us` (microseconds since 1970) by hand.
  * `from` and `to` are of one family, IPv4-mapped ones counting as IPv4; otherwise nothing is written.
  * Errors of writing stick and are returned by copse_pcap_close. */
-void copse_pcap_write(struct copse_pcap *pcap, const struct copse_address *from, const struct copse_address *to,
-		      const void *data, size_t len, uint64_t us);
+void copse_pcap_write(struct copse_pcap *pcap, const struct copse_address *from,
+		      const struct copse_address *to, const void *data, size_t len, uint64_t us);
 
 /* Flush what is buffered, so that a reader sees it. */
 void copse_pcap_flush(struct copse_pcap *pcap);

@@ -45,7 +45,8 @@ struct copse_transport_ops {
 	/* Send `n` datagrams to their peers, in order; those for peers of another transport are a caller's bug.
 	 * Returns how many of the first ones are dealt with: sent, or dropped, which sets COPSE_DATAGRAM_DROPPED and a
 	 * counter. Less than `n` only when `blocked` has been set: offer the rest again when the fd is writable. */
-	size_t (*send)(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now);
+	size_t (*send)(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+		       copse_ms now);
 
 	/* The next peer that is known not to be reachable. Returns true with `*peer`, false when there is no more. */
 	bool (*failure)(struct copse_transport *t, struct copse_peer *peer);
@@ -56,7 +57,8 @@ struct copse_transport_ops {
 	/* The local address that `peer` asked or is sent from: of its path where that is known, else the one that the
 	 * transport is bound to, which may be unspecified. With `peer` NULL always the latter. A datagram sent to a
 	 * group has the group here. */
-	void (*local)(const struct copse_transport *t, const struct copse_peer *peer, struct copse_address *out);
+	void (*local)(const struct copse_transport *t, const struct copse_peer *peer,
+		      struct copse_address *out);
 
 	/* Do what is due at `now` (handshakes, keep-alives). Returns when to call again, or COPSE_NEVER. */
 	copse_ms (*tick)(struct copse_transport *t, copse_ms now);
@@ -75,28 +77,30 @@ struct copse_transport_counters {
 /* Watches what passes, as a capture file does. `datagram` is called after a receive and after a send, for each
  * datagram that really passed; it must not change anything. */
 struct copse_tap {
-	void (*datagram)(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d,
-			 bool sent);
+	void (*datagram)(struct copse_tap *self, const struct copse_transport *t,
+			 const struct copse_datagram *d, bool sent);
 };
 
 /* The visible part of every transport: its first member. Written by the transport, except where said. */
 struct copse_transport {
 	const struct copse_transport_ops *ops;
 	const char *scheme; /* of the URIs that it serves: "coap", "coaps", "coap+tcp" ... */
-	int fd;             /* to poll for input (and for output while `blocked`); stays the same; -1: nothing to poll */
-	uint16_t id;        /* in the key of every peer; set by the host before the first peer is made. Unique in an
+	int fd; /* to poll for input (and for output while `blocked`); stays the same; -1: nothing to poll */
+	uint16_t id;  /* in the key of every peer; set by the host before the first peer is made. Unique in an
 			       endpoint */
-	bool blocked;       /* send took less than it was given; cleared by a send that succeeds */
-	bool failed;        /* failure() has something to tell */
+	bool blocked; /* send took less than it was given; cleared by a send that succeeds */
+	bool failed;  /* failure() has something to tell */
 	struct copse_tap *tap; /* set by the user; NULL: none */
 	struct copse_transport_counters counters;
 };
 
 /* As ops->receive, and shows what came to the tap. */
-size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n, copse_ms now);
+size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n,
+			       copse_ms now);
 
 /* As ops->send, and shows what went to the tap. */
-size_t copse_transport_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now);
+size_t copse_transport_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+			    copse_ms now);
 
 static inline bool copse_transport_failure(struct copse_transport *t, struct copse_peer *peer)
 {
@@ -111,7 +115,8 @@ static inline int copse_transport_peer(struct copse_transport *t, const struct c
 
 /* The peer at the numeric address `text` ("[2001:db8::1]:5683"), with `port` where it has none.
  * Returns 0 or COPSE_ERR_ARGUMENT. */
-int copse_transport_peer_text(struct copse_transport *t, const char *text, uint16_t port, struct copse_peer *peer);
+int copse_transport_peer_text(struct copse_transport *t, const char *text, uint16_t port,
+			      struct copse_peer *peer);
 
 static inline void copse_transport_local(const struct copse_transport *t, const struct copse_peer *peer,
 					 struct copse_address *out)

@@ -13,27 +13,28 @@
 
 #include <copse/transport.h>
 
-#define COPSE_PORT         5683 /* RFC 7252 §6.1 */
-#define COPSE_PORT_SECURE  5684 /* RFC 7252 §6.2 */
-#define COPSE_GROUP_V4     "224.0.1.187" /* All CoAP Nodes, RFC 7252 §12.8 */
-#define COPSE_GROUP_LINK   "ff02::fd"
-#define COPSE_GROUP_SITE   "ff05::fd"
+#define COPSE_PORT        5683          /* RFC 7252 §6.1 */
+#define COPSE_PORT_SECURE 5684          /* RFC 7252 §6.2 */
+#define COPSE_GROUP_V4    "224.0.1.187" /* All CoAP Nodes, RFC 7252 §12.8 */
+#define COPSE_GROUP_LINK  "ff02::fd"
+#define COPSE_GROUP_SITE  "ff05::fd"
 
 /* Zero means the default everywhere; begin with = {0}. */
 struct copse_udp_config {
 	struct copse_address bind; /* len 0: "[::]:0" with both families. Port 0: the system chooses one */
 	bool only_v6;              /* a socket on an IPv6 address does not take IPv4 too */
 	bool reuse_port;           /* SO_REUSEPORT: several sockets of several workers share the port */
-	bool split_local;          /* each local address is an endpoint of its own: a peer that asks two addresses of this
+	bool
+	    split_local; /* each local address is an endpoint of its own: a peer that asks two addresses of this
 				      socket is two peers. For programs that play many devices; a request of their own
 				      must then be sent to a peer made by copse_udp_peer_from */
-	bool no_loop;              /* what this host sends to a group does not come back to it */
-	uint8_t group;             /* parameter group (copse_config.group) of the peers of this socket */
-	uint8_t hop_limit;         /* of multicast datagrams; default 1 */
-	uint16_t paths;            /* local addresses and groups kept, to 65534; default 64; beyond: path 0, counted,
+	bool no_loop;    /* what this host sends to a group does not come back to it */
+	uint8_t group;   /* parameter group (copse_config.group) of the peers of this socket */
+	uint8_t hop_limit; /* of multicast datagrams; default 1 */
+	uint16_t paths;    /* local addresses and groups kept, to 65534; default 64; beyond: path 0, counted,
 				      and no more groups */
-	uint32_t receive_buffer;   /* bytes asked of the system; default 4 MiB */
-	uint32_t send_buffer;      /* bytes asked of the system; default 1 MiB */
+	uint32_t receive_buffer; /* bytes asked of the system; default 4 MiB */
+	uint32_t send_buffer;    /* bytes asked of the system; default 1 MiB */
 };
 
 /* Open a socket. `why` gets a sentence when it fails ("cannot bind 127.0.0.1:5683: Address already in use"); it may be
@@ -41,7 +42,8 @@ struct copse_udp_config {
  * Returns 0 with `*out`, to be given to copse_transport_close, or to a host, which closes it
  *  COPSE_ERR_ARGUMENT   the address is not usable, or in use
  *  COPSE_ERR_NOROOM     no memory or no file descriptor is left */
-int copse_udp_open(const struct copse_udp_config *config, struct copse_transport **out, char *why, size_t why_cap);
+int copse_udp_open(const struct copse_udp_config *config, struct copse_transport **out, char *why,
+		   size_t why_cap);
 
 /* What did not go as asked but does not stop the socket from working: receive or send buffer smaller than asked. One
  * or more sentences for the log, or NULL. Valid as long as the transport. */
@@ -65,7 +67,7 @@ int copse_udp_multicast_interface(struct copse_transport *t, unsigned interface)
 
 /* The peer at `a`, to be sent to from the local address `local` (port ignored): makes or finds the path.
  * Returns 0, COPSE_ERR_ARGUMENT, or COPSE_ERR_NOROOM when the table of paths is full. */
-int copse_udp_peer_from(struct copse_transport *t, const struct copse_address *a, const struct copse_address *local,
-			struct copse_peer *peer);
+int copse_udp_peer_from(struct copse_transport *t, const struct copse_address *a,
+			const struct copse_address *local, struct copse_peer *peer);
 
 #endif

@@ -273,7 +273,8 @@ int copse_peer_address(const struct copse_peer *peer, struct copse_address *out)
 
 	if (peer->len != KEY_LEN)
 		return COPSE_ERR_ARGUMENT;
-	address_from_ip(address_key_ip(peer), (uint16_t)(key[18] << 8 | key[19]), scope & ADDRESS_SCOPE_SPLIT ? 0 : scope, out);
+	address_from_ip(address_key_ip(peer), (uint16_t)(key[18] << 8 | key[19]),
+			scope & ADDRESS_SCOPE_SPLIT ? 0 : scope, out);
 	return COPSE_OK;
 }
 

@@ -392,8 +392,8 @@ void copse_host_detach(struct copse_host *host, struct copse_transport *transpor
 	}
 }
 
-struct copse_transport *copse_host_listen(struct copse_host *host, const struct copse_udp_config *config, char *why,
-					  size_t why_cap)
+struct copse_transport *copse_host_listen(struct copse_host *host, const struct copse_udp_config *config,
+					  char *why, size_t why_cap)
 {
 	struct copse_transport *t;
 
@@ -452,8 +452,8 @@ static bool make_buffers(struct copse_host *host, const struct copse_host_config
 	host->kept = copse_mem_new(host->out_n, sizeof *host->kept);
 	host->in_bytes = make_rows(host->in, host->in_n, c->receive_size);
 	host->out_bytes = make_rows(host->out, host->out_n, c->send_size);
-	if (!host->in || !host->out || !host->free || !host->queue || !host->run || !host->kept || !host->in_bytes ||
-	    !host->out_bytes)
+	if (!host->in || !host->out || !host->free || !host->queue || !host->run || !host->kept ||
+	    !host->in_bytes || !host->out_bytes)
 		return false;
 	while (host->free_n < host->out_n) {
 		host->free[host->free_n] = &host->out[host->free_n];

@@ -153,12 +153,14 @@ static int run_timers(struct copse_loop *loop)
 
 static uint32_t to_epoll(unsigned events)
 {
-	return (events & COPSE_LOOP_IN ? (uint32_t)EPOLLIN : 0) | (events & COPSE_LOOP_OUT ? (uint32_t)EPOLLOUT : 0);
+	return (events & COPSE_LOOP_IN ? (uint32_t)EPOLLIN : 0) |
+	       (events & COPSE_LOOP_OUT ? (uint32_t)EPOLLOUT : 0);
 }
 
 static unsigned from_epoll(uint32_t events)
 {
-	return (events & EPOLLIN ? (unsigned)COPSE_LOOP_IN : 0) | (events & EPOLLOUT ? (unsigned)COPSE_LOOP_OUT : 0) |
+	return (events & EPOLLIN ? (unsigned)COPSE_LOOP_IN : 0) |
+	       (events & EPOLLOUT ? (unsigned)COPSE_LOOP_OUT : 0) |
 	       (events & (EPOLLERR | EPOLLHUP) ? (unsigned)COPSE_LOOP_ERROR : 0);
 }
 
@@ -235,7 +237,8 @@ static void signals_ready(void *self, unsigned events, copse_ms now)
 		loop->caught(loop->caught_self, (int)info.ssi_signo);
 }
 
-int copse_loop_signals(struct copse_loop *loop, const int *signals, void (*caught)(void *self, int signal), void *self)
+int copse_loop_signals(struct copse_loop *loop, const int *signals, void (*caught)(void *self, int signal),
+		       void *self)
 {
 	sigset_t mask;
 	int fd;
@@ -291,7 +294,8 @@ struct copse_loop *copse_loop_new(void)
 		return NULL;
 	loop->signals.fd = -1;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	loop->wake = (struct copse_watch){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), COPSE_LOOP_IN, wake_ready, loop, false};
+	loop->wake = (struct copse_watch){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), COPSE_LOOP_IN, wake_ready,
+					  loop, false};
 	if (loop->epoll < 0 || loop->wake.fd < 0 || copse_loop_add(loop, &loop->wake) != COPSE_OK) {
 		copse_loop_free(loop);
 		return NULL;

@@ -17,12 +17,12 @@
 #define PCAP_SNAP_LEN 262144u
 #define PCAP_RAW      101u
 
-#define IPV4_LEN    20
-#define IPV6_LEN    40
-#define UDP_LEN     8
-#define PACKET_MAX  65535 /* of an IPv4 packet, and of the payload of an IPv6 one */
-#define PROTO_UDP   17
-#define HOPS        64
+#define IPV4_LEN   20
+#define IPV6_LEN   40
+#define UDP_LEN    8
+#define PACKET_MAX 65535 /* of an IPv4 packet, and of the payload of an IPv6 one */
+#define PROTO_UDP  17
+#define HOPS       64
 
 struct copse_pcap {
 	struct copse_tap tap; /* first: the tap is the object */
@@ -116,8 +116,8 @@ static size_t ipv6_header(uint8_t *h, const uint8_t *from, const uint8_t *to, si
 	return IPV6_LEN;
 }
 
-void copse_pcap_write(struct copse_pcap *pcap, const struct copse_address *from, const struct copse_address *to,
-		      const void *data, size_t len, uint64_t us)
+void copse_pcap_write(struct copse_pcap *pcap, const struct copse_address *from,
+		      const struct copse_address *to, const void *data, size_t len, uint64_t us)
 {
 	uint8_t header[IPV6_LEN + UDP_LEN], from_ip[16], to_ip[16];
 	struct pcap_record record = {.seconds = (uint32_t)(us / 1000000), .micros = (uint32_t)(us % 1000000)};
@@ -159,8 +159,8 @@ static void guess_local(const struct copse_address *remote, struct copse_address
 		close(fd);
 }
 
-static void tap_datagram(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d,
-			 bool sent)
+static void tap_datagram(struct copse_tap *self, const struct copse_transport *t,
+			 const struct copse_datagram *d, bool sent)
 {
 	struct copse_pcap *p = (struct copse_pcap *)self;
 	struct copse_address remote, local;

@@ -20,7 +20,8 @@ static int literal(const char *host, uint16_t port, int family, struct copse_add
 	size_t len = strlen(host);
 	int n = snprintf(text, sizeof text, bare ? "[%s]" : "%s", host);
 
-	if (n < 0 || (size_t)n >= sizeof text || !*host || *host == '*' || (*host == '[' && host[len - 1] != ']'))
+	if (n < 0 || (size_t)n >= sizeof text || !*host || *host == '*' ||
+	    (*host == '[' && host[len - 1] != ']'))
 		return COPSE_ERR_ARGUMENT;
 	if (copse_address_parse(text, port, &a) != COPSE_OK || !family_fits(&a, family))
 		return COPSE_ERR_ARGUMENT;
@@ -53,6 +54,7 @@ int copse_resolve(const char *host, uint16_t port, int family, struct copse_addr
 		text = gai_strerror(err);
 	if (why)
 		*why = text;
-	return err == EAI_AGAIN || err == EAI_FAIL || err == EAI_SYSTEM || err == EAI_MEMORY ? COPSE_ERR_TRANSPORT
-											      : COPSE_ERR_ARGUMENT;
+	return err == EAI_AGAIN || err == EAI_FAIL || err == EAI_SYSTEM || err == EAI_MEMORY
+		   ? COPSE_ERR_TRANSPORT
+		   : COPSE_ERR_ARGUMENT;
 }

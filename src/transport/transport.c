@@ -5,7 +5,8 @@
 
 #include <assert.h>
 
-size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n, copse_ms now)
+size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n,
+			       copse_ms now)
 {
 	size_t got = t->ops->receive(t, batch, n, now);
 
@@ -14,7 +15,8 @@ size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram 
 	return got;
 }
 
-size_t copse_transport_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
+size_t copse_transport_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+			    copse_ms now)
 {
 	size_t done = t->ops->send(t, batch, n, now);
 
@@ -25,7 +27,8 @@ size_t copse_transport_send(struct copse_transport *t, struct copse_datagram *co
 	return done;
 }
 
-int copse_transport_peer_text(struct copse_transport *t, const char *text, uint16_t port, struct copse_peer *peer)
+int copse_transport_peer_text(struct copse_transport *t, const char *text, uint16_t port,
+			      struct copse_peer *peer)
 {
 	struct copse_address a;
 	int err = copse_address_parse(text, port, &a);

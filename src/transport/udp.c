@@ -15,8 +15,9 @@
 
 /* Room for what comes with a datagram: the drop counter and the local address, in both families' forms since a socket
  * for both reports IPv4 datagrams twice. */
-#define CONTROL_IN  (CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +                       \
-		     CMSG_SPACE(sizeof(struct in6_pktinfo)))
+#define CONTROL_IN                                                                                           \
+	(CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +                              \
+	 CMSG_SPACE(sizeof(struct in6_pktinfo)))
 #define CONTROL_OUT CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 /* Tries of one datagram while errors of earlier ones come in between. */
@@ -60,7 +61,8 @@ struct arrival {
 static void arrival_v4(struct arrival *a, const struct in_pktinfo *info)
 {
 	/* The system derives spec_dst from the header's address; they differ for groups and broadcasts alone. */
-	a->group = info->ipi_addr.s_addr != info->ipi_spec_dst.s_addr || IN_MULTICAST(ntohl(info->ipi_addr.s_addr));
+	a->group =
+	    info->ipi_addr.s_addr != info->ipi_spec_dst.s_addr || IN_MULTICAST(ntohl(info->ipi_addr.s_addr));
 	map_v4(a->path.ip, &info->ipi_addr);
 	map_v4(a->path.source, &info->ipi_spec_dst);
 	a->path.interface = a->group ? (uint32_t)info->ipi_ifindex : 0;
@@ -248,10 +250,8 @@ static bool says_unreachable(const struct sock_extended_err *e)
 	case EHOSTDOWN:
 	case ENONET:
 	case ENOPROTOOPT:
-	case EACCES:
-		return true;
-	default:
-		return false;
+	case EACCES: return true;
+	default: return false;
 	}
 }
 
@@ -529,8 +529,8 @@ static int udp_peer(struct copse_transport *t, const struct copse_address *a, st
 	return COPSE_OK;
 }
 
-int copse_udp_peer_from(struct copse_transport *t, const struct copse_address *a, const struct copse_address *local,
-			struct copse_peer *peer)
+int copse_udp_peer_from(struct copse_transport *t, const struct copse_address *a,
+			const struct copse_address *local, struct copse_peer *peer)
 {
 	struct copse_udp *u = udp_of(t);
 	struct copse_peer here;
@@ -555,7 +555,8 @@ int copse_udp_peer_from(struct copse_transport *t, const struct copse_address *a
 	return COPSE_OK;
 }
 
-static void udp_local(const struct copse_transport *t, const struct copse_peer *peer, struct copse_address *out)
+static void udp_local(const struct copse_transport *t, const struct copse_peer *peer,
+		      struct copse_address *out)
 {
 	const struct copse_udp *u = (const struct copse_udp *)t;
 	const struct udp_path *path = peer ? udp_paths_get(&u->paths, peer->path) : NULL;

@@ -89,13 +89,14 @@ static void size_buffers(struct copse_udp *u, const struct copse_udp_config *c)
 	u->receive_buffer = got_in;
 	if (got_in < in) {
 		say(u->warning, sizeof u->warning,
-		    "receive buffer is %u bytes where %u were asked for: raise net.core.rmem_max", got_in, in);
+		    "receive buffer is %u bytes where %u were asked for: raise net.core.rmem_max", got_in,
+		    in);
 		used = strlen(u->warning);
 	}
 	if (got_out < out)
 		say(u->warning + used, sizeof u->warning - used,
-		    "%ssend buffer is %u bytes where %u were asked for: raise net.core.wmem_max", used ? "; " : "",
-		    got_out, out);
+		    "%ssend buffer is %u bytes where %u were asked for: raise net.core.wmem_max",
+		    used ? "; " : "", got_out, out);
 }
 
 /* Every address of both families where the system has IPv6, else of IPv4. */
@@ -137,7 +138,8 @@ static int open_socket(struct copse_udp *u, const struct copse_udp_config *c, ch
 	return COPSE_OK;
 }
 
-int copse_udp_open(const struct copse_udp_config *config, struct copse_transport **out, char *why, size_t why_cap)
+int copse_udp_open(const struct copse_udp_config *config, struct copse_transport **out, char *why,
+		   size_t why_cap)
 {
 	struct copse_udp *u = copse_mem_new(1, sizeof *u);
 	int err = COPSE_ERR_NOROOM;

@@ -32,8 +32,8 @@ struct flow {
 	struct relay *relay;
 	struct copse_transport *out;
 	struct copse_peer to;
-	uint64_t key;  /* of its random numbers */
-	uint64_t n;    /* datagrams so far */
+	uint64_t key;      /* of its random numbers */
+	uint64_t n;        /* datagrams so far */
 	struct held *swap; /* goes behind the next one */
 };
 
@@ -282,10 +282,11 @@ static void listen_ready(void *self, unsigned events, copse_ms now)
 
 static void usage(void)
 {
-	fputs("usage: lossy-relay --listen ADDR:PORT --to ADDR:PORT [--loss P] [--duplicate P] [--reorder P]\n"
-	      "                   [--delay MS] [--seed N]\n"
-	      "P: probability, as 0.1 or 10%\n",
-	      stderr);
+	fputs(
+	    "usage: lossy-relay --listen ADDR:PORT --to ADDR:PORT [--loss P] [--duplicate P] [--reorder P]\n"
+	    "                   [--delay MS] [--seed N]\n"
+	    "P: probability, as 0.1 or 10%\n",
+	    stderr);
 	exit(1);
 }
 
@@ -311,7 +312,8 @@ static uint64_t whole(const char *text, uint64_t max)
 	unsigned long long n = strtoull(text, &end, 10);
 
 	if (end == text || *end || *text == '-' || n > max) {
-		fprintf(stderr, "lossy-relay: \"%s\" is not a number up to %llu\n", text, (unsigned long long)max);
+		fprintf(stderr, "lossy-relay: \"%s\" is not a number up to %llu\n", text,
+			(unsigned long long)max);
 		usage();
 	}
 	return n;
@@ -331,8 +333,9 @@ static struct copse_address peer_address(const char *text)
 static struct options parse(int argc, char **argv)
 {
 	static const struct option names[] = {
-	    {"listen", 1, NULL, 'l'},  {"to", 1, NULL, 't'},	{"loss", 1, NULL, 'L'}, {"duplicate", 1, NULL, 'd'},
-	    {"reorder", 1, NULL, 'r'}, {"delay", 1, NULL, 'D'}, {"seed", 1, NULL, 's'}, {NULL, 0, NULL, 0},
+	    {"listen", 1, NULL, 'l'},    {"to", 1, NULL, 't'},      {"loss", 1, NULL, 'L'},
+	    {"duplicate", 1, NULL, 'd'}, {"reorder", 1, NULL, 'r'}, {"delay", 1, NULL, 'D'},
+	    {"seed", 1, NULL, 's'},      {NULL, 0, NULL, 0},
 	};
 	struct options o = {.seed = 1};
 	int c;
@@ -427,9 +430,10 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		copse_loop_run(r.loop);
 		finish(&r);
-		printf("passed %lu\nlost %lu\nduplicated %lu\nreordered %lu\nrefused %lu\nunreachable %lu\nclients %zu\n",
-		       r.counts.passed, r.counts.lost, r.counts.duplicated, r.counts.reordered, r.counts.refused,
-		       r.counts.unreachable, r.client_n);
+		printf("passed %lu\nlost %lu\nduplicated %lu\nreordered %lu\nrefused %lu\nunreachable "
+		       "%lu\nclients %zu\n",
+		       r.counts.passed, r.counts.lost, r.counts.duplicated, r.counts.reordered,
+		       r.counts.refused, r.counts.unreachable, r.client_n);
 	}
 	close_relay(&r);
 	return ok ? 0 : 1;

@@ -189,7 +189,8 @@ static void test_delay_passes(void **state)
 
 static void test_delay(void **state)
 {
-	static const char *const late[] = {"--delay", "20", "--reorder", "0.3", "--duplicate", "0.1", "--loss", "0.1", NULL};
+	static const char *const late[] = {"--delay", "20",     "--reorder", "0.3", "--duplicate",
+					   "0.1",     "--loss", "0.1",       NULL};
 	int seen[2 * MANY];
 	unsigned long passed;
 	size_t n = through(late, seen, 2 * MANY, "passed", &passed);
@@ -203,7 +204,8 @@ static void test_delay(void **state)
 static void test_clients(void **state)
 {
 	static const char *const none[] = {NULL};
-	int server = raw_socket("127.0.0.1:0"), client[2] = {raw_socket("127.0.0.1:0"), raw_socket("127.0.0.1:0")};
+	int server = raw_socket("127.0.0.1:0"),
+	    client[2] = {raw_socket("127.0.0.1:0"), raw_socket("127.0.0.1:0")};
 	struct copse_address at = raw_address(server), from[2], answered;
 	struct relay r = start(&at, none);
 	char c;
@@ -284,9 +286,11 @@ static void test_usage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_clean),      cmocka_unit_test(test_loss),    cmocka_unit_test(test_all_lost),
-	    cmocka_unit_test(test_duplicates), cmocka_unit_test(test_reorder), cmocka_unit_test(test_delay), cmocka_unit_test(test_delay_passes),
-	    cmocka_unit_test(test_clients),    cmocka_unit_test(test_unreachable), cmocka_unit_test(test_usage),
+	    cmocka_unit_test(test_clean),        cmocka_unit_test(test_loss),
+	    cmocka_unit_test(test_all_lost),     cmocka_unit_test(test_duplicates),
+	    cmocka_unit_test(test_reorder),      cmocka_unit_test(test_delay),
+	    cmocka_unit_test(test_delay_passes), cmocka_unit_test(test_clients),
+	    cmocka_unit_test(test_unreachable),  cmocka_unit_test(test_usage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

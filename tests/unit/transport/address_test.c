@@ -75,7 +75,8 @@ static void test_parse_refuses(void **state)
 	    " 127.0.0.1",
 	    "127.0.0.1 ",
 	    "*x",
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaa",
 	};
 	struct copse_address kept = address("192.0.2.7:7", 0), a = kept;
 
@@ -119,10 +120,12 @@ static void test_classes(void **state)
 		const char *text;
 		bool group, any;
 	} rows[] = {
-	    {"192.0.2.1", false, false},      {"223.255.255.255", false, false}, {"224.0.0.0", true, false},
-	    {"239.255.255.255", true, false}, {"240.0.0.0", false, false},	 {"255.255.255.255", true, false},
-	    {"ff02::fd", true, false},	      {"fe80::1", false, false},	 {"fdff::1", false, false},
-	    {"0.0.0.0", false, true},	      {"::", false, true},		 {"::1", false, false},
+	    {"192.0.2.1", false, false}, {"223.255.255.255", false, false},
+	    {"224.0.0.0", true, false},  {"239.255.255.255", true, false},
+	    {"240.0.0.0", false, false}, {"255.255.255.255", true, false},
+	    {"ff02::fd", true, false},   {"fe80::1", false, false},
+	    {"fdff::1", false, false},   {"0.0.0.0", false, true},
+	    {"::", false, true},         {"::1", false, false},
 	};
 
 	(void)state;
@@ -154,10 +157,10 @@ static void test_mapped(void **state)
 static void test_key(void **state)
 {
 	static const uint8_t expected[COPSE_PEER_KEY_MAX] = {
-	    0x12, 0x34,                                     /* transport */
+	    0x12, 0x34,                                              /* transport */
 	    0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, /* address */
-	    0x16, 0x33,                                     /* port 5683 */
-	    0, 0, 1                                         /* interface 1 */
+	    0x16, 0x33,                                              /* port 5683 */
+	    0,    0,    1                                            /* interface 1 */
 	};
 	struct copse_address a = address("fe80::1%lo", 5683), back;
 	struct copse_peer p;
@@ -238,11 +241,16 @@ static void test_from_sockaddr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_parse),	    cmocka_unit_test(test_parse_refuses),
-	    cmocka_unit_test(test_text_is_bounded), cmocka_unit_test(test_interface_without_name),
-	    cmocka_unit_test(test_classes),	    cmocka_unit_test(test_mapped),
-	    cmocka_unit_test(test_key),		    cmocka_unit_test(test_scope),
-	    cmocka_unit_test(test_group_peer),	    cmocka_unit_test(test_from_sockaddr),
+	    cmocka_unit_test(test_parse),
+	    cmocka_unit_test(test_parse_refuses),
+	    cmocka_unit_test(test_text_is_bounded),
+	    cmocka_unit_test(test_interface_without_name),
+	    cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_mapped),
+	    cmocka_unit_test(test_key),
+	    cmocka_unit_test(test_scope),
+	    cmocka_unit_test(test_group_peer),
+	    cmocka_unit_test(test_from_sockaddr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,8 @@ static void deliver(struct fake *from, struct fake *to, const struct copse_datag
 	*at = q;
 }
 
-static size_t fake_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
+static size_t fake_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+			copse_ms now)
 {
 	struct fake *f = (struct fake *)t;
 	struct copse_address to;
@@ -109,7 +110,8 @@ static int fake_peer(struct copse_transport *t, const struct copse_address *a, s
 	return copse_peer_from_address(t->id, a, peer);
 }
 
-static void fake_local(const struct copse_transport *t, const struct copse_peer *peer, struct copse_address *out)
+static void fake_local(const struct copse_transport *t, const struct copse_peer *peer,
+		       struct copse_address *out)
 {
 	(void)peer;
 	*out = ((const struct fake *)t)->at;

@@ -388,7 +388,8 @@ static void test_slots(void **state)
 	for (unsigned i = 0; i < 70000; i++) {
 		fake_open(&g, "2001:db8::99", 0);
 		assert_int_equal(copse_host_attach(p.host, &g.base), COPSE_OK);
-		assert_true(g.base.id != 0 && g.base.id != last[0] && g.base.id != last[1] && g.base.id != last[2]);
+		assert_true(g.base.id != 0 && g.base.id != last[0] && g.base.id != last[1] &&
+			    g.base.id != last[2]);
 		last[1] = g.base.id;
 		copse_host_detach(p.host, &g.base);
 	}
@@ -602,7 +603,9 @@ static void test_loop_blocked(void **state)
 	assert_int_equal(ask(&p, &to, true, copse_clock_ms()), COPSE_OK);
 	copse_loop_set(loop, &timer, copse_clock_ms() + 5);
 	while (!here.base.counters.sent)
-		copse_loop_step(loop, 1); /* sending is done before the sleep, which would else last till the next deadline */
+		copse_loop_step(
+		    loop,
+		    1); /* sending is done before the sleep, which would else last till the next deadline */
 	assert_int_equal(here.base.counters.sent, 1);
 	assert_true(here.base.counters.send_blocked > 0);
 	/* The descriptor is writable all the time, but nobody asks any more. */

@@ -363,7 +363,7 @@ struct caught {
 	int n, last;
 };
 
-static void catch(void *self, int signal)
+static void catch (void *self, int signal)
 {
 	struct caught *c = self;
 

@@ -40,11 +40,12 @@ static void dissect(const char *filter, char *out, size_t cap)
 	FILE *p;
 	size_t n;
 
-	snprintf(command, sizeof command,
-		 "HOME=%s tshark -r %s -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -Y '%s' -T fields "
-		 "-e ip.src -e ipv6.src -e udp.srcport -e ip.dst -e ipv6.dst -e udp.dstport -e ip.checksum.status "
-		 "-e udp.checksum.status -e coap.code -e coap.mid -e coap.token -E separator=' ' 2>/dev/null",
-		 folder, file, filter);
+	snprintf(
+	    command, sizeof command,
+	    "HOME=%s tshark -r %s -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -Y '%s' -T fields "
+	    "-e ip.src -e ipv6.src -e udp.srcport -e ip.dst -e ipv6.dst -e udp.dstport -e ip.checksum.status "
+	    "-e udp.checksum.status -e coap.code -e coap.mid -e coap.token -E separator=' ' 2>/dev/null",
+	    folder, file, filter);
 	p = popen(command, "r");
 	assert_non_null(p);
 	n = fread(out, 1, cap - 1, p);
@@ -149,7 +150,8 @@ static void test_zero_checksum(void **state)
 static void test_tap(void **state)
 {
 	struct copse_pcap *p = copse_pcap_open(file);
-	struct copse_transport *client = open_with(&(struct copse_udp_config){0}, 1), *server = open_at("0.0.0.0:0", 2);
+	struct copse_transport *client = open_with(&(struct copse_udp_config){0}, 1),
+			       *server = open_at("0.0.0.0:0", 2);
 	struct copse_peer to = peer_at(client, "127.0.0.9", server);
 	struct batch in = batch_new(1, 100);
 	char out[1000], expected[1000];
@@ -168,8 +170,8 @@ static void test_tap(void **state)
 		 "127.0.0.1  %u 127.0.0.9  %u 1 1   \n"
 		 "127.0.0.9  %u 127.0.0.1  %u 1 1   \n"
 		 "127.0.0.9  %u 127.0.0.1  %u 1 1   \n",
-		 local_port(client), local_port(server), local_port(server), local_port(client), local_port(server),
-		 local_port(client));
+		 local_port(client), local_port(server), local_port(server), local_port(client),
+		 local_port(server), local_port(client));
 	dissect("udp", out, sizeof out);
 	assert_string_equal(out, expected);
 	client->tap = server->tap = NULL;
@@ -198,9 +200,9 @@ static void test_cannot_write(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_dissected), cmocka_unit_test(test_checksums), cmocka_unit_test(test_zero_checksum),
-	    cmocka_unit_test(test_tap),	      cmocka_unit_test(test_cannot_write)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_dissected), cmocka_unit_test(test_checksums),
+					   cmocka_unit_test(test_zero_checksum), cmocka_unit_test(test_tap),
+					   cmocka_unit_test(test_cannot_write)};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

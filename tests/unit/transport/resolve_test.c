@@ -32,7 +32,8 @@ static void test_localhost(void **state)
 
 static void test_refused(void **state)
 {
-	static const char *const bad[] = {"", "[::1]:99", "1.2.3.4:5", "*", "no such name", "[::1", "fe80::1%nosuch0"};
+	static const char *const bad[] = {"",     "[::1]:99",       "1.2.3.4:5", "*", "no such name",
+					  "[::1", "fe80::1%nosuch0"};
 	struct copse_address a;
 
 	(void)state;
@@ -49,8 +50,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_literals), cmocka_unit_test(test_localhost), cmocka_unit_test(test_refused)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals), cmocka_unit_test(test_localhost),
+					   cmocka_unit_test(test_refused)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,8 @@ static void test_peer_refused(void **state)
 	assert_int_equal(copse_transport_peer_text(p->a, "127.0.0.1", 0, &peer), COPSE_ERR_ARGUMENT);
 	assert_int_equal(copse_transport_peer_text(p->a, "no address", 5683, &peer), COPSE_ERR_ARGUMENT);
 	if (suite->foreign)
-		assert_int_equal(copse_transport_peer_text(p->a, suite->foreign, 5683, &peer), COPSE_ERR_ARGUMENT);
+		assert_int_equal(copse_transport_peer_text(p->a, suite->foreign, 5683, &peer),
+				 COPSE_ERR_ARGUMENT);
 }
 
 struct counting_tap {
@@ -237,7 +238,8 @@ struct counting_tap {
 	size_t sent, received, bytes;
 };
 
-static void count(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d, bool sent)
+static void count(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d,
+		  bool sent)
 {
 	struct counting_tap *c = (struct counting_tap *)self;
 
@@ -291,9 +293,12 @@ static void test_id_changes(void **state)
 int suite_run(const struct suite *s)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_there_and_back), TEST(test_nothing_to_receive), TEST(test_large_batch), TEST(test_small_batch),
-	    TEST(test_largest),        TEST(test_truncated),          TEST(test_identity),    TEST(test_local),
-	    TEST(test_peer_refused),   TEST(test_tap),                TEST(test_tick),        TEST(test_id_changes),
+	    TEST(test_there_and_back), TEST(test_nothing_to_receive),
+	    TEST(test_large_batch),    TEST(test_small_batch),
+	    TEST(test_largest),        TEST(test_truncated),
+	    TEST(test_identity),       TEST(test_local),
+	    TEST(test_peer_refused),   TEST(test_tap),
+	    TEST(test_tick),           TEST(test_id_changes),
 	};
 
 	suite = s;

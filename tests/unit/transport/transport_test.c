@@ -42,7 +42,8 @@ static void test_counters(void **state)
 }
 
 /* What was consumed without being sent is not in a capture. */
-static size_t drops_every_second(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
+static size_t drops_every_second(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+				 copse_ms now)
 {
 	(void)t;
 	(void)now;
@@ -57,7 +58,8 @@ struct lens {
 	uint32_t len[8];
 };
 
-static void see(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d, bool sent)
+static void see(struct copse_tap *self, const struct copse_transport *t, const struct copse_datagram *d,
+		bool sent)
 {
 	struct lens *l = (struct lens *)self;
 
@@ -83,7 +85,8 @@ static void test_tap_of_dropped(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_counters), cmocka_unit_test(test_tap_of_dropped)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_counters),
+					   cmocka_unit_test(test_tap_of_dropped)};
 	const struct suite fake = {"fake", open_fake, reach_fake, NULL, 65535};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&fake);

@@ -10,7 +10,7 @@
 
 /* What the next calls do, one row a call; behind the last row they work. */
 struct fault {
-	int error; /* fail with this errno; 0: work, but */
+	int error;     /* fail with this errno; 0: work, but */
 	unsigned most; /* take no more than so many datagrams; 0: any number */
 };
 
@@ -193,7 +193,8 @@ static void test_error_of_another(void **state)
 /* Told again and again, it is this one's own: dropped, counted, and its peer reported. */
 static void test_refused(void **state)
 {
-	static const int errors[] = {ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EPERM, EACCES, EINVAL, EADDRNOTAVAIL};
+	static const int errors[] = {ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EPERM,
+				     EACCES,      EINVAL,       EADDRNOTAVAIL};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
@@ -266,9 +267,9 @@ static void test_receive_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_partial),	     cmocka_unit_test(test_blocked),
-	    cmocka_unit_test(test_no_buffers),	     cmocka_unit_test(test_error_of_another),
-	    cmocka_unit_test(test_refused),	     cmocka_unit_test(test_all_refused),
+	    cmocka_unit_test(test_partial),        cmocka_unit_test(test_blocked),
+	    cmocka_unit_test(test_no_buffers),     cmocka_unit_test(test_error_of_another),
+	    cmocka_unit_test(test_refused),        cmocka_unit_test(test_all_refused),
 	    cmocka_unit_test(test_receive_errors),
 	};
 

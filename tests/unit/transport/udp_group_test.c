@@ -48,14 +48,15 @@ static int make_network(void **state)
 	return 0;
 }
 
-#define NEED_NETWORK()                                                                                           \
-	do {                                                                                                     \
-		(void)state;                                                                                     \
-		if (!ready)                                                                                      \
-			skip();                                                                                  \
+#define NEED_NETWORK()                                                                                       \
+	do {                                                                                                 \
+		(void)state;                                                                                 \
+		if (!ready)                                                                                  \
+			skip();                                                                              \
 	} while (0)
 
-static struct copse_peer group_peer(struct copse_transport *t, const char *group, const char *interface, uint16_t port)
+static struct copse_peer group_peer(struct copse_transport *t, const char *group, const char *interface,
+				    uint16_t port)
 {
 	char text[COPSE_ADDRESS_TEXT];
 	struct copse_peer peer;
@@ -68,7 +69,8 @@ static struct copse_peer group_peer(struct copse_transport *t, const char *group
 
 /* A datagram sent to the group by `interface` arrives, is marked, names the group; the answer comes from an address of
  * this host and is no multicast. */
-static void expect_copies(struct copse_transport *server, const char *group, const char *interface, size_t copies)
+static void expect_copies(struct copse_transport *server, const char *group, const char *interface,
+			  size_t copies)
 {
 	struct copse_transport *client = open_with(&(struct copse_udp_config){0}, 7);
 	struct copse_peer to = group_peer(client, group, interface, local_port(server));
@@ -317,7 +319,8 @@ static void test_multicast_interface(void **state)
 		client = open_with(&(struct copse_udp_config){0}, 2);
 		join(server, groups[i], "w0");
 		assert_int_equal(copse_udp_multicast_interface(client, if_nametoindex("w0")), COPSE_OK);
-		assert_int_equal(copse_transport_peer_text(client, groups[i], local_port(server), &to), COPSE_OK);
+		assert_int_equal(copse_transport_peer_text(client, groups[i], local_port(server), &to),
+				 COPSE_OK);
 		send_one(client, &to, "x", 1);
 		receive_n(server, &in, 1);
 		assert_int_equal(in.d[0].peer.flags, COPSE_PEER_MULTICAST);
@@ -335,7 +338,8 @@ static int received_hops(int level, int option, const char *bound, const char *g
 	struct copse_peer to = group_peer(client, group, "v0", copse_address_port(&here));
 	char data[8], control[64];
 	struct iovec iov = {data, sizeof data};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct msghdr h = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	struct ip_mreqn m4 = {.imr_multiaddr = g.in.sin_addr, .imr_ifindex = (int)if_nametoindex("v0")};
 	struct ipv6_mreq m6 = {.ipv6mr_multiaddr = g.in6.sin6_addr, .ipv6mr_interface = if_nametoindex("v0")};
 

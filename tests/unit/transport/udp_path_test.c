@@ -64,7 +64,8 @@ static void test_interface_matters(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fill), cmocka_unit_test(test_interface_matters)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fill),
+					   cmocka_unit_test(test_interface_matters)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

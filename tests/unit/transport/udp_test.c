@@ -80,7 +80,8 @@ static void answers_from(const char *bound, const char *client, const char *cons
 
 static void test_answers_from_asked_v4(void **state)
 {
-	static const char *const asked[] = {"127.0.0.5", "127.0.0.1", "127.1.2.3", "127.0.0.5", "127.255.0.9"};
+	static const char *const asked[] = {"127.0.0.5", "127.0.0.1", "127.1.2.3", "127.0.0.5",
+					    "127.255.0.9"};
 
 	(void)state;
 	answers_from("0.0.0.0:0", "127.0.0.1:0", asked, 5);
@@ -138,7 +139,8 @@ static void test_split_local(void **state)
 	    open_with(&(struct copse_udp_config){.bind = address("0.0.0.0", 0), .split_local = true}, 1);
 	int fd = raw_socket("127.0.0.1:0");
 	struct copse_address client = raw_address(fd), local = address("127.0.0.7", 0), from;
-	struct copse_address a = address("127.0.0.7", local_port(server)), b = address("127.0.0.8", local_port(server));
+	struct copse_address a = address("127.0.0.7", local_port(server)),
+			     b = address("127.0.0.8", local_port(server));
 	struct batch in = batch_new(3, 100);
 	struct copse_peer to;
 	char c;
@@ -173,7 +175,8 @@ static void test_peer_from(void **state)
 	    open_with(&(struct copse_udp_config){.bind = address("0.0.0.0", 0), .paths = 1}, 1);
 	int fd = raw_socket("127.0.0.1:0");
 	struct copse_address to = raw_address(fd), local = address("127.0.9.9", 0), from;
-	struct copse_address other = address("127.0.9.8", 0), v6 = address("::1", 0), group = address("224.0.0.9", 0);
+	struct copse_address other = address("127.0.9.8", 0), v6 = address("::1", 0),
+			     group = address("224.0.0.9", 0);
 	struct copse_peer peer, plain;
 	char c;
 
@@ -543,7 +546,8 @@ static void test_buffer_warning(void **state)
 
 static void test_families(void **state)
 {
-	struct copse_transport *both = open_both(1), *v6 = open_only_v6(2), *one = open_v6(3), *v4 = open_v4(4);
+	struct copse_transport *both = open_both(1), *v6 = open_only_v6(2), *one = open_v6(3),
+			       *v4 = open_v4(4);
 	struct copse_peer peer;
 
 	(void)state;
@@ -610,6 +614,6 @@ int main(void)
 	const struct suite both_v6 = {"UDP, both families, IPv6", open_both, reach_v6, NULL, 65527};
 	const struct suite only_v6 = {"UDP, every IPv6 address", open_only_v6, reach_v6, "127.0.0.1", 65527};
 
-	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&v4) + suite_run(&v6) + suite_run(&both_v4) +
-	       suite_run(&both_v6) + suite_run(&only_v6);
+	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&v4) + suite_run(&v6) +
+	       suite_run(&both_v4) + suite_run(&both_v6) + suite_run(&only_v6);
 }
