@@ -19,7 +19,7 @@ enum copse_format {
 
 struct copse_format_row {
 	uint16_t number;
-	const char *name;   /* short, as "senml-json" */
+	const char *name;   /* short, as "SENML_JSON" */
 	const char *media;  /* as "application/senml+json" */
 	const char *coding; /* as "deflate", "" for none */
 	const char *reference;
@@ -37,7 +37,7 @@ const struct copse_format_row *copse_format_row(uint32_t number);
 const char *copse_format_media(uint32_t number);
 
 /* The number of a media type ("application/json", "text/plain", "text/plain; charset=utf-8"), of a short name
- * ("json", "senml-cbor", "text") or of a decimal number, without regard to case. A media type without
+ * ("json", "senml-cbor", "text") or a decimal number, without regard to case. A media type without
  * parameters matches the lowest row of that type; with parameters it must match them all. Content codings:
  * only by number or short name. Returns 0 to 65535, or COPSE_ERR_ARGUMENT. */
 int copse_format_from_text(const char *text, size_t len);

@@ -119,7 +119,7 @@ bool copse_uri_argument(const struct copse_uri *uri, size_t *pos, struct copse_t
  * Returns the length, or COPSE_ERR_NOROOM. */
 int copse_uri_decode(const struct copse_text *part, void *buf, size_t cap);
 
-/* The host in the form of Uri-Host: lower case, decoded; for a literal as written, without brackets and zone.
+/* The host as a resolver wants it: lower case, decoded; a literal as written, without brackets and zone.
  * Returns the length, or COPSE_ERR_NOROOM. 255 bytes are always enough. */
 int copse_uri_host(const struct copse_uri *uri, void *buf, size_t cap);
 
