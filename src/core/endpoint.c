@@ -32,109 +32,92 @@ static uint32_t id_counters(const struct copse_config *c)
 	return n;
 }
 
-static void lay_out(struct copse_endpoint *ep, const struct copse_config *c, struct carver *cut)
+static uint32_t table_slots(const struct copse_config *c)
 {
-	const uint32_t id_slots = core_table_slots(c->exchange_cap);
-	const uint32_t incoming_slots = core_table_slots(c->incoming_cap);
-	const uint32_t remote_slots = core_table_slots(c->peer_cap);
+	return core_table_slots(2u * c->exchange_cap + c->incoming_cap + c->peer_cap);
+}
+
+/* All of an endpoint's memory in its order; `ep` is at the beginning. */
+static struct core_slot *lay_out(struct copse_endpoint *ep, const struct copse_config *c, struct carver *cut)
+{
+	carve(cut, 1, sizeof *ep);
 	ep->exchange = carve(cut, c->exchange_cap, sizeof *ep->exchange);
 	ep->incoming = carve(cut, c->incoming_cap, sizeof *ep->incoming);
 	ep->remote = carve(cut, c->peer_cap, sizeof *ep->remote);
-	struct core_chunk *chunks = carve(cut, c->chunk_cap, sizeof *chunks);
-	ep->timers.timer = carve(cut, c->exchange_cap + 1u, sizeof(struct core_timer *));
-	struct core_slot *ids = carve(cut, id_slots, sizeof *ids);
-	struct core_slot *tokens = carve(cut, id_slots, sizeof *tokens);
-	struct core_slot *incoming_ids = carve(cut, incoming_slots, sizeof *incoming_ids);
-	struct core_slot *remotes = carve(cut, remote_slots, sizeof *remotes);
+	ep->store.chunk = carve(cut, c->chunk_cap, sizeof *ep->store.chunk);
+	ep->timers.timer = carve(cut, c->exchange_cap + 1u, sizeof *ep->timers.timer);
 	ep->short_reply = carve(cut, c->reply_cap, sizeof *ep->short_reply);
 	ep->next_id = carve(cut, id_counters(c), sizeof *ep->next_id);
-	if (!cut->base)
-		return;
-	core_store_init(&ep->store, chunks, c->chunk_cap);
-	core_table_init(&ep->ids, ids, id_slots);
-	core_table_init(&ep->tokens, tokens, id_slots);
-	core_table_init(&ep->incoming_ids, incoming_ids, incoming_slots);
-	core_table_init(&ep->remotes, remotes, remote_slots);
+	return carve(cut, table_slots(c), sizeof(struct core_slot));
 }
 
 size_t copse_endpoint_bytes(const struct copse_config *config)
 {
 	struct copse_endpoint unused;
 	struct carver cut = {NULL, 0};
-	carve(&cut, 1, sizeof unused);
 	lay_out(&unused, config, &cut);
 	return cut.used;
 }
 
-static void init_lists(struct copse_endpoint *ep)
-{
-	struct core_node *heads[] = {&ep->free_exchanges, &ep->free_incoming, &ep->free_remotes, &ep->idle,
-				     &ep->ready,          &ep->replies,       &ep->over};
-	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
-		core_node_init(heads[i]);
-	for (unsigned g = 0; g < COPSE_GROUPS_MAX; g++) {
-		core_node_init(&ep->pending[g]);
-		core_node_init(&ep->remembered[g][0]);
-		core_node_init(&ep->remembered[g][1]);
-	}
-}
-
 static void init_pools(struct copse_endpoint *ep, const struct copse_config *c)
 {
-	memset(ep->exchange, 0, c->exchange_cap * sizeof *ep->exchange);
-	memset(ep->incoming, 0, c->incoming_cap * sizeof *ep->incoming);
-	memset(ep->remote, 0, c->peer_cap * sizeof *ep->remote);
+	/* ready, replies, over and the four pools stand one behind the other */
+	for (struct core_node *head = &ep->ready; head <= &ep->idle; head++)
+		core_node_init(head);
 	for (uint32_t i = 0; i < c->exchange_cap; i++) {
 		core_node_init(&ep->exchange[i].remote_node);
 		core_node_insert(&ep->free_exchanges, &ep->exchange[i].node);
 	}
 	for (uint32_t i = 0; i < c->incoming_cap; i++) {
 		core_node_init(&ep->incoming[i].node);
-		core_node_insert(&ep->free_incoming, &ep->incoming[i].life);
+		core_node_insert(&ep->free_incoming, &ep->incoming[i].queue);
 	}
 	for (uint32_t i = 0; i < c->peer_cap; i++)
 		core_node_insert(&ep->free_remotes, &ep->remote[i].node);
+	core_store_init(&ep->store, ep->store.chunk, c->chunk_cap);
 }
 
 static void init_groups(struct copse_endpoint *ep)
 {
 	for (unsigned g = 0; g < ep->config.group_n; g++) {
 		const struct copse_params *p = &ep->config.group[g];
-		COPSE_ASSERT(copse_params_check(p) == NULL);
-		ep->derived[g].lifetime[0] = copse_params_non_lifetime(p);
-		ep->derived[g].lifetime[1] = copse_params_exchange_lifetime(p);
-		ep->derived[g].jitter_ms = core_params_first_timeout_max(p) - p->ack_timeout_ms;
+		COPSE_ASSERT(core_params_ok(p));
+		for (unsigned q = 0; q < EP_QUEUES; q++)
+			core_node_init(&ep->group[g].queue[q]);
+		copse_ms *span = ep->group[g].span;
+		span[EP_QUEUE_ACK] = p->ack_delay_ms;
+		span[EP_QUEUE_NON] = span[EP_QUEUE_NON_ONCE] = copse_params_non_lifetime(p);
+		span[EP_QUEUE_CON] = span[EP_QUEUE_CON_ONCE] = copse_params_exchange_lifetime(p);
+		ep->group[g].jitter_ms = core_params_first_timeout_max(p) - p->ack_timeout_ms;
 	}
 }
-
-static const uint16_t always_understood[] = {COPSE_OPTION_URI_HOST, COPSE_OPTION_URI_PORT,
-					     COPSE_OPTION_URI_PATH, COPSE_OPTION_URI_QUERY,
-					     COPSE_OPTION_ACCEPT};
 
 struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config,
 					   copse_ms now)
 {
-	COPSE_ASSERT(len >= copse_endpoint_bytes(config) && ((uintptr_t)memory & 7) == 0);
+	const size_t needed = copse_endpoint_bytes(config);
+	COPSE_ASSERT(len >= needed && ((uintptr_t)memory & 7) == 0);
 	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
-	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0);
-	COPSE_ASSERT(config->chunk_cap > 0 && config->reply_cap > 0);
+	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0 &&
+		     config->chunk_cap > 0 && config->reply_cap > 0);
 	struct copse_endpoint *ep = memory;
-	memset(ep, 0, sizeof *ep);
+	memset(memory, 0, needed);
 	struct carver cut = {memory, 0};
-	carve(&cut, 1, sizeof *ep);
-	lay_out(ep, config, &cut);
+	struct core_slot *slots = lay_out(ep, config, &cut);
+	core_table_init(&ep->table, slots, table_slots(config));
 	ep->config = *config;
 	ep->now = now;
 	ep->timers.cap = config->exchange_cap;
-	init_lists(ep);
 	init_pools(ep, config);
 	init_groups(ep);
 	ep->id_mask = id_counters(config) - 1;
 	for (uint32_t i = 0; i <= ep->id_mask; i++)
 		ep->next_id[i] = (uint16_t)ep_random(ep);
 	ep->next_multicast_id = (uint16_t)ep_random(ep);
-	copse_endpoint_understands(ep, always_understood,
-				   sizeof always_understood / sizeof *always_understood);
+	/* What any server must understand (RFC 7252 §5.10.1, §5.10.4). */
+	ep->understood[0] = 1u << COPSE_OPTION_URI_HOST | 1u << COPSE_OPTION_URI_PORT |
+			    1u << COPSE_OPTION_URI_PATH | 1u << COPSE_OPTION_URI_QUERY |
+			    1u << COPSE_OPTION_ACCEPT;
 	return ep;
 }
 
@@ -146,9 +129,43 @@ uint64_t ep_random(struct copse_endpoint *ep)
 	return core_siphash(ep->config.seed, &ep->random_counter, sizeof ep->random_counter, 2, 4);
 }
 
+uint32_t ep_random_up_to(struct copse_endpoint *ep, uint32_t max)
+{
+	/* Sixteen random bits times a number of twenty-two, in two steps to stay within thirty-two. */
+	const uint32_t random = (uint32_t)ep_random(ep) & 0xffff;
+	return ((random * (max >> 10)) >> 6) + ((random * (max & 1023)) >> 16);
+}
+
 uint32_t ep_peer_hash(const struct copse_endpoint *ep, const struct copse_peer *peer)
 {
 	return (uint32_t)core_siphash(ep->config.seed, peer->key, peer->len, 1, 3);
+}
+
+void *ep_find(const struct copse_endpoint *ep, enum ep_kind kind, const struct copse_peer *peer,
+	      uint32_t peer_hash, uint16_t id)
+{
+	const uint32_t hash = ep_id_hash(peer_hash, id);
+	uint32_t pos = hash & ep->table.mask, n;
+	while ((n = core_table_next(&ep->table, hash, &pos)) != 0) {
+		if (n >> 30 != (uint32_t)kind)
+			continue;
+		const uint32_t i = (n & 0x3fffffff) - 1;
+		void *record = &ep->remote[i];
+		const struct copse_peer *of = &ep->remote[i].peer;
+		uint16_t record_id = 0;
+		if (kind == EP_ID) {
+			record = &ep->exchange[i];
+			of = &ep->exchange[i].remote->peer;
+			record_id = ep->exchange[i].id;
+		} else if (kind == EP_INCOMING) {
+			record = &ep->incoming[i];
+			of = &ep->incoming[i].peer;
+			record_id = ep->incoming[i].id;
+		}
+		if (record_id == id && copse_peer_equal(of, peer))
+			return record;
+	}
+	return NULL;
 }
 
 void ep_advance(struct copse_endpoint *ep, copse_ms now)
@@ -166,17 +183,18 @@ uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uin
 	do {
 		id = (*next)++;
 		/* RFC 7252 §4.4: not one that this peer may still connect with a message of ours. */
-	} while (id >= EP_MULTICAST_ID || x_find_id(ep, peer, peer_hash, id));
+	} while (id >= EP_MULTICAST_ID || ep_find(ep, EP_ID, peer, peer_hash, id));
 	return id;
 }
 
 void ep_short_reply(struct copse_endpoint *ep, const struct copse_peer *peer, uint8_t type, uint16_t id)
 {
 	if (ep->short_n == ep->config.reply_cap) {
-		ep->counters.dropped_reply++;
+		EP_COUNT(ep, dropped_reply);
 		return;
 	}
-	ep->counters.resets_out += type == COPSE_RST;
+	if (type == COPSE_RST)
+		EP_COUNT(ep, resets_out);
 	uint32_t at = (uint32_t)ep->short_first + ep->short_n++;
 	if (at >= ep->config.reply_cap)
 		at -= ep->config.reply_cap;
@@ -186,19 +204,12 @@ void ep_short_reply(struct copse_endpoint *ep, const struct copse_peer *peer, ui
 bool ep_make_room(struct copse_endpoint *ep, size_t len)
 {
 	const uint32_t pieces = core_store_pieces(len);
+	if (len > COPSE_DATAGRAM_MAX)
+		return false;
 	while (ep->store.free_n < pieces) {
 		if (!in_forget_oldest(ep))
 			return false;
 	}
-	return true;
-}
-
-bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, const uint8_t *head, size_t head_len,
-	     const struct copse_out *out)
-{
-	if (head_len + out->rest_len > COPSE_DATAGRAM_MAX || !ep_make_room(ep, head_len + out->rest_len))
-		return false;
-	*k = core_store_keep(&ep->store, head, head_len, out->rest, out->rest_len);
 	return true;
 }
 
@@ -212,12 +223,18 @@ static size_t put_header(uint8_t head[COPSE_HEADER_LEN], uint8_t type, uint8_t c
 	return COPSE_HEADER_LEN;
 }
 
-size_t ep_head(uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX], uint8_t type, uint8_t code, uint16_t id,
-	       const uint8_t *token, size_t token_len)
+bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, uint8_t type, uint16_t id, const uint8_t *token,
+	     size_t token_len, const struct copse_out *out)
 {
-	const size_t n = put_header(head, type, code, id, token_len);
-	memcpy(head + n, token, token_len);
-	return n + token_len;
+	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
+	const size_t n = put_header(head, type, out->code, id, token_len) + token_len;
+	memcpy(head + COPSE_HEADER_LEN, token, token_len);
+	if (!ep_make_room(ep, n + out->rest_len)) {
+		EP_COUNT(ep, refused_exchange);
+		return false;
+	}
+	*k = core_store_keep(&ep->store, head, n, out->rest, out->rest_len);
+	return true;
 }
 
 /* ---- receiving ---- */
@@ -236,8 +253,10 @@ static int event(struct copse_endpoint *ep, enum copse_event_kind kind, copse_ha
 static int reject(struct copse_endpoint *ep, int err)
 {
 	const bool reset = copse_message_reaction(&ep->message, err) == COPSE_REACT_RST;
-	ep->counters.rejected_version += err == COPSE_ERR_VERSION;
-	ep->counters.rejected_malformed += err == COPSE_ERR_MALFORMED || err == COPSE_ERR_OPTIONS;
+	if (err == COPSE_ERR_VERSION)
+		EP_COUNT(ep, rejected_version);
+	else
+		EP_COUNT(ep, rejected_malformed);
 	if (reset && !(ep->event_peer.flags & COPSE_PEER_MULTICAST))
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, ep->message.id);
 	return err;
@@ -245,7 +264,7 @@ static int reject(struct copse_endpoint *ep, int err)
 
 static int unmatched(struct copse_endpoint *ep, bool reset)
 {
-	ep->counters.unmatched++;
+	EP_COUNT(ep, unmatched);
 	if (reset && !(ep->event_peer.flags & COPSE_PEER_MULTICAST))
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, ep->message.id);
 	return COPSE_ERR_UNMATCHED;
@@ -275,12 +294,12 @@ static int take_response(struct copse_endpoint *ep, struct exchange *x)
 	const uint8_t sent = x->sent;
 	if (!ep->forwards && not_understood(ep) != 0) {
 		/* §5.4.1: such a response is rejected; waiting on would not bring a better one. */
-		ep->counters.rejected_options++;
+		EP_COUNT(ep, rejected_options);
 		x_fail(ep, x, COPSE_ERR_BADOPTION);
 		return COPSE_ERR_BADOPTION;
 	}
 	x_responded(ep, x);
-	ep->counters.responses_in++;
+	EP_COUNT(ep, responses_in);
 	event(ep, COPSE_EVENT_RESPONSE, handle, user);
 	ep->event.sent = sent;
 	return 1;
@@ -289,7 +308,7 @@ static int take_response(struct copse_endpoint *ep, struct exchange *x)
 static int receive_ack(struct copse_endpoint *ep, uint32_t peer_hash)
 {
 	const struct copse_message *m = &ep->message;
-	struct exchange *x = x_find_id(ep, &ep->event_peer, peer_hash, m->id);
+	struct exchange *x = ep_find(ep, EP_ID, &ep->event_peer, peer_hash, m->id);
 	if (!x || x->kind == X_PING)
 		return unmatched(ep, false);
 	if (m->code == COPSE_CODE_EMPTY || x->kind != X_REQUEST) {
@@ -305,13 +324,13 @@ static int receive_ack(struct copse_endpoint *ep, uint32_t peer_hash)
 
 static int receive_rst(struct copse_endpoint *ep, uint32_t peer_hash)
 {
-	struct exchange *x = x_find_id(ep, &ep->event_peer, peer_hash, ep->message.id);
+	struct exchange *x = ep_find(ep, EP_ID, &ep->event_peer, peer_hash, ep->message.id);
 	if (!x) {
 		/* It may reject a NON of ours, of which no exchange is kept: the application knows (RFC 7641 §3.6). */
-		ep->counters.unmatched++;
+		EP_COUNT(ep, unmatched);
 		return event(ep, COPSE_EVENT_RESET, COPSE_NO_HANDLE, NULL);
 	}
-	ep->counters.resets_in++;
+	EP_COUNT(ep, resets_in);
 	const bool event_due = x->wants_event;
 	x_fail(ep, x, COPSE_ERR_RESET);
 	return event_due;
@@ -334,7 +353,7 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 		return n;
 	}
 	if (in) {
-		in_done(in);
+		in_done(ep, in);
 		if (con)
 			in_queue(ep, in);
 	} else if (con) {
@@ -364,21 +383,21 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 		return COPSE_ERR_MALFORMED;
 	const uint16_t bad = ep->forwards ? 0 : not_understood(ep);
 	if (bad && m->type == COPSE_NON) { /* §5.4.1 */
-		ep->counters.rejected_options++;
+		EP_COUNT(ep, rejected_options);
 		return COPSE_ERR_BADOPTION;
 	}
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
 	if (!in) {
-		ep->counters.refused_incoming++;
+		EP_COUNT(ep, refused_incoming);
 		return COPSE_ERR_NOROOM;
 	}
 	if (bad) {
-		ep->counters.rejected_options++;
+		EP_COUNT(ep, rejected_options);
 		if (bad == COPSE_OPTION_PROXY_URI || bad == COPSE_OPTION_PROXY_SCHEME) /* §5.10.2 */
 			return answer_error(ep, in, COPSE_CODE_PROXYING_NOT_SUPPORTED, "not a proxy");
 		return answer_error(ep, in, COPSE_CODE_BAD_OPTION, "critical option not understood");
 	}
-	ep->counters.requests_in++;
+	EP_COUNT(ep, requests_in);
 	return event(ep, COPSE_EVENT_REQUEST, in_handle(ep, in), NULL);
 }
 
@@ -388,11 +407,11 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 	if (m->code == COPSE_CODE_EMPTY) { /* §4.3: a ping; an empty NON has no meaning */
 		if (m->type == COPSE_NON || (ep->event_peer.flags & COPSE_PEER_MULTICAST))
 			return COPSE_ERR_MALFORMED;
-		ep->counters.pings_in++;
+		EP_COUNT(ep, pings_in);
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
 		return 0;
 	}
-	struct incoming *in = in_find(ep, &ep->event_peer, peer_hash, m->id);
+	struct incoming *in = ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
 	if (in) {
 		in_duplicate(ep, in);
 		return 0;
@@ -407,7 +426,7 @@ int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *p
 	ep_advance(ep, now);
 	COPSE_ASSERT(ep->event.kind == 0); /* the caller drains events before the next datagram */
 	COPSE_ASSERT(peer->group < ep->config.group_n && peer->len >= 1 && peer->len <= COPSE_PEER_KEY_MAX);
-	ep->counters.received++;
+	EP_COUNT(ep, received);
 	ep->event_peer = *peer;
 	const int err = copse_message_parse(&ep->message, datagram, len);
 	if (err)
@@ -469,7 +488,7 @@ static int transmit_short(struct copse_endpoint *ep, uint8_t *buf, struct copse_
 static int transmit_kept(struct copse_endpoint *ep, const struct core_kept *k, uint8_t *buf, size_t cap)
 {
 	if (k->len > cap) {
-		ep->counters.dropped_size++;
+		EP_COUNT(ep, dropped_size);
 		return 0;
 	}
 	core_store_copy(&ep->store, k, buf);
@@ -515,7 +534,7 @@ int copse_endpoint_transmit(struct copse_endpoint *ep, void *buf, size_t cap, st
 		else
 			return 0;
 		if (n > 0) {
-			ep->counters.transmitted++;
+			EP_COUNT(ep, transmitted);
 			return n;
 		}
 	}
@@ -569,21 +588,4 @@ void copse_endpoint_usage(const struct copse_endpoint *ep, struct copse_endpoint
 	*usage = ep->usage;
 	usage->chunks = ep->store.cap - ep->store.free_n;
 	usage->replies = ep->short_n;
-}
-
-int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange,
-				 struct copse_peer *peer, uint8_t *token, size_t *token_len, bool *con)
-{
-	const struct incoming *in = in_get(ep, exchange);
-	if (!in)
-		return COPSE_ERR_GONE;
-	if (peer)
-		*peer = in->peer;
-	if (token)
-		memcpy(token, in->token, in->token_len);
-	if (token_len)
-		*token_len = in->token_len;
-	if (con)
-		*con = in->type == COPSE_CON;
-	return 0;
 }

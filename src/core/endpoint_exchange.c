@@ -54,50 +54,33 @@ struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h)
 
 /* ---- remotes ---- */
 
-static struct remote *remote_find(const struct copse_endpoint *ep, const struct copse_peer *peer,
-				  uint32_t hash)
-{
-	uint32_t pos = hash & ep->remotes.mask, n;
-	while ((n = core_table_next(&ep->remotes, hash, &pos)) != 0) {
-		if (copse_peer_equal(&ep->remote[n - 1].peer, peer))
-			return &ep->remote[n - 1];
-	}
-	return NULL;
-}
-
-static uint32_t remote_number(const struct copse_endpoint *ep, const struct remote *r)
-{
-	return (uint32_t)(r - ep->remote) + 1;
-}
-
 /* The remote of `peer`, made if need be at the cost of the longest idle one. NULL when all have exchanges. */
 static struct remote *remote_of(struct copse_endpoint *ep, const struct copse_peer *peer)
 {
 	const uint32_t hash = ep_peer_hash(ep, peer);
-	struct remote *r = remote_find(ep, peer, hash);
+	struct remote *r = ep_find(ep, EP_REMOTE, peer, hash, 0);
 	if (r)
 		return r;
 	struct core_node *n = core_list_pop(&ep->free_remotes);
+	ep->usage.peers++;
 	if (!n) {
 		n = core_list_pop(&ep->idle);
+		ep->usage.peers--;
 		if (!n)
 			return NULL;
 		r = CORE_OF(n, struct remote, node);
-		core_table_remove(&ep->remotes, r->hash, remote_number(ep, r));
-		ep->counters.peers_forgotten++;
-		ep->usage.peers--;
+		core_table_remove(&ep->table, r->hash, EP_VALUE(EP_REMOTE, r - ep->remote));
+		EP_COUNT(ep, peers_forgotten);
 	}
 	r = CORE_OF(n, struct remote, node);
+	memset(r, 0, sizeof *r);
 	r->peer = *peer;
 	r->hash = hash;
-	r->exchange_n = 0;
-	r->outstanding = 0;
-	r->unanswered_bytes = 0;
 	core_node_init(&r->exchanges);
 	core_node_init(&r->queue);
-	core_table_insert(&ep->remotes, hash, remote_number(ep, r));
+	core_node_init(&r->node);
+	core_table_insert(&ep->table, hash, EP_VALUE(EP_REMOTE, r - ep->remote));
 	core_node_insert(&ep->idle, &r->node);
-	ep->usage.peers++;
 	return r;
 }
 
@@ -107,12 +90,12 @@ static bool remote_may_probe(const struct copse_endpoint *ep, const struct remot
 	const struct copse_params *p = ep_params(ep, &r->peer);
 	if (p->probing_rate == 0 || r->unanswered_bytes == 0 || (r->peer.flags & COPSE_PEER_MULTICAST))
 		return true;
-	/* Seconds of 1024 ms: the division would need a helper on a Cortex-M0. */
+	/* Seconds of 1024 ms: the division would need a helper on a Cortex-M0. Both factors are held to 16 bits. */
 	const uint64_t seconds = (ep->now - r->silent_since) >> 10;
 	const uint32_t elapsed = seconds > 0xffff ? 0xffff : (uint32_t)seconds;
 	const uint32_t rate = p->probing_rate > 0xffff ? 0xffff : p->probing_rate;
-	const uint64_t allowed = (uint64_t)p->probing_burst + elapsed * rate;
-	return r->unanswered_bytes + len <= allowed;
+	const uint32_t used = r->unanswered_bytes + (uint32_t)len;
+	return used <= p->probing_burst || used - p->probing_burst <= elapsed * rate;
 }
 
 static void remote_probed(struct copse_endpoint *ep, struct remote *r, size_t len)
@@ -125,27 +108,25 @@ static void remote_probed(struct copse_endpoint *ep, struct remote *r, size_t le
 /* ---- allocation ---- */
 
 static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind kind,
-				const struct copse_peer *peer)
+				const struct copse_peer *peer, void *user)
 {
 	struct core_node *n = ep->free_exchanges.next;
-	if (n == &ep->free_exchanges)
+	struct remote *r = n == &ep->free_exchanges ? NULL : remote_of(ep, peer);
+	if (!r) {
+		EP_COUNT(ep, refused_exchange);
 		return NULL;
-	struct remote *r = remote_of(ep, peer);
-	if (!r)
-		return NULL;
+	}
 	core_node_remove(n);
 	struct exchange *x = CORE_OF(n, struct exchange, node);
 	x->remote = r;
 	x->kind = (uint8_t)kind;
 	x->error = 0;
 	x->flags = 0;
-	x->priority = 0;
 	x->sent = 0;
-	x->token_len = 0;
-	x->user = NULL;
+	x->user = user;
 	x->wants_event = true;
-	if (r->exchange_n++ == 0)
-		core_node_remove(&r->node);
+	core_node_remove(&r->node); /* no longer idle */
+	r->exchange_n++;
 	core_node_insert(&r->exchanges, &x->remote_node);
 	ep->usage.exchanges++;
 	return x;
@@ -154,7 +135,7 @@ static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind ki
 static void drop_id(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->has_id)
-		core_table_remove(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
+		core_table_remove(&ep->table, x->id_hash, EP_VALUE(EP_ID, x - ep->exchange));
 	x->has_id = false;
 }
 
@@ -169,8 +150,8 @@ static uint32_t token_hash(const uint8_t *token, size_t len)
 static void drop_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->has_token)
-		core_table_remove(&ep->tokens, token_hash(x->token, x->token_len),
-				  (uint32_t)(x - ep->exchange) + 1);
+		core_table_remove(&ep->table, token_hash(x->token, x->token_len),
+				  EP_VALUE(EP_TOKEN, x - ep->exchange));
 	x->has_token = false;
 }
 
@@ -216,9 +197,9 @@ static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_
 {
 	const uint32_t hash = token_hash(token, len);
 	uint32_t n;
-	while ((n = core_table_next(&ep->tokens, hash, pos)) != 0) {
-		struct exchange *x = &ep->exchange[n - 1];
-		if (x->token_len == len && memcmp(x->token, token, len) == 0)
+	while ((n = core_table_next(&ep->table, hash, pos)) != 0) {
+		struct exchange *x = &ep->exchange[(n & 0x3fffffff) - 1];
+		if (n >> 30 == EP_TOKEN && x->token_len == len && memcmp(x->token, token, len) == 0)
 			return x;
 	}
 	return NULL;
@@ -227,25 +208,12 @@ static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len)
 {
-	uint32_t pos = token_hash(token, token_len) & ep->tokens.mask;
+	uint32_t pos = token_hash(token, token_len) & ep->table.mask;
 	struct exchange *x;
 	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
 	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
 		if ((x->remote->peer.flags & COPSE_PEER_MULTICAST) ||
 		    copse_peer_equal(&x->remote->peer, peer))
-			return x;
-	}
-	return NULL;
-}
-
-struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
-			   uint16_t id)
-{
-	const uint32_t hash = ep_id_hash(peer_hash, id);
-	uint32_t pos = hash & ep->ids.mask, n;
-	while ((n = core_table_next(&ep->ids, hash, &pos)) != 0) {
-		struct exchange *x = &ep->exchange[n - 1];
-		if (x->id == id && copse_peer_equal(&x->remote->peer, peer))
 			return x;
 	}
 	return NULL;
@@ -258,10 +226,10 @@ static bool new_token(struct copse_endpoint *ep, struct exchange *x)
 	for (int tries = 0; tries < 256; tries++) {
 		const uint64_t random = ep_random(ep);
 		memcpy(x->token, &random, x->token_len);
-		uint32_t pos = token_hash(x->token, x->token_len) & ep->tokens.mask;
+		uint32_t pos = token_hash(x->token, x->token_len) & ep->table.mask;
 		if (!token_walk(ep, x->token, x->token_len, &pos)) {
-			core_table_insert(&ep->tokens, token_hash(x->token, x->token_len),
-					  (uint32_t)(x - ep->exchange) + 1);
+			core_table_insert(&ep->table, token_hash(x->token, x->token_len),
+					  EP_VALUE(EP_TOKEN, x - ep->exchange));
 			x->has_token = true;
 			return true;
 		}
@@ -275,25 +243,28 @@ static void new_id(struct copse_endpoint *ep, struct exchange *x)
 	x->id = ep_new_id(ep, &r->peer, r->hash);
 	x->id_hash = ep_id_hash(r->hash, x->id);
 	if (x->type == COPSE_CON) {
-		core_table_insert(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
+		core_table_insert(&ep->table, x->id_hash, EP_VALUE(EP_ID, x - ep->exchange));
 		x->has_id = true;
 	}
 }
 
 /* ---- sending ---- */
 
-/* Give the exchange its message ID and bytes. False, with the exchange quiet, when there is no room for them. */
+/* Give the exchange the message to send under an ID of its own, in place of the one that it had. False, and nothing has
+ * changed, when there is no room for it. */
 static bool encode(struct copse_endpoint *ep, struct exchange *x, const struct copse_out *out)
 {
-	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
+	if (!ep_make_room(ep, COPSE_HEADER_LEN + x->token_len + out->rest_len)) {
+		EP_COUNT(ep, refused_exchange);
+		return false;
+	}
+	core_store_release(&ep->store, &x->kept);
+	drop_id(ep, x);
 	x->type = out->con ? COPSE_CON : COPSE_NON;
 	x->priority = out->priority;
 	new_id(ep, x);
-	const size_t n = ep_head(head, x->type, out->code, x->id, x->token, x->token_len);
-	if (ep_keep(ep, &x->kept, head, n, out))
-		return true;
-	drop_id(ep, x);
-	return false;
+	ep_keep(ep, &x->kept, x->type, x->id, x->token, x->token_len, out);
+	return true;
 }
 
 static void make_ready(struct copse_endpoint *ep, struct exchange *x)
@@ -339,42 +310,33 @@ static void submit(struct copse_endpoint *ep, struct exchange *x)
 }
 
 /* The place back to the free ones of an exchange that never came to be sent. */
-static int undo(struct copse_endpoint *ep, struct exchange *x, int err)
+static void undo(struct copse_endpoint *ep, struct exchange *x)
 {
 	enter(x, X_READY);
 	x_release(ep, x);
-	ep->counters.refused_exchange += err == COPSE_ERR_NOROOM;
-	ep->counters.refused_rate += err == COPSE_ERR_RATE;
-	return err;
 }
 
-static int refuse(struct copse_endpoint *ep)
+struct exchange *x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
+			const uint8_t *token, size_t token_len, const struct copse_out *out, void *user,
+			uint32_t delay_ms)
 {
-	ep->counters.refused_exchange++;
-	return COPSE_ERR_NOROOM;
-}
-
-int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
-	   const uint8_t *token, size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms,
-	   struct exchange **made)
-{
-	struct exchange *x = x_alloc(ep, kind, peer);
+	struct exchange *x = x_alloc(ep, kind, peer, user);
 	if (!x)
-		return refuse(ep);
-	x->user = user;
+		return NULL;
 	x->token_len = (uint8_t)token_len;
 	if (token_len > 0)
 		memcpy(x->token, token, token_len);
-	if (!encode(ep, x, out))
-		return undo(ep, x, COPSE_ERR_NOROOM);
+	if (!encode(ep, x, out)) {
+		undo(ep, x);
+		return NULL;
+	}
 	if (delay_ms > 0) {
 		enter(x, X_DELAYED);
 		core_heap_set(&ep->timers, &x->timer, ep->now + delay_ms);
 	} else {
 		submit(ep, x);
 	}
-	*made = x;
-	return 0;
+	return x;
 }
 
 int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *peer,
@@ -384,22 +346,25 @@ int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *p
 	ep_advance(ep, now);
 	/* RFC 7252 §8.1: a request to a group is non-confirmable. */
 	COPSE_ASSERT(!(out->con && (peer->flags & COPSE_PEER_MULTICAST)));
-	struct exchange *x = x_alloc(ep, X_REQUEST, peer);
+	struct exchange *x = x_alloc(ep, X_REQUEST, peer, user);
 	if (!x)
-		return refuse(ep);
-	x->user = user;
+		return COPSE_ERR_NOROOM;
 	x->flags = (uint8_t)flags;
-	const size_t len = COPSE_HEADER_LEN + COPSE_TOKEN_MAX + out->rest_len;
-	if (!out->con && !remote_may_probe(ep, x->remote, len))
-		return undo(ep, x, COPSE_ERR_RATE);
-	if (!new_token(ep, x) || !encode(ep, x, out))
-		return undo(ep, x, COPSE_ERR_NOROOM);
-	if (!out->con)
-		remote_probed(ep, x->remote, x->kept.len);
-	ep->counters.requests_out++;
-	submit(ep, x);
-	*exchange = x_handle(ep, x);
-	return 0;
+	int err = COPSE_ERR_NOROOM;
+	if (!out->con &&
+	    !remote_may_probe(ep, x->remote, COPSE_HEADER_LEN + COPSE_TOKEN_MAX + out->rest_len)) {
+		EP_COUNT(ep, refused_rate);
+		err = COPSE_ERR_RATE;
+	} else if (new_token(ep, x) && encode(ep, x, out)) {
+		if (!out->con)
+			remote_probed(ep, x->remote, x->kept.len);
+		EP_COUNT(ep, requests_out);
+		submit(ep, x);
+		*exchange = x_handle(ep, x);
+		return 0;
+	}
+	undo(ep, x);
+	return err;
 }
 
 int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange,
@@ -409,19 +374,16 @@ int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchang
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_REQUEST)
 		return COPSE_ERR_GONE;
-	/* What the exchange keeps now makes way only when the new message fits beside it. */
-	if (!ep_make_room(ep, COPSE_HEADER_LEN + x->token_len + out->rest_len))
-		return refuse(ep);
-	quiet(ep, x);
 	if (!encode(ep, x, out))
-		return refuse(ep);
+		return COPSE_ERR_NOROOM;
+	core_heap_clear(&ep->timers, &x->timer);
 	x->sent = 0;
-	const bool was_outstanding = x->outstanding;
+	if (x->outstanding)
+		x->remote->outstanding--;
 	x->outstanding = false;
-	x->remote->outstanding = (uint16_t)(x->remote->outstanding - was_outstanding);
 	submit(ep, x);
 	start_queued(ep, x->remote);
-	ep->counters.requests_out++;
+	EP_COUNT(ep, requests_out);
 	return 0;
 }
 
@@ -431,10 +393,9 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 {
 	ep_advance(ep, now);
 	COPSE_ASSERT(token_len <= COPSE_TOKEN_MAX);
-	struct exchange *x;
-	const int err = x_send(ep, X_NOTIFICATION, peer, token, token_len, out, user, 0, &x);
-	if (err)
-		return err;
+	const struct exchange *x = x_send(ep, X_NOTIFICATION, peer, token, token_len, out, user, 0);
+	if (!x)
+		return COPSE_ERR_NOROOM;
 	if (exchange)
 		*exchange = out->con ? x_handle(ep, x) : COPSE_NO_HANDLE;
 	if (id)
@@ -449,22 +410,11 @@ int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, con
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_NOTIFICATION)
 		return COPSE_ERR_GONE;
-	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
-	const uint16_t id = ep_new_id(ep, &x->remote->peer, x->remote->hash);
-	const size_t n = ep_head(head, COPSE_CON, out->code, id, x->token, x->token_len);
-	struct core_kept kept;
-	if (!ep_keep(ep, &kept, head, n, out))
-		return refuse(ep);
+	struct copse_out copy = *out;
+	copy.con = true;
 	/* RFC 7641 §4.5.2: the new state takes the place of the old in what is sent next, as a new message that
 	 * inherits the count of attempts and the time-out. */
-	core_store_release(&ep->store, &x->kept);
-	drop_id(ep, x);
-	x->kept = kept;
-	x->id = id;
-	x->id_hash = ep_id_hash(x->remote->hash, id);
-	core_table_insert(&ep->ids, x->id_hash, (uint32_t)(x - ep->exchange) + 1);
-	x->has_id = true;
-	return 0;
+	return encode(ep, x, &copy) ? 0 : COPSE_ERR_NOROOM;
 }
 
 int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer, void *user, copse_ms now,
@@ -472,11 +422,11 @@ int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer
 {
 	ep_advance(ep, now);
 	const struct copse_out out = {.code = COPSE_CODE_EMPTY, .con = true};
-	struct exchange *x;
-	const int err = x_send(ep, X_PING, peer, NULL, 0, &out, user, 0, &x);
-	if (!err)
-		*exchange = x_handle(ep, x);
-	return err;
+	const struct exchange *x = x_send(ep, X_PING, peer, NULL, 0, &out, user, 0);
+	if (!x)
+		return COPSE_ERR_NOROOM;
+	*exchange = x_handle(ep, x);
+	return 0;
 }
 
 void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, copse_ms now)
@@ -489,16 +439,6 @@ void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, cop
 
 /* ---- what happens to an exchange ---- */
 
-static uint32_t first_timeout(struct copse_endpoint *ep, const struct copse_peer *peer)
-{
-	/* RFC 7252 §4.2: a random time between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR. The product of the 16
-	 * random bits with the jitter, at most 1,800,000 ms, is taken in two steps to stay within 32 bits. */
-	const uint32_t jitter = ep->derived[peer->group].jitter_ms;
-	const uint32_t random = (uint32_t)ep_random(ep) & 0xffff;
-	return ep_params(ep, peer)->ack_timeout_ms + ((random * (jitter >> 10)) >> 6) +
-	       ((random * (jitter & 1023)) >> 16);
-}
-
 static void await_response(struct copse_endpoint *ep, struct exchange *x)
 {
 	enter(x, X_WAITING);
@@ -508,10 +448,13 @@ static void await_response(struct copse_endpoint *ep, struct exchange *x)
 void x_transmitted(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->type == COPSE_CON) {
+		/* RFC 7252 §4.2: a random time between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR. */
+		const struct copse_peer *peer = &x->remote->peer;
 		if (x->sent == 0)
-			x->timeout_ms = first_timeout(ep, &x->remote->peer);
+			x->timeout_ms = ep_params(ep, peer)->ack_timeout_ms +
+					ep_random_up_to(ep, ep->group[peer->group].jitter_ms);
 		else
-			ep->counters.retransmissions++;
+			EP_COUNT(ep, retransmissions);
 		x->sent++;
 		enter(x, X_SENT);
 		core_heap_set(&ep->timers, &x->timer, ep->now + x->timeout_ms);
@@ -582,7 +525,7 @@ void x_expire(struct copse_endpoint *ep, struct exchange *x)
 		x->timeout_ms += x->timeout_ms;
 		make_ready(ep, x);
 	} else {
-		ep->counters.timeouts++;
+		EP_COUNT(ep, timeouts);
 		x_fail(ep, x, COPSE_ERR_TIMEOUT);
 	}
 }
@@ -590,7 +533,7 @@ void x_expire(struct copse_endpoint *ep, struct exchange *x)
 void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_peer *peer, copse_ms now)
 {
 	ep_advance(ep, now);
-	struct remote *r = remote_find(ep, peer, ep_peer_hash(ep, peer));
+	struct remote *r = ep_find(ep, EP_REMOTE, peer, ep_peer_hash(ep, peer), 0);
 	if (!r)
 		return;
 	for (struct core_node *n = r->exchanges.next, *next; n != &r->exchanges; n = next) {

@@ -39,6 +39,11 @@ enum exchange_state {
 	X_STATES
 };
 
+/* What is found in ep->table: the kind of record in the upper two bits of a value, its number from 1 in the rest. */
+enum ep_kind { EP_ID, EP_TOKEN, EP_INCOMING, EP_REMOTE };
+
+#define EP_VALUE(kind, index) ((uint32_t)(kind) << 30 | ((uint32_t)(index) + 1))
+
 struct remote {
 	struct core_node node; /* idle: in ep->idle, longest idle first; free: in ep->free_remotes */
 	struct core_node exchanges;
@@ -46,9 +51,9 @@ struct remote {
 	struct copse_peer peer;
 	uint32_t hash;
 	uint32_t exchange_n;
-	uint16_t outstanding;      /* requests that count towards NSTART (§4.7) */
 	uint32_t unanswered_bytes; /* NON bytes since the peer was last heard (§4.7) */
 	copse_ms silent_since;     /* when the first of them left */
+	uint16_t outstanding;      /* requests that count towards NSTART (§4.7) */
 };
 
 struct exchange {
@@ -77,25 +82,34 @@ struct exchange {
 
 enum incoming_state {
 	IN_FREE,
-	IN_PENDING, /* a CON request at the application, not acknowledged; in ep->pending[group] */
-	IN_OPEN,    /* a request at the application, acknowledged or NON */
-	IN_DONE     /* nothing is expected of the application; remembered for duplicates */
+	IN_PENDING, /* a CON request at the application, not acknowledged; in the group's EP_QUEUE_ACK */
+	IN_OPEN, /* a request at the application, acknowledged or NON; in no queue: the answer has no deadline */
+	IN_DONE /* nothing is expected of the application; remembered for duplicates in one of the last queues */
+};
+
+/* Messages of a group wait in these for something that comes equally late for all of them, so that each queue is in
+ * order and needs no timer. */
+enum ep_queue {
+	EP_QUEUE_ACK, /* for their empty acknowledgement */
+	EP_QUEUE_NON, /* to be forgotten: NON_LIFETIME */
+	EP_QUEUE_CON, /* EXCHANGE_LIFETIME */
+	EP_QUEUE_NON_ONCE, /* the same for requests that must not run twice (RFC 7252 §4.5): never forgotten early */
+	EP_QUEUE_CON_ONCE,
+	EP_QUEUES
 };
 
 struct incoming {
-	struct core_node node; /* IN_PENDING: in ep->pending; with something to send: in ep->replies */
-	struct core_node
-	    life; /* in ep->remembered[group][con] by time of arrival; free: in ep->free_incoming */
+	struct core_node node;  /* with something to send: in ep->replies */
+	struct core_node queue; /* in a queue of its group; free: in ep->free_incoming */
 	struct copse_peer peer;
 	struct core_kept reply; /* what was answered in the acknowledgement; nothing: an empty one */
-	copse_ms at;            /* when it arrived */
+	copse_ms at;            /* since when it is in its queue */
 	void *user;
 	uint32_t generation;
 	uint32_t hash;
 	uint16_t id;
 	uint8_t state, type;
-	bool queued;     /* in ep->replies */
-	bool repeatable; /* running it twice does no harm (RFC 7252 §4.5): may be forgotten early */
+	bool once; /* must not run twice */
 	uint8_t token_len;
 	uint8_t token[COPSE_TOKEN_MAX];
 };
@@ -118,10 +132,11 @@ struct copse_endpoint {
 	struct exchange *exchange;
 	struct incoming *incoming;
 	struct remote *remote;
-	struct core_table ids, tokens, incoming_ids, remotes;
-	bool forwards;
+	struct core_table
+	    table; /* of exchanges by ID and by token, of incoming by ID, of remotes: see enum ep_kind */
 	struct core_heap timers;
 	struct core_store store;
+	bool forwards;
 	struct copse_endpoint_usage usage;
 	struct copse_endpoint_counters counters;
 
@@ -133,12 +148,11 @@ struct copse_endpoint {
 	uint64_t random_counter;
 	uint32_t understood[3]; /* critical options, by slot */
 
-	struct core_node pending[COPSE_GROUPS_MAX];
-	struct core_node remembered[COPSE_GROUPS_MAX][2];
 	struct {
-		copse_ms lifetime[2]; /* NON_LIFETIME, EXCHANGE_LIFETIME */
-		uint32_t jitter_ms;   /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1) */
-	} derived[COPSE_GROUPS_MAX];
+		struct core_node queue[EP_QUEUES];
+		copse_ms span[EP_QUEUES]; /* how long a message stays in each */
+		uint32_t jitter_ms;       /* ACK_TIMEOUT * (ACK_RANDOM_FACTOR - 1) */
+	} group[COPSE_GROUPS_MAX];
 	struct copse_config config;
 
 	struct copse_event event; /* the one of the datagram last received; kind 0: delivered */
@@ -146,20 +160,30 @@ struct copse_endpoint {
 	struct copse_message message;
 };
 
+/* A microcontroller's build counts nothing. */
+#ifdef COPSE_SMALL
+#define EP_COUNT(ep, counter) ((void)(ep))
+#else
+#define EP_COUNT(ep, counter) ((void)(ep)->counters.counter++)
+#endif
+
 /* endpoint.c */
 uint64_t ep_random(struct copse_endpoint *ep);
+/* Uniform in 0 to `max`, which is below 2^22. */
+uint32_t ep_random_up_to(struct copse_endpoint *ep, uint32_t max);
+/* The record of `kind` that belongs to `peer` and, but for remotes, has message ID `id`; NULL when there is none. */
+void *ep_find(const struct copse_endpoint *ep, enum ep_kind kind, const struct copse_peer *peer,
+	      uint32_t peer_hash, uint16_t id);
 uint32_t ep_peer_hash(const struct copse_endpoint *ep, const struct copse_peer *peer);
 void ep_advance(struct copse_endpoint *ep, copse_ms now);
 uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash);
 void ep_short_reply(struct copse_endpoint *ep, const struct copse_peer *peer, uint8_t type, uint16_t id);
 /* Make sure that a message of `len` bytes can be kept. */
 bool ep_make_room(struct copse_endpoint *ep, size_t len);
-/* Keep a message; forgets remembered replies where that makes room. Returns false, and nothing has changed but
- * replies forgotten, when there is none. */
-bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, const uint8_t *head, size_t head_len,
-	     const struct copse_out *out);
-size_t ep_head(uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX], uint8_t type, uint8_t code, uint16_t id,
-	       const uint8_t *token, size_t token_len);
+/* Encode a message and keep it in `*k`, forgetting remembered replies where that makes room. False, and `*k` is as it
+ * was, when there is none. */
+bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, uint8_t type, uint16_t id, const uint8_t *token,
+	     size_t token_len, const struct copse_out *out);
 
 static inline const struct copse_params *ep_params(const struct copse_endpoint *ep,
 						   const struct copse_peer *peer)
@@ -176,15 +200,14 @@ static inline uint32_t ep_id_hash(uint32_t peer_hash, uint16_t id)
 
 /* endpoint_exchange.c */
 struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h);
-struct exchange *x_find_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
-			   uint16_t id);
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len);
 copse_handle x_handle(const struct copse_endpoint *ep, const struct exchange *x);
-/* A message to a peer that has no exchange yet: allocates, encodes and submits. `delay_ms` of leisure goes first. */
-int x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
-	   const uint8_t *token, size_t token_len, const struct copse_out *out, void *user, uint32_t delay_ms,
-	   struct exchange **made);
+/* A message to a peer outside of a request of ours: allocates, encodes and submits. `delay_ms` of leisure goes first.
+ * NULL when there is no room. */
+struct exchange *x_send(struct copse_endpoint *ep, enum exchange_kind kind, const struct copse_peer *peer,
+			const uint8_t *token, size_t token_len, const struct copse_out *out, void *user,
+			uint32_t delay_ms);
 void x_acknowledged(struct copse_endpoint *ep, struct exchange *x);
 void x_responded(struct copse_endpoint *ep, struct exchange *x);
 void x_fail(struct copse_endpoint *ep, struct exchange *x, int error);
@@ -194,14 +217,12 @@ void x_expire(struct copse_endpoint *ep, struct exchange *x);
 
 /* endpoint_incoming.c */
 struct incoming *in_get(const struct copse_endpoint *ep, copse_handle h);
-struct incoming *in_find(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
-			 uint16_t id);
 struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
 			     const struct copse_message *m);
 copse_handle in_handle(const struct copse_endpoint *ep, const struct incoming *in);
 void in_queue(struct copse_endpoint *ep, struct incoming *in);
 /* Nothing more is expected of the application. */
-void in_done(struct incoming *in);
+void in_done(struct copse_endpoint *ep, struct incoming *in);
 /* As if it had never been received: a copy of it is a new message. */
 void in_forget(struct copse_endpoint *ep, struct incoming *in);
 void in_transmitted(struct copse_endpoint *ep, struct incoming *in);

@@ -52,19 +52,11 @@ copse_ms copse_params_non_lifetime(const struct copse_params *p)
 	return copse_params_max_transmit_span(p) + p->max_latency_ms;
 }
 
-const char *copse_params_check(const struct copse_params *p)
+bool core_params_ok(const struct copse_params *p)
 {
-	if (p->ack_timeout_ms < 1 || p->ack_timeout_ms > 600000)
-		return "ack_timeout_ms must be 1 to 600000";
-	if (p->ack_random_percent < 100 || p->ack_random_percent > 400)
-		return "ack_random_percent must be 100 to 400";
-	if (p->max_retransmit > 20)
-		return "max_retransmit must be 0 to 20";
-	if (p->token_len < 1 || p->token_len > COPSE_TOKEN_MAX)
-		return "token_len must be 1 to 8";
-	if (p->nstart < 1)
-		return "nstart must be 1 or more";
-	if (p->max_latency_ms > 86400000 || p->processing_delay_ms > 86400000)
-		return "max_latency_ms and processing_delay_ms must be at most a day";
-	return NULL;
+#define PARAM(field, min, max) &&(uint32_t)(p->field - (min)) <= (max) - (min) + 0u
+	return true
+#include "params.def"
+	    ;
+#undef PARAM
 }

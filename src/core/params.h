@@ -9,4 +9,7 @@
 /* ACK_TIMEOUT * ACK_RANDOM_FACTOR in milliseconds, rounded down. */
 uint32_t core_params_first_timeout_max(const struct copse_params *p);
 
+/* Whether each is in its range. */
+bool core_params_ok(const struct copse_params *p);
+
 #endif
