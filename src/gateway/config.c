@@ -1,0 +1,351 @@
+/* From text to a snapshot: libConfuse parses and checks each value where it stands (config_options.c), then the
+ * sections become structs and are checked against each other. Every message bears file and line.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "config_parse.h"
+#include "config_text.h"
+#include "key.h"
+
+#include "core/siphash.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void copy(char *out, size_t cap, const char *text)
+{
+	snprintf(out, cap, "%s", text ? text : "");
+}
+
+static copse_ms ms(double seconds)
+{
+	return (copse_ms)(seconds * 1000 + 0.5);
+}
+
+static int take_name(struct gw_config *c, cfg_t *cfg)
+{
+	const char *name = cfg_getstr(cfg, "name");
+
+	if (name) {
+		copy(c->name, sizeof(c->name), name);
+	} else if (gethostname(c->name, sizeof(c->name)) != 0 || !c->name[0]) {
+		copy(c->name, sizeof(c->name), "copse-gateway");
+	}
+	c->name[sizeof(c->name) - 1] = 0;
+	return 0;
+}
+
+static int take_root(struct gw_config *c, cfg_t *cfg)
+{
+	c->listen_n = cfg_size(cfg, "listen");
+	if (c->listen_n > GW_LISTEN_MAX || c->listen_n == 0) {
+		cfg_error(cfg, "'listen' needs 1 to %d addresses", GW_LISTEN_MAX);
+		return -1;
+	}
+	for (unsigned i = 0; i < c->listen_n; i++)
+		copse_address_parse(cfg_getnstr(cfg, "listen", i), COPSE_PORT, &c->listen[i]);
+	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
+	return take_name(c, cfg);
+}
+
+static void take_token(struct gw_config *c, cfg_t *token)
+{
+	copy(c->token.issuer, sizeof(c->token.issuer), cfg_getstr(token, "issuer"));
+	copy(c->token.audience, sizeof(c->token.audience), cfg_getstr(token, "audience"));
+	copy(c->token.account_claim, sizeof(c->token.account_claim), cfg_getstr(token, "account_claim"));
+	c->token.skew = cfg_getint(token, "skew");
+	c->token.require_exp = cfg_getbool(token, "require_exp") == cfg_true;
+	c->token.rate = (uint32_t)cfg_getint(token, "rate");
+}
+
+static void take_sessions(struct gw_config *c, cfg_t *sessions)
+{
+	c->sessions_max = (uint32_t)cfg_getint(sessions, "max");
+	c->sessions_per_account = (uint32_t)cfg_getint(sessions, "per_account");
+	c->session_idle_ms = ms(cfg_getfloat(sessions, "idle"));
+	c->session_requests = (uint32_t)cfg_getint(sessions, "requests");
+}
+
+static int take_params(struct copse_params *p, cfg_t *sec)
+{
+	*p = (struct copse_params)COPSE_PARAMS_DEFAULT;
+	p->ack_timeout_ms = (uint32_t)ms(cfg_getfloat(sec, "ack_timeout"));
+	p->ack_random_percent = (uint16_t)(cfg_getfloat(sec, "ack_random_factor") * 100 + 0.5);
+	p->max_retransmit = (uint8_t)cfg_getint(sec, "max_retransmit");
+	p->nstart = (uint16_t)cfg_getint(sec, "nstart");
+	const char *why = copse_params_check(p);
+	if (why)
+		cfg_error(sec, "%s: %s", cfg_name(sec), why);
+	return why ? -1 : 0;
+}
+
+static int take_mesh(struct gw_config *c, cfg_t *mesh)
+{
+	const char *prefix = cfg_getstr(mesh, "prefix");
+
+	copse_address_parse(cfg_getstr(mesh, "bind"), 0, &c->mesh_bind);
+	c->mesh_port = (uint16_t)cfg_getint(mesh, "port");
+	c->mesh_clear = strcmp(cfg_getstr(mesh, "security"), "none") == 0;
+	c->has_mesh_prefix = prefix && gw_prefix_parse(prefix, &c->mesh_prefix) == 0;
+	if (take_params(&c->mesh, mesh) != 0)
+		return -1;
+	c->mesh.response_timeout_ms = (uint32_t)ms(cfg_getfloat(mesh, "response_timeout"));
+	return 0;
+}
+
+static int take_proxy(struct gw_config *c, cfg_t *proxy)
+{
+	c->requests_max = (uint32_t)cfg_getint(proxy, "requests");
+	c->max_message = (uint32_t)cfg_getint(proxy, "max_message");
+	c->hop_limit = (uint8_t)cfg_getint(proxy, "hop_limit");
+	c->outside_n = cfg_size(proxy, "outside");
+	c->outside = copse_mem_new(c->outside_n, sizeof(*c->outside));
+	if (!c->outside)
+		return -1;
+	for (unsigned i = 0; i < c->outside_n; i++)
+		gw_prefix_parse(cfg_getnstr(proxy, "outside", i), &c->outside[i]);
+	return 0;
+}
+
+/* The path of a file that a section names: relative to the file of the section. */
+static void beside(char *out, size_t cap, const cfg_t *sec, const char *name)
+{
+	char folder[PATH_MAX];
+
+	copy(folder, sizeof(folder), sec->filename);
+	if (name[0] == '/')
+		copy(out, cap, name);
+	else
+		snprintf(out, cap, "%s/%s", dirname(folder), name);
+}
+
+static const char *take_key_file(struct gw_key *key, const cfg_t *sec, const char *name)
+{
+	char path[PATH_MAX], *text;
+	size_t len;
+
+	beside(path, sizeof(path), sec, name);
+	int err = gw_file_read(path, 65536, &text, &len);
+	if (err)
+		return strerrordesc_np(err);
+	size_t size = len;
+	if (key->algorithm == GW_HS256 && len && text[len - 1] == '\n')
+		len--;
+	const char *why = gw_key_take(key, text, len);
+	explicit_bzero(text, size);
+	copse_mem_free(text);
+	return why;
+}
+
+static int take_key(struct gw_key *key, cfg_t *sec)
+{
+	const char *algorithm = cfg_getstr(sec, "algorithm"), *secret = cfg_getstr(sec, "secret");
+	const char *file = cfg_getstr(sec, "file"), *why;
+
+	copy(key->id, sizeof(key->id), cfg_title(sec));
+	if (!algorithm) {
+		cfg_error(sec, "key '%s' has no algorithm", key->id);
+		return -1;
+	}
+	key->algorithm = (enum gw_algorithm)gw_algorithm_from_text(algorithm);
+	if (!secret == !file) {
+		cfg_error(sec, "key '%s' needs either a secret or a file", key->id);
+		return -1;
+	}
+	if (secret && key->algorithm != GW_HS256) {
+		cfg_error(sec, "key '%s': %s needs a file, not a secret", key->id, algorithm);
+		return -1;
+	}
+	why = secret ? gw_key_take(key, secret, strlen(secret)) : take_key_file(key, sec, file);
+	if (why)
+		cfg_error(sec, file ? "key '%s': %s: %s" : "key '%s': %s%s", key->id, file ? file : "", why);
+	return why ? -1 : 0;
+}
+
+static int take_keys(struct gw_config *c, cfg_t *cfg)
+{
+	c->key_n = cfg_size(cfg, "key");
+	c->keys = copse_mem_new(c->key_n, sizeof(*c->keys));
+	if (!c->keys)
+		return -1;
+	for (unsigned i = 0; i < c->key_n; i++)
+		if (take_key(&c->keys[i], cfg_getnsec(cfg, "key", i)) != 0)
+			return -1;
+	return 0;
+}
+
+uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len)
+{
+	return (uint32_t)core_siphash(config->hash_key, name, len, 1, 3);
+}
+
+static bool has_device(const struct gw_config *c, const char *name, uint32_t hash)
+{
+	uint32_t pos = hash & c->device_index.mask, found;
+
+	while ((found = core_table_next(&c->device_index, hash, &pos)) != 0)
+		if (strcmp(c->devices[found - 1].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
+{
+	struct gw_device *d = &c->devices[i];
+	const char *address = cfg_getstr(sec, "address"), *title = cfg_title(sec);
+	long port = cfg_getint(sec, "port");
+
+	gw_name_normalize(title, strlen(title), d->name);
+	d->port = port ? (uint16_t)port : c->mesh_port;
+	d->deny = cfg_getbool(sec, "deny") == cfg_true;
+	copy(d->class, sizeof(d->class), cfg_getstr(sec, "class"));
+	copy(d->uri_host, sizeof(d->uri_host), cfg_getstr(sec, "uri_host"));
+	if (address) {
+		copse_address_parse(address, d->port, &d->address);
+	} else if (!c->has_mesh_prefix || strspn(d->name, "0123456789abcdef") != strlen(d->name) ||
+		   (strlen(d->name) != 12 && strlen(d->name) != 16)) {
+		cfg_error(sec, "device '%s' has no address, and none can be made of its name", title);
+		return -1;
+	}
+	uint32_t hash = gw_config_hash(c, d->name, strlen(d->name));
+	if (has_device(c, d->name, hash)) {
+		cfg_error(sec, "device '%s' stands here twice, if differently written", title);
+		return -1;
+	}
+	core_table_insert(&c->device_index, hash, i + 1);
+	return 0;
+}
+
+static int take_devices(struct gw_config *c, cfg_t *cfg)
+{
+	c->device_n = cfg_size(cfg, "device");
+	c->devices = copse_mem_new(c->device_n, sizeof(*c->devices));
+	struct core_slot *slots = copse_mem_new(core_table_slots(c->device_n), sizeof(*slots));
+	if (!c->devices || !slots) {
+		copse_mem_free(slots);
+		return -1;
+	}
+	copse_host_random(c->hash_key, sizeof(c->hash_key));
+	core_table_init(&c->device_index, slots, core_table_slots(c->device_n));
+	for (uint32_t i = 0; i < c->device_n; i++)
+		if (take_device(c, i, cfg_getnsec(cfg, "device", i)) != 0)
+			return -1;
+	return 0;
+}
+
+static size_t put_link(char *buf, size_t cap, const struct gw_device *d, bool first)
+{
+	return (size_t)snprintf(buf, cap, "%s<coap://%s>;ep=\"%s\"%s%s%s", first ? "" : ",", d->name, d->name,
+				d->class[0] ? ";et=\"" : "", d->class, d->class[0] ? "\"" : "");
+}
+
+/* The list that /devices shows, in link format (RFC 6690; ep and et are those of RFC 9176): made once, so that its blocks
+ * cost nothing. */
+static int list_devices(struct gw_config *c)
+{
+	static const uint64_t key[2];
+	size_t cap = 1;
+
+	for (uint32_t i = 0; i < c->device_n; i++)
+		cap += c->devices[i].deny ? 0 : put_link(NULL, 0, &c->devices[i], false);
+	c->device_list = copse_mem_new(cap, 1);
+	if (!c->device_list)
+		return -1;
+	for (uint32_t i = 0; i < c->device_n; i++)
+		if (!c->devices[i].deny)
+			c->device_list_len +=
+			    put_link(c->device_list + c->device_list_len, cap - c->device_list_len,
+				     &c->devices[i], c->device_list_len == 0);
+	uint64_t hash = core_siphash(key, c->device_list, c->device_list_len, 2, 4);
+	memcpy(c->device_list_etag, &hash, sizeof(hash));
+	return 0;
+}
+
+static int take_all(struct gw_config *c, cfg_t *cfg)
+{
+	take_token(c, cfg_getsec(cfg, "token"));
+	take_sessions(c, cfg_getsec(cfg, "sessions"));
+	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
+	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
+	       take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
+}
+
+struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])
+{
+	struct gw_config *c = NULL;
+	cfg_t *cfg = gw_config_parse(path, why);
+
+	if (!cfg)
+		return NULL;
+	c = copse_mem_new(1, sizeof(*c));
+	if (c && take_all(c, cfg) != 0) {
+		gw_config_free(c);
+		c = NULL;
+	}
+	if (!c && !why[0])
+		snprintf(why, GW_CONFIG_WHY, "%s: out of memory\n", path);
+	gw_config_parsed_free(cfg);
+	return c;
+}
+
+void gw_config_free(struct gw_config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; c->keys && i < c->key_n; i++)
+		gw_key_wipe(&c->keys[i]);
+	copse_mem_free(c->keys);
+	copse_mem_free(c->outside);
+	copse_mem_free(c->devices);
+	copse_mem_free(c->device_list);
+	copse_mem_free(c->device_index.slot);
+	copse_mem_free(c);
+}
+
+static bool same_listen(const struct gw_config *a, const struct gw_config *b)
+{
+	if (a->listen_n != b->listen_n)
+		return false;
+	for (size_t i = 0; i < a->listen_n; i++)
+		if (!copse_address_equal(&a->listen[i], &b->listen[i]))
+			return false;
+	return true;
+}
+
+static bool same_params(const struct copse_params *a, const struct copse_params *b)
+{
+	return a->ack_timeout_ms == b->ack_timeout_ms && a->ack_random_percent == b->ack_random_percent &&
+	       a->max_retransmit == b->max_retransmit && a->nstart == b->nstart &&
+	       a->response_timeout_ms == b->response_timeout_ms;
+}
+
+const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_config *b, char *buf,
+				     size_t cap)
+{
+	const struct {
+		bool same;
+		const char *name;
+	} rows[] = {
+	    {strcmp(a->name, b->name) == 0, "name"},
+	    {same_listen(a, b), "listen"},
+	    {a->sessions_max == b->sessions_max, "sessions.max"},
+	    {same_params(&a->clients, &b->clients), "clients"},
+	    {same_params(&a->mesh, &b->mesh), "mesh (transmission)"},
+	    {copse_address_equal(&a->mesh_bind, &b->mesh_bind), "mesh.bind"},
+	    {a->requests_max == b->requests_max, "proxy.requests"},
+	    {a->max_message == b->max_message, "proxy.max_message"},
+	};
+	size_t len = 0;
+
+	buf[0] = 0;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (!rows[i].same && len < cap)
+			len += (size_t)snprintf(buf + len, cap - len, "%s%s", len ? ", " : "", rows[i].name);
+	return buf;
+}

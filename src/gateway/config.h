@@ -1,0 +1,116 @@
+/* The configuration: read from a file, checked, and then never changed. A worker uses one snapshot until it is handed
+ * the next; the text format is described in gateway.conf(5).
+ *
+ * Reading blocks (files) and allocates; it is never done in a worker.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_CONFIG_H
+#define GATEWAY_CONFIG_H
+
+#include "log.h"
+
+#include "core/table.h"
+
+#include <copse/address.h>
+#include <copse/endpoint.h>
+
+#define GW_NAME_MAX   63   /* names of devices, keys, classes */
+#define GW_CLAIM_MAX  63   /* name of the claim with the account */
+#define GW_CONFIG_WHY 2048 /* room for what is wrong with a configuration */
+#define GW_LISTEN_MAX 8
+#define GW_SECRET_MIN 32 /* RFC 7518 §3.2: as long as the hash's output */
+
+enum gw_algorithm { GW_HS256, GW_RS256, GW_ES256 };
+
+/* A key that tokens are verified with. */
+struct gw_key {
+	char id[GW_NAME_MAX + 1];
+	enum gw_algorithm algorithm;
+	uint8_t *bytes; /* the secret, or a public key in PEM; wiped when the snapshot goes */
+	size_t len;
+};
+
+/* What the token must say, and where the account stands in it. */
+struct gw_token_rules {
+	char issuer[256], audience[256]; /* "": not checked */
+	char account_claim[GW_CLAIM_MAX + 1];
+	int64_t skew; /* seconds */
+	bool require_exp;
+	uint32_t rate; /* verifications a second */
+};
+
+struct gw_device {
+	char name[GW_NAME_MAX + 1]; /* as gw_name_normalize makes it */
+	char class[GW_NAME_MAX + 1];
+	char uri_host[GW_NAME_MAX + 1]; /* "": none is sent */
+	struct copse_address address;   /* with port; len 0: by the mesh's prefix */
+	uint16_t port;
+	bool deny;
+};
+
+/* The leading `bits` of an address; IPv4 as IPv4-mapped IPv6. */
+struct gw_prefix {
+	uint8_t bytes[16];
+	uint8_t bits;
+};
+
+struct gw_config {
+	char name[GW_NAME_MAX + 1];
+	struct copse_address listen[GW_LISTEN_MAX];
+	size_t listen_n;
+	enum gw_log_level log_level;
+
+	struct gw_key *keys;
+	size_t key_n;
+	struct gw_token_rules token;
+
+	uint32_t sessions_max, sessions_per_account, session_requests;
+	copse_ms session_idle_ms;
+
+	struct copse_params clients, mesh;
+	struct copse_address mesh_bind;
+	uint16_t mesh_port;
+	bool mesh_clear; /* sessions are clear unless they ask for more */
+	bool has_mesh_prefix;
+	struct gw_prefix mesh_prefix;
+
+	uint32_t requests_max, max_message;
+	uint8_t hop_limit; /* 0: none is added */
+	struct gw_prefix *outside;
+	size_t outside_n;
+
+	struct gw_device *devices; /* in the order of the file */
+	uint32_t device_n;
+	struct core_table device_index; /* by gw_config_hash of the name: number in `devices` + 1 */
+	uint64_t hash_key[2];
+
+	char *device_list; /* /devices in link format */
+	size_t device_list_len;
+	uint8_t device_list_etag[8];
+};
+
+/* Read `path` and all that it includes.
+ * Returns a snapshot to be given to gw_config_free, or NULL with `why` ("file:line: what is wrong"), which never
+ * contains a secret. Not re-entrant: one thread at a time (libConfuse has one scanner). */
+struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY]);
+
+/* Wipes the keys. NULL is taken. */
+void gw_config_free(struct gw_config *config);
+
+/* What `new` changes that has no effect before a restart: a list of option names in `buf`, "" for none. */
+const char *gw_config_restart_needed(const struct gw_config *old, const struct gw_config *new, char *buf,
+				     size_t cap);
+
+/* Where a table keyed by `hash_key` has the name of a device. */
+uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len);
+
+/* Normalize the name of a device into `out` (GW_NAME_MAX + 1 bytes): lower case; a MAC ID of 12 or 16 digits loses its
+ * dashes. Returns its length, or COPSE_ERR_ARGUMENT for what is no host name (RFC 1123 §2.1). */
+int gw_name_normalize(const char *text, size_t len, char *out);
+
+/* Read "192.0.2.0/24" or "fd00::/64". Bits behind the length must be zero. Returns 0 or COPSE_ERR_ARGUMENT. */
+int gw_prefix_parse(const char *text, struct gw_prefix *out);
+
+bool gw_prefix_has(const struct gw_prefix *prefix, const struct copse_address *address);
+
+#endif

@@ -1,0 +1,17 @@
+/* The syntax of the configuration: which sections and options there are, and what each value may be.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_CONFIG_PARSE_H
+#define GATEWAY_CONFIG_PARSE_H
+
+#include "config.h"
+
+#include <confuse.h>
+
+/* Parse `path` and all that it includes; each value is valid by itself afterwards.
+ * Returns it, to be given to gw_config_parsed_free, or NULL with `why`. Until then cfg_error on it or a section of it
+ * appends to `why`. */
+cfg_t *gw_config_parse(const char *path, char why[GW_CONFIG_WHY]);
+void gw_config_parsed_free(cfg_t *cfg);
+
+#endif

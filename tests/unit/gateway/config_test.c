@@ -1,0 +1,455 @@
+/* The configuration: what is read, and what is said about what is wrong, with file and line.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/config.h"
+#include "make_keys.h"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+static char folder[256], why[GW_CONFIG_WHY];
+static char rsa_private[PEM_MAX], rsa_public[PEM_MAX], ec_private[PEM_MAX], ec_public[PEM_MAX];
+
+static int set_up(void **state)
+{
+	(void)state;
+	make_folder(folder);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	remove_folder(folder);
+	return 0;
+}
+
+static struct gw_config *read_text(const char *text)
+{
+	char path[512];
+
+	make_file(folder, "g.conf", text, path);
+	return gw_config_read(path, why);
+}
+
+static struct gw_config *must_read(const char *text)
+{
+	struct gw_config *c = read_text(text);
+
+	if (!c)
+		print_error("%s", why);
+	assert_non_null(c);
+	assert_string_equal(why, "");
+	return c;
+}
+
+/* An error of `text` is reported at `line` of the file, in words that contain `what`. */
+static void must_fail(const char *text, unsigned line, const char *what)
+{
+	char place[600];
+
+	struct gw_config *c = read_text(text);
+	if (c)
+		print_error("accepted: %s\n", text);
+	assert_null(c);
+	snprintf(place, sizeof(place), "%s/g.conf:%u: ", folder, line);
+	if (strncmp(why, place, strlen(place)) != 0 || !strstr(why, what))
+		print_error("%s--> line %u, %s: %s", text, line, what, why);
+	assert_int_equal(strncmp(why, place, strlen(place)), 0);
+	assert_non_null(strstr(why, what));
+	assert_null(strstr(why, SECRET));
+}
+
+static void test_defaults(void **state)
+{
+	char text[COPSE_ADDRESS_TEXT];
+
+	(void)state;
+	struct gw_config *c = must_read("");
+	assert_int_equal(c->listen_n, 1);
+	assert_int_equal(copse_address_port(&c->listen[0]), 5683);
+	assert_true(copse_address_is_any(&c->listen[0]));
+	assert_string_equal(copse_address_text(&c->mesh_bind, text, sizeof(text)), "[::]:0");
+	assert_int_equal(c->mesh_port, 5683);
+	assert_int_equal(c->mesh.ack_timeout_ms, 20000);
+	assert_int_equal(c->mesh.ack_random_percent, 150);
+	assert_int_equal(c->mesh.max_retransmit, 4);
+	assert_int_equal(c->mesh.response_timeout_ms, 180000);
+	assert_int_equal(c->clients.ack_timeout_ms, 2000);
+	assert_false(c->mesh_clear);
+	assert_false(c->has_mesh_prefix);
+	assert_int_equal(c->key_n, 0);
+	assert_int_equal(c->device_n, 0);
+	assert_int_equal(c->hop_limit, 16);
+	assert_int_equal(c->sessions_max, 100000);
+	assert_int_equal(c->sessions_per_account, 16);
+	assert_int_equal(c->session_idle_ms, 3600000);
+	assert_string_equal(c->token.account_claim, "sub");
+	assert_int_equal(c->token.skew, 30);
+	assert_int_equal(c->log_level, GW_LOG_INFO);
+	assert_true(strlen(c->name) > 0);
+	gw_config_free(c);
+}
+
+static void test_everything(void **state)
+{
+	char text[COPSE_ADDRESS_TEXT], path[512];
+
+	(void)state;
+	make_file(folder, "secret", SECRET "\n", path);
+	make_file(folder, "rsa.pem", rsa_public, path);
+	make_file(folder, "more.conf",
+		  "device \"AABBCCDDEEFF0011\" {\n\taddress = \"127.1.0.2\"\n}\n"
+		  "key \"r\" {\n\talgorithm = RS256\n\tfile = \"rsa.pem\"\n}\n",
+		  path);
+	struct gw_config *c =
+	    must_read("# a comment with { and \" in it\n"
+		      "name = \"Gw1.Example\"\n"
+		      "listen = {\"127.0.0.1:0\", \"[::1]:5700\"}\n"
+		      "log {\n level = debug\n}\n"
+		      "include(\"more.conf\")\n"
+		      "key \"h\" {\n algorithm = \"HS256\" // here\n file = \"secret\"\n}\n"
+		      "token {\n issuer = \"me # not a comment\"\n audience = you\n"
+		      " account_claim = acc\n skew = 5\n require_exp = true\n rate = 7\n}\n"
+		      "/* two\n lines */\n"
+		      "sessions {\n max = 10\n per_account = 2\n idle = 1.5\n requests = 3\n}\n"
+		      "clients {\n ack_timeout = 0.5\n ack_random_factor = 1.25\n}\n"
+		      "mesh {\n bind = \"127.0.0.1:0\"\n port = 5684\n prefix = \"fd00:1::/64\"\n"
+		      " security = none\n ack_timeout = 0.1\n max_retransmit = 2\n nstart = 4\n"
+		      " response_timeout = 9\n}\n"
+		      "proxy {\n requests = 5\n max_message = 1500\n hop_limit = 0\n"
+		      " outside = {\"192.0.2.0/24\", \"2001:db8::/32\"}\n}\n"
+		      "device \"00-13-50-03-0a-1b-2c-3d\" {\n class = meter\n deny = true\n}\n"
+		      "device \"lamp-1\" {\n address = \"fd00::1\"\n port = 99\n uri_host = lamp\n}\n");
+	assert_string_equal(c->name, "Gw1.Example");
+	assert_int_equal(c->listen_n, 2);
+	assert_string_equal(copse_address_text(&c->listen[1], text, sizeof(text)), "[::1]:5700");
+	assert_int_equal(c->log_level, GW_LOG_DEBUG);
+	assert_int_equal(c->key_n, 2);
+	assert_string_equal(c->keys[0].id, "h");
+	assert_int_equal(c->keys[0].len, strlen(SECRET)); /* without the newline */
+	assert_memory_equal(c->keys[0].bytes, SECRET, strlen(SECRET));
+	assert_int_equal(c->keys[1].algorithm, GW_RS256);
+	assert_string_equal(c->token.issuer, "me # not a comment");
+	assert_string_equal(c->token.audience, "you");
+	assert_string_equal(c->token.account_claim, "acc");
+	assert_int_equal(c->token.skew, 5);
+	assert_true(c->token.require_exp);
+	assert_int_equal(c->token.rate, 7);
+	assert_int_equal(c->sessions_max, 10);
+	assert_int_equal(c->session_idle_ms, 1500);
+	assert_int_equal(c->session_requests, 3);
+	assert_int_equal(c->clients.ack_timeout_ms, 500);
+	assert_int_equal(c->clients.ack_random_percent, 125);
+	assert_int_equal(c->mesh.nstart, 4);
+	assert_int_equal(c->mesh.response_timeout_ms, 9000);
+	assert_true(c->mesh_clear);
+	assert_true(c->has_mesh_prefix);
+	assert_int_equal(c->requests_max, 5);
+	assert_int_equal(c->max_message, 1500);
+	assert_int_equal(c->hop_limit, 0);
+	assert_int_equal(c->outside_n, 2);
+	assert_int_equal(c->device_n, 3);
+	assert_string_equal(c->devices[0].name, "001350030a1b2c3d");
+	assert_true(c->devices[0].deny);
+	assert_int_equal(c->devices[0].address.len, 0);
+	assert_string_equal(c->devices[1].uri_host, "lamp");
+	assert_string_equal(copse_address_text(&c->devices[1].address, text, sizeof(text)), "[fd00::1]:99");
+	assert_string_equal(c->devices[2].name,
+			    "aabbccddeeff0011"); /* included: behind those of the first file */
+	assert_string_equal(copse_address_text(&c->devices[2].address, text, sizeof(text)), "127.1.0.2:5684");
+	assert_string_equal(
+	    c->device_list,
+	    "<coap://lamp-1>;ep=\"lamp-1\",<coap://aabbccddeeff0011>;ep=\"aabbccddeeff0011\"");
+	gw_config_free(c);
+}
+
+static const struct {
+	const char *text;
+	unsigned line;
+	const char *what;
+} bad[] = {
+    /* syntax */
+    {"nonsense = 1\n", 1, "no such option 'nonsense'"},
+    {"# one\n# two\n\nnonsense = 1\n", 4, "nonsense"},
+    {"/* a\n\n b */ nonsense = 1\n", 3, "nonsense"},
+    {"log {\n level = info\n", 1, "never closed"},
+    {"name = a\n}\n", 2, "closes nothing"},
+    {"name = \"a\n\n", 1, "quote is never closed"},
+    {"name = a /* ...\n", 1, "comment is never closed"},
+    {"name\n", 2, "premature end of file"},
+    {"log {\n\tlevel = info\n\tcolour = red\n}\n", 3, "no such option 'colour'"},
+    /* root */
+    {"name = \"a b\"\n", 1, "must be a name"},
+    {"\nlisten = {\"*:5683\",\n \"nowhere\"}\n", 3, "not 'nowhere'"},
+    {"listen = {\"127.0.0.1:70000\"}\n", 1, "70000"},
+    {"listen = {\"224.0.1.187:5683\"}\n", 1, "224.0.1.187"},
+    {"listen = {}\n", 2, "needs 1 to 8"}, /* nothing stands there to complain of: at the end */
+    /* log */
+    {"log {\n level = loud\n}\n", 2, "'level' must be"},
+    /* key */
+    {"key \"k\" {\n secret = \"" SECRET "\"\n}\n", 3, "has no algorithm"},
+    {"key \"k\" {\n algorithm = none\n}\n", 2, "must be HS256, RS256 or ES256"},
+    {"key \"k\" {\n algorithm = HS256\n}\n", 3, "either a secret or a file"},
+    {"key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n file = x\n}\n", 5,
+     "either a secret or a file"},
+    {"key \"k\" {\n algorithm = HS256\n secret = \"short\"\n}\n", 4, "at least 32 bytes"},
+    {"key \"k\" {\n algorithm = HS256\n file = \"absent\"\n}\n", 4, "absent: No such file"},
+    {"key \"k\" {\n algorithm = RS256\n secret = \"" SECRET "\"\n}\n", 4, "needs a file"},
+    {"key \"k\" {\n algorithm = ES256\n file = \"g.conf\"\n}\n", 4, "no public key"},
+    {"key \"k\" {\n algorithm = HS256\n file = \".\"\n}\n", 4, "Is a directory"},
+    {"key {\n algorithm = HS256\n}\n", 1, "missing title"},
+    {"key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\nkey \"k\" {\n algorithm = HS256\n}\n", 5,
+     "duplicate"},
+    /* token */
+    {"token {\n skew = -1\n}\n", 2, "'skew' must be 0 to 86400"},
+    {"token {\n rate = 0\n}\n", 2, "'rate' must be"},
+    {"token {\n skew = soon\n}\n", 2, "invalid integer"},
+    {"token {\n account_claim = \"\"\n}\n", 2, "'account_claim' must have"},
+    {"token {\n require_exp = perhaps\n}\n", 2, "invalid boolean"},
+    /* sessions */
+    {"sessions {\n max = 0\n}\n", 2, "'max' must be 1 to 4000000"},
+    {"sessions {\n max = 4000001\n}\n", 2, "'max' must be"},
+    {"sessions {\n idle = 0.5\n}\n", 2, "'idle' must be"},
+    {"sessions {\n per_account = 0\n}\n", 2, "'per_account' must be"},
+    {"sessions {\n requests = 60001\n}\n", 2, "'requests' must be"},
+    /* clients */
+    {"clients {\n ack_timeout = 0\n}\n", 2, "'ack_timeout' must be"},
+    {"clients {\n ack_random_factor = 0.9\n}\n", 2, "'ack_random_factor' must be"},
+    {"clients {\n max_retransmit = 21\n}\n", 2, "'max_retransmit' must be"},
+    {"clients {\n nstart = 0\n}\n", 2, "'nstart' must be"},
+    /* mesh */
+    {"mesh {\n port = 65536\n}\n", 2, "'port' must be 1 to 65535"},
+    {"mesh {\n prefix = \"fd00::/65\"\n}\n", 2, "at most 64 bits"},
+    {"mesh {\n prefix = \"fd00::1/64\"\n}\n", 2, "with zeros behind"},
+    {"mesh {\n prefix = \"192.0.2.0/24\"\n}\n", 2, "IPv6 prefix"},
+    {"mesh {\n bind = here\n}\n", 2, "'bind' must be an address"},
+    {"mesh {\n security = maybe\n}\n", 2, "secure or none"},
+    {"mesh {\n response_timeout = 86401\n}\n", 2, "'response_timeout' must be"},
+    /* proxy */
+    {"proxy {\n requests = 60001\n}\n", 2, "'requests' must be"},
+    {"proxy {\n max_message = 255\n}\n", 2, "'max_message' must be 256"},
+    {"proxy {\n hop_limit = 256\n}\n", 2, "'hop_limit' must be 0 to 255"},
+    {"proxy {\n outside = {\"192.0.2.0/24\",\n  \"192.0.2.1\"}\n}\n", 3, "'outside' must be like"},
+    {"proxy {\n outside = {\"192.0.2.1/24\"}\n}\n", 2, "192.0.2.1/24"},
+    {"proxy {\n outside = {\"192.0.2.0/33\"}\n}\n", 2, "192.0.2.0/33"},
+    /* device */
+    {"device \"a b\" {\n}\n", 2, "a device must have a name"},
+    {"device \"x\" {\n address = \"127.0.0.1:5683\"\n}\n", 2, "without port"},
+    {"device \"x\" {\n address = \"host\"\n}\n", 2, "not 'host'"},
+    {"device \"x\" {\n address = \"ff02::1\"\n}\n", 2, "ff02::1"},
+    {"device \"x\" {\n port = 0\n}\n", 2, "'port' must be 1"},
+    {"device \"x\" {\n}\n", 2, "has no address"},
+    {"mesh {\n prefix = \"fd00::/64\"\n}\ndevice \"x\" {\n}\n", 5, "has no address"},
+    {"device \"001350030a1b2c3d\" {\n address = \"127.0.0.1\"\n}\n"
+     "device \"00-13-50-03-0A-1B-2C-3D\" {\n address = \"127.0.0.1\"\n}\n",
+     6, "stands here twice"},
+    {"device \"x\" {\n address = \"127.0.0.1\"\n}\ndevice \"x\" {\n address = \"127.0.0.1\"\n}\n", 4,
+     "duplicate"},
+    {"device \"x\" {\n class = \"a \\\"b\"\n}\n", 2, "must be a name"},
+    /* include */
+    {"include(\"absent\")\n", 1, "absent: No such file"},
+    {"\ninclude(\"g.conf\", \"b\")\n", 2, "one file name"},
+    {"\n\ninclude(\"g.conf\")\n", 3, "in a circle"},
+};
+
+static void test_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		must_fail(bad[i].text, bad[i].line, bad[i].what);
+}
+
+/* An error in an included file is reported with that file's name and line, and leaves no file open. */
+static unsigned open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void test_error_in_include(void **state)
+{
+	char path[512], place[600];
+	unsigned before;
+
+	(void)state;
+	make_file(folder, "inner.conf", "# comment\n\ndevice \"x\" {\n\taddress = \"y\"\n}\n", path);
+	snprintf(place, sizeof(place), "%s/inner.conf:4: ", folder);
+	before = open_files();
+	for (int i = 0; i < 20; i++) {
+		assert_null(read_text("# comment\ninclude(\"inner.conf\")\n\n"));
+		assert_int_equal(strncmp(why, place, strlen(place)), 0);
+	}
+	assert_int_equal(open_files(), before);
+}
+
+static void test_unreadable(void **state)
+{
+	(void)state;
+	assert_null(gw_config_read("/nowhere/at.conf", why));
+	assert_non_null(strstr(why, "/nowhere/at.conf: No such file"));
+	assert_null(gw_config_read(folder, why)); /* a folder */
+	assert_non_null(strstr(why, "not a file"));
+	char path[512];
+	make_file(folder, "zero.conf", "", path);
+	FILE *file = fopen(path, "w");
+	fwrite("name = a\0b\n", 1, 11, file);
+	fclose(file);
+	assert_null(gw_config_read(path, why));
+	assert_non_null(strstr(why, "no text file"));
+}
+
+static void test_key_strength(void **state)
+{
+	char path[512], pem[PEM_MAX], other[PEM_MAX];
+
+	(void)state;
+	make_pair(true, 1024, other, pem);
+	make_file(folder, "weak.pem", pem, path);
+	make_file(folder, "ec.pem", ec_public, path);
+	make_file(folder, "rsa.pem", rsa_public, path);
+	must_fail("key \"k\" {\n algorithm = RS256\n file = \"weak.pem\"\n}\n", 4, "at least 2048 bits");
+	must_fail("key \"k\" {\n algorithm = RS256\n file = \"ec.pem\"\n}\n", 4, "needs an RSA key");
+	must_fail("key \"k\" {\n algorithm = ES256\n file = \"rsa.pem\"\n}\n", 4, "P-256");
+	make_pair(false, 384, other, pem);
+	make_file(folder, "p384.pem", pem, path);
+	must_fail("key \"k\" {\n algorithm = ES256\n file = \"p384.pem\"\n}\n", 4, "P-256");
+	gw_config_free(must_read("key \"k\" {\n algorithm = ES256\n file = \"ec.pem\"\n}\n"));
+}
+
+static void test_restart_needed(void **state)
+{
+	char text[256];
+
+	(void)state;
+	struct gw_config *a = must_read("name = a\n");
+	struct gw_config *b =
+	    must_read("name = a\ndevice \"x\" {\n address = \"127.0.0.1\"\n}\nlog {\n level = debug\n}\n");
+	struct gw_config *c = must_read("name = a\nlisten = {\"*:1\"}\nmesh {\n ack_timeout = 3\n}\n");
+	assert_string_equal(gw_config_restart_needed(a, b, text, sizeof(text)), "");
+	assert_string_equal(gw_config_restart_needed(a, c, text, sizeof(text)),
+			    "listen, mesh (transmission)");
+	gw_config_free(a);
+	gw_config_free(b);
+	gw_config_free(c);
+}
+
+static void test_many_devices(void **state)
+{
+	size_t cap = 1 << 20, len = 0;
+	char *text = malloc(cap);
+
+	(void)state;
+	for (unsigned i = 0; i < 5000; i++)
+		len += (size_t)snprintf(text + len, cap - len,
+					"device \"%016x\" {\n address = \"127.1.%u.%u\"\n}\n", i, i / 250,
+					i % 250 + 1);
+	struct gw_config *c = must_read(text);
+	assert_int_equal(c->device_n, 5000);
+	gw_config_free(c);
+	free(text);
+}
+
+/* Every prefix of a good configuration is taken or refused with a place; nothing else happens. */
+static void test_prefixes(void **state)
+{
+	static const char good[] =
+	    "name = \"a\" # c\nlisten = {\"*:1\"} /* d */\nkey \"k\" {\n algorithm = HS256\n"
+	    " secret = \"" SECRET "\"\n}\ndevice \"x\" {\n address = \"::1\"\n}\n";
+	char text[sizeof(good)];
+
+	(void)state;
+	for (size_t n = 0; n <= strlen(good); n++) {
+		memcpy(text, good, n);
+		text[n] = 0;
+		struct gw_config *c = read_text(text);
+		assert_true(c ? !why[0] : strstr(why, "g.conf:") != NULL);
+		gw_config_free(c);
+	}
+}
+
+static void test_names(void **state)
+{
+	char out[GW_NAME_MAX + 1];
+	static const char long_name[] = "0123456789012345678901234567890123456789012345678901234567890123";
+
+	(void)state;
+	assert_int_equal(gw_name_normalize("00-13-50-03-0A-1B-2C-3D", 23, out), 16);
+	assert_string_equal(out, "001350030a1b2c3d");
+	assert_int_equal(gw_name_normalize("00-13-50-03-0a-1b", 17, out), 12);
+	assert_int_equal(gw_name_normalize("00-13", 5, out), 5);
+	assert_string_equal(out, "00-13");
+	assert_int_equal(gw_name_normalize("A.b-C_1", 7, out), 7);
+	assert_string_equal(out, "a.b-c_1");
+	assert_int_equal(gw_name_normalize(long_name, 63, out), 63);
+	assert_true(gw_name_normalize(long_name, 64, out) < 0);
+	assert_true(gw_name_normalize("", 0, out) < 0);
+	assert_true(gw_name_normalize("a\0b", 3, out) < 0);
+	assert_true(gw_name_normalize("a/b", 3, out) < 0);
+	assert_true(gw_name_normalize("\xc3\xa4", 2, out) < 0);
+}
+
+static void check_prefix(const char *prefix, const char *address, bool expected)
+{
+	struct gw_prefix p;
+	struct copse_address a;
+
+	assert_int_equal(gw_prefix_parse(prefix, &p), 0);
+	assert_int_equal(copse_address_parse(address, 1, &a), 0);
+	assert_int_equal(gw_prefix_has(&p, &a), expected);
+}
+
+static void test_prefix(void **state)
+{
+	struct gw_prefix p;
+	static const char *const wrong[] = {
+	    "",      "/",          "1.2.3.4",   "1.2.3.4/", "1.2.3.4/x", "1.2.3.4/33",   "::/129",
+	    "::1/0", "1.2.3.4/-1", "1.2.3.4/8", "x/8",      "::/0x1",    "1.2.3.0/24/1", "1.2.3.0:80/24"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		if (gw_prefix_parse(wrong[i], &p) == 0)
+			fail_msg("%s", wrong[i]);
+	check_prefix("192.0.2.0/24", "192.0.2.255", true);
+	check_prefix("192.0.2.0/24", "192.0.3.0", false);
+	check_prefix("0.0.0.0/0", "255.255.255.255", true);
+	check_prefix("0.0.0.0/0", "::1", false); /* every IPv4 address, and no other */
+	check_prefix("::/0", "192.0.2.1", true);
+	check_prefix("192.0.2.1/32", "::ffff:192.0.2.1", true);
+	check_prefix("2001:db8::/33", "2001:db8:7fff::", true);
+	check_prefix("2001:db8::/33", "2001:db8:8000::", false);
+	check_prefix("::1/128", "::1", true);
+	check_prefix("::1/128", "::2", false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
+	    cmocka_unit_test(test_errors),         cmocka_unit_test(test_error_in_include),
+	    cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_key_strength),
+	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
+	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_prefix),
+	};
+
+	make_pair(true, 2048, rsa_private, rsa_public);
+	make_pair(false, 256, ec_private, ec_public);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
