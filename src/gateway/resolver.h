@@ -1,0 +1,31 @@
+/* From the host of a URI to an address of the mesh: by the devices of the configuration, by the mesh's prefix and the
+ * MAC ID, or an address literal outside of the mesh. No name server is asked: nothing blocks.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_RESOLVER_H
+#define GATEWAY_RESOLVER_H
+
+#include "config.h"
+
+enum gw_resolution {
+	GW_RESOLVED,
+	GW_RESOLVE_UNKNOWN, /* no device has this name, or not on this port: 4.04 */
+	GW_RESOLVE_DENIED,  /* the configuration denies the device: 4.03 */
+	GW_RESOLVE_OUTSIDE  /* a host outside of the mesh that is not allowed: 4.03 */
+};
+
+struct gw_target {
+	struct copse_address address; /* with port */
+	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
+};
+
+/* Find `host`, as it stands in Uri-Host: a name, or an IP address, IPv6 with or without brackets. `port` is the URI's;
+ * `default_port` its scheme's: a device is met on its own port, which the URI may name or leave at the default. */
+enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, size_t len, uint16_t port,
+			      uint16_t default_port, struct gw_target *target);
+
+/* The address that the mesh's prefix gives a MAC ID: the modified EUI-64 (RFC 4291 Appendix A) of 16 hexadecimal digits,
+ * or of 12 with ff:fe in the middle. `name` is normalized. Returns false for a name that is no MAC ID. */
+bool gw_resolve_mac(const struct gw_prefix *prefix, const char *name, struct in6_addr *out);
+
+#endif
