@@ -1,0 +1,212 @@
+/* See thread.h. Two threads meet here: the one that owns the worker and its loop, and the one that reads signals and
+ * configurations. A new configuration crosses in one atomic slot, of which the newest wins; nothing else is shared.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "thread.h"
+
+#include "gateway/worker.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+struct gw_thread {
+	/* shared */
+	_Atomic(struct gw_config *) next; /* to be adopted; NULL: nothing new */
+	/* the starter's */
+	pthread_t thread;
+	bool started;
+	/* the worker's thread's, once started */
+	struct gw_config *config;
+	struct gw_log *log;
+	struct copse_loop *loop;
+	struct copse_host *host;
+	struct copse_transport *mesh;
+	struct gw_worker *worker;
+};
+
+/* --- what the worker asks of its surroundings --- */
+
+static int mesh_peer(void *self, const struct copse_address *address, struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+
+	return copse_transport_peer(t->mesh, address, peer);
+}
+
+static void local(void *self, const struct copse_peer *peer, struct copse_address *address)
+{
+	const struct gw_thread *t = self;
+
+	copse_transport_local(copse_host_transport(t->host, peer), peer, address);
+}
+
+static int64_t wall(void *self)
+{
+	struct timespec now;
+
+	(void)self;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec;
+}
+
+/* --- what the host asks of the worker --- */
+
+static void event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	(void)ep;
+	gw_worker_event(t->worker, event, now);
+}
+
+static copse_ms deadline(void *self)
+{
+	const struct gw_thread *t = self;
+
+	return gw_worker_deadline(t->worker);
+}
+
+static void expire(void *self, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	gw_worker_expire(t->worker, now);
+}
+
+/* --- making it --- */
+
+static struct copse_transport *listen_at(struct gw_thread *t, const struct copse_address *bind, uint8_t group,
+					 const char *what)
+{
+	const struct copse_udp_config udp = {.bind = *bind, .group = group};
+	char why[256], text[COPSE_ADDRESS_TEXT];
+	struct copse_address local;
+	struct copse_transport *transport = copse_host_listen(t->host, &udp, why, sizeof(why));
+
+	if (!transport) {
+		gw_log(t->log, GW_LOG_ERROR, "gateway", why, {"for", what});
+		return NULL;
+	}
+	if (copse_udp_warning(transport))
+		gw_log(t->log, GW_LOG_WARN, "gateway", copse_udp_warning(transport), {"for", what});
+	copse_transport_local(transport, NULL, &local);
+	copse_address_text(&local, text, sizeof(text));
+	if (group == GW_GROUP_CLIENTS)
+		gw_log(t->log, GW_LOG_INFO, "gateway", "listening", {"address", text});
+	else
+		gw_log(t->log, GW_LOG_INFO, "gateway", "towards the mesh", {"address", text});
+	return transport;
+}
+
+static bool make_host(struct gw_thread *t)
+{
+	struct copse_host_config config = COPSE_HOST_DEFAULT;
+	const struct copse_handler handler = {event, t, deadline, expire};
+
+	gw_worker_endpoint_config(t->config, &config.endpoint);
+	config.transports = GW_LISTEN_MAX + 1;
+	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
+	if (config.send_size < COPSE_MESSAGE_LEN) /* of the local resources */
+		config.send_size = COPSE_MESSAGE_LEN;
+	t->host = copse_host_new(&config, &handler, t->loop, copse_clock_ms());
+	return t->host != NULL;
+}
+
+static bool make_worker(struct gw_thread *t)
+{
+	const struct gw_surroundings around = {t->log, t, mesh_peer, local, wall};
+
+	t->worker = gw_worker_new(t->config, &around, copse_host_endpoint(t->host), copse_clock_ms());
+	return t->worker != NULL;
+}
+
+static bool open_sockets(struct gw_thread *t)
+{
+	t->mesh = listen_at(t, &t->config->mesh_bind, GW_GROUP_MESH, "mesh.bind");
+	if (!t->mesh)
+		return false;
+	for (size_t i = 0; i < t->config->listen_n; i++)
+		if (!listen_at(t, &t->config->listen[i], GW_GROUP_CLIENTS, "listen"))
+			return false;
+	return true;
+}
+
+static void woken(void *self, copse_ms now)
+{
+	struct gw_thread *t = self;
+	struct gw_config *next = atomic_exchange(&t->next, NULL);
+
+	if (!next)
+		return;
+	gw_worker_adopt(t->worker, next, now);
+	gw_config_free(t->config); /* lent to nobody any more */
+	t->config = next;
+}
+
+struct gw_thread *gw_thread_new(struct gw_config *config, struct gw_log *log)
+{
+	struct gw_thread *t = copse_mem_new(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->config = config;
+	t->log = log;
+	t->loop = copse_loop_new();
+	if (!t->loop || !make_host(t) || !make_worker(t)) {
+		gw_log(log, GW_LOG_ERROR, "gateway", "out of memory");
+	} else if (open_sockets(t)) {
+		copse_loop_on_wake(t->loop, woken, t);
+		return t;
+	}
+	t->config = NULL;
+	gw_thread_free(t);
+	return NULL;
+}
+
+static void *run(void *self)
+{
+	struct gw_thread *t = self;
+
+	copse_loop_run(t->loop);
+	return NULL;
+}
+
+int gw_thread_start(struct gw_thread *t)
+{
+	sigset_t all, old;
+
+	sigfillset(&all); /* signals are for the thread that starts this one */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&t->thread, NULL, run, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	t->started = err == 0;
+	return err;
+}
+
+void gw_thread_adopt(struct gw_thread *t, struct gw_config *config)
+{
+	gw_config_free(atomic_exchange(&t->next, config));
+	copse_loop_wake(t->loop);
+}
+
+void gw_thread_free(struct gw_thread *t)
+{
+	if (!t)
+		return;
+	if (t->started) {
+		copse_loop_stop(t->loop);
+		pthread_join(t->thread, NULL);
+	}
+	copse_host_free(t->host);
+	gw_worker_free(t->worker);
+	copse_loop_free(t->loop);
+	gw_config_free(atomic_exchange(&t->next, NULL));
+	gw_config_free(t->config);
+	copse_mem_free(t);
+}

@@ -1,0 +1,348 @@
+/* The gateway's own resources: /sessions, /devices, /echo, /help; /.well-known/core is the server's.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "worker_state.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char help_text[] =
+    "Copse gateway: a CoAP proxy for the devices of a mesh.\n"
+    "\n"
+    "1. Open a session: POST a JSON Web Token to /sessions.\n"
+    "     ?sticky=true    the account has one session, which follows it to a new address\n"
+    "     ?security=none  between gateway and devices in the clear\n"
+    "   The session belongs to the address and port that you send from: keep using them\n"
+    "   (coap-client: -p PORT).\n"
+    "2. Send requests for devices with Proxy-Uri: coap://MACID/path, or with Proxy-Scheme\n"
+    "   and Uri-Host. A confirmable request is acknowledged at once; the answer follows when\n"
+    "   the device has given it, which may take minutes.\n"
+    "3. GET /sessions shows your session, GET /devices the devices; DELETE /sessions ends it.\n";
+
+static struct gw_worker *worker_of(const struct copse_request *rq)
+{
+	return rq->resource->user;
+}
+
+/* --- /sessions --- */
+
+static void time_text(char out[32], const struct gw_worker *w, copse_ms at, copse_ms now)
+{
+	time_t second = (time_t)(w->around.wall(w->around.self) + (int64_t)((at - now + 500) / 1000));
+	struct tm tm;
+
+	if (at == COPSE_NEVER || !gmtime_r(&second, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		memcpy(out, "never", sizeof("never"));
+}
+
+static void show_session(const struct copse_request *rq, struct copse_response *rs,
+			 const struct gw_session *s)
+{
+	const struct gw_worker *w = worker_of(rq);
+	char ends[32], text[256];
+
+	time_text(ends, w, s->ends, rq->now);
+	snprintf(text, sizeof(text), "account: %s\nends: %s\nidle: %llu\nsecurity: %s\npending: %u\n",
+		 s->account, ends, (unsigned long long)(w->config->session_idle_ms / 1000),
+		 s->secure ? "secure" : "none", s->pending);
+	copse_response_text(rs, text);
+	rs->max_age = 0;
+}
+
+static void no_session(const struct copse_request *rq, struct copse_response *rs)
+{
+	worker_of(rq)->counters.refused_anonymous++;
+	copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");
+}
+
+static void sessions_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	const struct gw_session *s = gw_sessions_find(worker_of(rq)->sessions, rq->peer, rq->now);
+
+	if (s)
+		show_session(rq, rs, s);
+	else
+		no_session(rq, rs);
+}
+
+static void sessions_delete(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+	struct gw_session *s = gw_sessions_find(w->sessions, rq->peer, rq->now);
+	char peer[GW_PEER_TEXT];
+
+	if (s) {
+		gw_log(w->around.log, GW_LOG_INFO, "sessions", "closed", {"account", s->account},
+		       {"peer", copse_peer_text(rq->peer, peer, sizeof(peer))});
+		gw_sessions_close(w->sessions, s);
+		w->counters.sessions_closed++;
+	}
+	rs->code = COPSE_CODE_DELETED;
+}
+
+/* What the query asks for. */
+struct wish {
+	bool sticky, secure;
+};
+
+static bool is(const char *value, size_t len, const char *text)
+{
+	return len == strlen(text) && memcmp(value, text, len) == 0;
+}
+
+static bool take_parameter(const char *text, size_t len, struct wish *wish)
+{
+	if (is(text, len, "sticky=true") || is(text, len, "sticky=false"))
+		wish->sticky = len == strlen("sticky=true");
+	else if (is(text, len, "security=none") || is(text, len, "security=secure"))
+		wish->secure = len == strlen("security=secure");
+	else
+		return false;
+	return true;
+}
+
+static bool take_query(const struct copse_request *rq, struct wish *wish)
+{
+	const struct copse_option *o = copse_message_option(rq->message, COPSE_OPTION_URI_QUERY);
+
+	wish->sticky = false;
+	wish->secure = !worker_of(rq)->config->mesh_clear;
+	for (; o; o = copse_message_option_next(rq->message, o))
+		if (!take_parameter((const char *)copse_option_value(rq->message, o), o->len, wish))
+			return false;
+	return true;
+}
+
+static void refuse_token(const struct copse_request *rq, struct copse_response *rs, enum gw_token_fault fault)
+{
+	struct gw_worker *w = worker_of(rq);
+	char peer[GW_PEER_TEXT];
+
+	w->counters.refused_token++;
+	gw_log_stranger(w->around.log, GW_LOG_WARN, "sessions", "token refused",
+			{"reason", gw_token_fault_text(fault)},
+			{"peer", copse_peer_text(rq->peer, peer, sizeof(peer))});
+	copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "the token is not valid here");
+}
+
+static void log_opened(const struct gw_worker *w, const struct gw_session *s, enum gw_session_result result)
+{
+	static const char *const what[] = {
+	    [GW_SESSION_OPENED] = "opened", [GW_SESSION_RENEWED] = "renewed", [GW_SESSION_MOVED] = "moved"};
+	char peer[GW_PEER_TEXT];
+
+	gw_log(w->around.log, GW_LOG_INFO, "sessions", what[result], {"account", s->account},
+	       {"peer", copse_peer_text(&s->peer, peer, sizeof(peer))},
+	       {"security", s->secure ? "secure" : "none"});
+}
+
+static void open_session(const struct copse_request *rq, struct copse_response *rs, const struct wish *wish,
+			 const struct gw_claims *claims)
+{
+	struct gw_worker *w = worker_of(rq);
+	int64_t left = claims->expires == GW_NO_EXPIRY ? 0 : claims->expires - w->around.wall(w->around.self);
+	const struct gw_session_wish asked = {
+	    .peer = rq->peer,
+	    .account = claims->account,
+	    .ends = claims->expires == GW_NO_EXPIRY ? COPSE_NEVER : rq->now + (copse_ms)left * 1000,
+	    .per_account = w->config->sessions_per_account,
+	    .sticky = wish->sticky,
+	    .secure = wish->secure,
+	};
+	struct gw_session *s = NULL;
+	enum gw_session_result result = gw_sessions_open(w->sessions, &asked, rq->now, &s);
+
+	if (result == GW_SESSION_LIMIT) {
+		w->counters.refused_account++;
+		copse_response_error(rs, COPSE_CODE_FORBIDDEN,
+				     "the account has as many sessions as it may: close one");
+		return;
+	}
+	if (result == GW_SESSION_FULL) {
+		w->counters.refused_sessions++;
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE,
+				     "the gateway holds as many sessions as it can");
+		return;
+	}
+	w->counters.sessions_opened += result == GW_SESSION_OPENED;
+	w->counters.sessions_renewed += result == GW_SESSION_RENEWED;
+	w->counters.sessions_moved += result == GW_SESSION_MOVED;
+	log_opened(w, s, result);
+	copse_server_verified(w->server, rq->peer, rq->now);
+	rs->code = COPSE_CODE_CREATED;
+	show_session(rq, rs, s);
+}
+
+static void sessions_post(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+	struct gw_claims claims;
+	struct wish wish;
+
+	if (!take_query(rq, &wish)) {
+		copse_response_error(rs, COPSE_CODE_BAD_REQUEST,
+				     "the query may have sticky=true|false and security=none|secure");
+		return;
+	}
+	if (!gw_bucket_take(&w->verifications, w->config->token.rate, rq->now)) {
+		w->counters.refused_rate++;
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "too many tokens are being checked");
+		rs->max_age = 1;
+		return;
+	}
+	enum gw_token_fault fault =
+	    gw_token_check(w->config, rq->body, rq->body_len, w->around.wall(w->around.self), &claims);
+	if (fault) {
+		refuse_token(rq, rs, fault);
+		return;
+	}
+	if (wish.secure) {
+		w->counters.refused_secure++;
+		copse_response_error(
+		    rs, COPSE_CODE_NOT_IMPLEMENTED,
+		    "secure sessions are not available: the mesh is in the clear, ask for ?security=none");
+		return;
+	}
+	open_session(rq, rs, &wish, &claims);
+}
+
+/* --- /devices, /echo, /help --- */
+
+static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+{
+	const struct gw_worker *w = user;
+	size_t len = w->config->device_list_len, n = offset < len ? len - offset : 0;
+
+	n = n < cap ? n : cap;
+	memcpy(buf, w->config->device_list + (offset < len ? offset : 0), n);
+	return (int)n;
+}
+
+static void devices_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+
+	if (!gw_sessions_find(w->sessions, rq->peer, rq->now)) {
+		no_session(rq, rs);
+		return;
+	}
+	copse_response_etag(rs, w->config->device_list_etag, sizeof(w->config->device_list_etag));
+	copse_response_reader(rs, COPSE_FORMAT_LINK, (uint32_t)w->config->device_list_len, read_devices, NULL,
+			      w);
+}
+
+/* GET has no body by its definition, but who sends one to be echoed means it. */
+static void echo(const struct copse_request *rq, struct copse_response *rs)
+{
+	if (rq->method == COPSE_CODE_GET)
+		copse_response_copy(rs, rq->format, copse_message_payload(rq->message),
+				    rq->message->payload_len);
+	else
+		copse_response_copy(rs, rq->format, rq->body, rq->body_len);
+}
+
+static void help_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	(void)rq;
+	copse_response_view(rs, COPSE_FORMAT_TEXT, help_text, sizeof(help_text) - 1);
+}
+
+/* --- the server --- */
+
+static const struct copse_resource resources[] = {
+    {.path = "sessions",
+     .get = sessions_get,
+     .post = sessions_post,
+     .delete = sessions_delete,
+     .title = "Sessions: POST a token",
+     .body_max = GW_TOKEN_MAX,
+     .flags = COPSE_RESOURCE_WHOLE},
+    {.path = "devices",
+     .get = devices_get,
+     .title = "Devices of the mesh",
+     .formats = COPSE_FORMATS(COPSE_FORMAT_LINK)},
+    {.path = "echo",
+     .get = echo,
+     .post = echo,
+     .put = echo,
+     .fetch = echo,
+     .title = "Answers what it is sent",
+     .flags = COPSE_RESOURCE_WHOLE},
+    {.path = "help",
+     .get = help_get,
+     .title = "How to use the proxy",
+     .formats = COPSE_FORMATS(COPSE_FORMAT_TEXT)},
+};
+
+#define RESOURCES (sizeof(resources) / sizeof(*resources))
+static_assert(RESOURCES == GW_LOCAL_RESOURCES, "each worker has its copy of each");
+
+bool gw_local_new(struct gw_worker *w, copse_ms now)
+{
+	struct copse_server_config config = COPSE_SERVER_DEFAULT;
+	size_t len;
+
+	config.collect_len = GW_TOKEN_MAX;
+	config.scratch_len = GW_TOKEN_MAX;
+	config.transfer_cap = 64;
+	copse_host_random(config.seed, sizeof(config.seed));
+	len = copse_server_bytes(&config);
+	w->server_memory = copse_mem_new(len, 1);
+	if (!w->server_memory)
+		return false;
+	w->server = copse_server_init(w->server_memory, len, &config, w->ep, now);
+	memcpy(w->resources, resources, sizeof(resources));
+	for (size_t i = 0; i < RESOURCES; i++)
+		w->resources[i].user = w;
+	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0;
+}
+
+/* The critical options that the server and we understand in a request. */
+static bool understands(uint16_t number)
+{
+	switch (number) {
+	case COPSE_OPTION_IF_MATCH:
+	case COPSE_OPTION_URI_HOST:
+	case COPSE_OPTION_IF_NONE_MATCH:
+	case COPSE_OPTION_URI_PORT:
+	case COPSE_OPTION_URI_PATH:
+	case COPSE_OPTION_URI_QUERY:
+	case COPSE_OPTION_ACCEPT:
+	case COPSE_OPTION_Q_BLOCK1:
+	case COPSE_OPTION_BLOCK2:
+	case COPSE_OPTION_BLOCK1:
+	case COPSE_OPTION_Q_BLOCK2:
+	case COPSE_OPTION_PROXY_SCHEME: return true; /* which has been found to name the gateway */
+	default: return false;
+	}
+}
+
+static bool is_understood(const struct copse_message *m)
+{
+	if (m->bad_option)
+		return false;
+	for (unsigned i = 0; i < m->option_n; i++)
+		if (copse_option_is_critical(m->option[i].number) && !understands(m->option[i].number))
+			return false;
+	return true;
+}
+
+void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	static const uint8_t text[] = "\xff"
+				      "critical option not understood";
+	const struct copse_out out = {
+	    .code = COPSE_CODE_BAD_OPTION, .rest = text, .rest_len = sizeof(text) - 1};
+
+	if (is_understood(event->message))
+		copse_server_take(w->server, event, now);
+	else if (event->message->type == COPSE_NON) /* RFC 7252 §5.4.1 */
+		copse_endpoint_ignore(w->ep, event->exchange, now);
+	else
+		copse_endpoint_respond(w->ep, event->exchange, &out, now);
+}

@@ -1,0 +1,416 @@
+/* The life of a proxy request, step by step. Each step looks at one thing and names the next; the table says which ones
+ * it may name. Steps that rest (WAIT, DELIVER) go on when an event of the endpoint comes. The drawing is
+ * doc/states/proxy.md.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "proxy_options.h"
+#include "resolver.h"
+#include "worker_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One run through the steps, until the request rests or is over. */
+struct pass {
+	struct gw_worker *w;
+	const struct copse_event *event;
+	const struct copse_message *m; /* the client's request, or the device's answer; NULL without one */
+	copse_ms now;
+	struct gw_session *session; /* NULL: none */
+	struct gw_request *r;       /* NULL before FORWARD */
+	copse_handle client;
+	uint8_t no_response;
+	struct gw_refusal refusal;
+	uint32_t max_age; /* of the refusal; 0: none is sent */
+	struct copse_peer device;
+	struct gw_target target;
+	struct gw_asked asked;
+};
+
+typedef enum gw_step step_run(struct pass *p);
+static step_run session, target, policy, resolve, forward, answer, refuse, local;
+
+#define MAY(step) (1u << GW_STEP_##step)
+
+static const struct {
+	const char *name;
+	step_run *run;    /* NULL: the request rests, or is over */
+	unsigned allowed; /* which steps may follow */
+} steps[GW_STEP_N] = {
+    [GW_STEP_FREE] = {"free", NULL, MAY(SESSION)},
+    [GW_STEP_SESSION] = {"session", session, MAY(TARGET)},
+    [GW_STEP_TARGET] = {"target", target, MAY(POLICY) | MAY(LOCAL) | MAY(REFUSE)},
+    [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
+    [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(FORWARD) | MAY(REFUSE)},
+    [GW_STEP_FORWARD] = {"forward", forward, MAY(WAIT) | MAY(REFUSE)},
+    [GW_STEP_WAIT] = {"wait", NULL, MAY(ANSWER) | MAY(REFUSE)},
+    [GW_STEP_ANSWER] = {"answer", answer, MAY(DELIVER) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_DELIVER] = {"deliver", NULL, MAY(FREE)},
+    [GW_STEP_REFUSE] = {"refuse", refuse, MAY(DELIVER) | MAY(FREE)},
+    [GW_STEP_LOCAL] = {"local", local, MAY(FREE) | MAY(REFUSE)},
+};
+
+static void release(struct gw_worker *w, struct gw_request *r)
+{
+	struct gw_session *s = gw_sessions_at(w->sessions, r->session, r->generation);
+
+	if (s)
+		s->pending--;
+	r->next_free = w->requests_free;
+	w->requests_free = (uint32_t)(r - w->requests) + 1;
+	w->requests_used--;
+}
+
+static void enter(struct pass *p, enum gw_step from, enum gw_step to)
+{
+	COPSE_ASSERT(steps[from].allowed & 1u << to);
+	if (!p->r)
+		return;
+	p->r->step = (uint8_t)to;
+	if (to == GW_STEP_FREE)
+		release(p->w, p->r);
+}
+
+static void run(struct pass *p, enum gw_step from, enum gw_step step)
+{
+	enter(p, from, step);
+	while (steps[step].run) {
+		enum gw_step next = steps[step].run(p);
+		enter(p, step, next);
+		step = next;
+	}
+}
+
+static enum gw_step refuse_with(struct pass *p, uint64_t *counter, uint8_t code, const char *text)
+{
+	if (counter)
+		++*counter;
+	p->refusal = (struct gw_refusal){code, text};
+	return GW_STEP_REFUSE;
+}
+
+static enum gw_step refuse_busy(struct pass *p, const char *text)
+{
+	p->max_age = 1;
+	return refuse_with(p, &p->w->counters.refused_busy, COPSE_CODE_SERVICE_UNAVAILABLE, text);
+}
+
+/* --- the steps --- */
+
+/* Whose request is it? That nobody is known there matters in the next step. */
+static enum gw_step session(struct pass *p)
+{
+	p->session = gw_sessions_find(p->w->sessions, p->event->peer, p->now);
+	return GW_STEP_TARGET;
+}
+
+static enum gw_step refuse_anonymous(struct pass *p)
+{
+	char peer[GW_PEER_TEXT], msg[GW_PEER_TEXT + 128];
+
+	/* the wording is what operators of such gateways look for */
+	snprintf(msg, sizeof(msg),
+		 "Could not retrieve session for: /%s. Anonymous sessions are not allowed, please supply "
+		 "account Id",
+		 copse_peer_text(p->event->peer, peer, sizeof(peer)));
+	gw_log_stranger(p->w->around.log, GW_LOG_WARN, "SessionAwareHandler", msg);
+	return refuse_with(p, &p->w->counters.refused_anonymous, COPSE_CODE_UNAUTHORIZED,
+			   "no session for this address and port: POST a token to /sessions");
+}
+
+/* RFC 7252 §5.7.2: a host that is the proxy itself makes the request a local one. */
+static bool is_here(struct pass *p)
+{
+	const struct gw_asked *asked = &p->asked;
+	struct copse_address local;
+	struct copse_ip literal, own;
+
+	if (asked->here)
+		return true;
+	p->w->around.local(p->w->around.self, p->event->peer, &local);
+	if (asked->port != copse_address_port(&local))
+		return false;
+	if (!copse_ip_parse(&literal, asked->host, asked->host_len, NULL))
+		return copse_host_equal(asked->host, asked->host_len, p->w->name, strlen(p->w->name));
+	own.family = local.sa.sa_family == AF_INET ? 4 : 6;
+	if (own.family == 4)
+		memcpy(own.bytes, &local.in.sin_addr, 4);
+	else
+		memcpy(own.bytes, &local.in6.sin6_addr, 16);
+	return copse_ip_equal(&literal, &own);
+}
+
+static uint64_t *counter_of(struct gw_counters *c, uint8_t code)
+{
+	switch (code) {
+	case COPSE_CODE_BAD_OPTION: return &c->refused_option;
+	case COPSE_CODE_HOP_LIMIT_REACHED: return &c->refused_hops;
+	default: return &c->refused_target;
+	}
+}
+
+/* Where does it want to go, and can it be forwarded as it is? */
+static enum gw_step target(struct pass *p)
+{
+	struct gw_refusal refusal = gw_options_asked(p->m, p->w->config->hop_limit, &p->asked);
+
+	p->no_response = p->asked.no_response;
+	if (!refusal.code && is_here(p))
+		return GW_STEP_LOCAL;
+	if (!p->session)
+		return refuse_anonymous(p);
+	if (refusal.code == COPSE_CODE_HOP_LIMIT_REACHED)
+		refusal.text = p->w->name; /* RFC 8768 §4: who found the loop */
+	if (refusal.code)
+		return refuse_with(p, counter_of(&p->w->counters, refusal.code), refusal.code, refusal.text);
+	if (p->m->code > COPSE_CODE_IPATCH)
+		return refuse_with(p, &p->w->counters.refused_target, COPSE_CODE_METHOD_NOT_ALLOWED,
+				   "unknown method");
+	return GW_STEP_POLICY;
+}
+
+/* May it? */
+static enum gw_step policy(struct pass *p)
+{
+	if (p->session->pending >= p->w->config->session_requests)
+		return refuse_busy(p, "too many requests of this session are under way");
+	return GW_STEP_RESOLVE;
+}
+
+/* Which device is it, and where? */
+static enum gw_step resolve(struct pass *p)
+{
+	struct gw_worker *w = p->w;
+
+	switch (gw_resolve(w->config, p->asked.host, p->asked.host_len, p->asked.port,
+			   copse_scheme_port(p->asked.scheme), &p->target)) {
+	case GW_RESOLVE_UNKNOWN:
+		return refuse_with(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
+				   "no device has this name");
+	case GW_RESOLVE_DENIED:
+		return refuse_with(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				   "this device may not be reached");
+	case GW_RESOLVE_OUTSIDE:
+		return refuse_with(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				   "hosts outside of the mesh may not be reached");
+	case GW_RESOLVED: break;
+	}
+	if (w->around.mesh_peer(w->around.self, &p->target.address, &p->device) != 0)
+		return refuse_with(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				   "the device's address cannot be reached from here");
+	p->device.group = GW_GROUP_MESH;
+	return GW_STEP_FORWARD;
+}
+
+static struct gw_request *take_request(struct pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct gw_request *r = w->requests_free ? &w->requests[w->requests_free - 1] : NULL;
+
+	if (!r)
+		return NULL;
+	w->requests_free = r->next_free;
+	w->requests_used++;
+	r->device = COPSE_NO_HANDLE;
+	r->con = p->m->type == COPSE_CON;
+	r->no_response = p->no_response;
+	r->client = p->client;
+	r->session = gw_sessions_number(w->sessions, p->session);
+	r->generation = p->session->generation;
+	p->session->pending++;
+	return r;
+}
+
+static enum gw_step refuse_forward(struct pass *p, int err)
+{
+	if (err == COPSE_ERR_RATE)
+		return refuse_busy(p, "the device has left too many messages unanswered");
+	return refuse_busy(p, "too many requests are under way");
+}
+
+/* Out to the device. The client learns at once that its request has arrived. */
+static enum gw_step forward(struct pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct copse_builder b;
+
+	copse_build_rest(&b, w->out, w->out_cap);
+	gw_options_request(p->m, &p->asked, p->target.uri_host, &b);
+	int n = copse_build_finish(&b);
+	if (n < 0)
+		return refuse_with(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				   "the request is too large to be forwarded");
+	p->r = take_request(p);
+	if (!p->r)
+		return refuse_busy(p, "too many requests are under way");
+	p->r->step = GW_STEP_FORWARD;
+	const struct copse_out out = {
+	    .code = p->m->code, .con = p->r->con, .rest = w->out, .rest_len = (size_t)n};
+	int err = copse_endpoint_request(w->ep, &p->device, &out, 0, p->r, p->now, &p->r->device);
+	if (err)
+		return refuse_forward(p, err);
+	if (p->r->con)
+		copse_endpoint_acknowledge(w->ep, p->client, p->now);
+	w->counters.forwarded++;
+	return GW_STEP_WAIT;
+}
+
+/* Send `len` bytes of `out` to the client as its answer. */
+static enum gw_step respond(struct pass *p, uint8_t code, size_t len)
+{
+	struct gw_worker *w = p->w;
+	const struct copse_out out = {.code = code, .rest = w->out, .rest_len = len};
+
+	if (p->no_response & 1u << (copse_code_class(code) - 1)) { /* RFC 7967 §2.1 */
+		w->counters.answers_unwanted++;
+		copse_endpoint_ignore(w->ep, p->client, p->now);
+		return GW_STEP_FREE;
+	}
+	if (p->r)
+		copse_endpoint_tag(w->ep, p->client, p->r);
+	int err = copse_endpoint_respond(w->ep, p->client, &out, p->now);
+	if (err) {
+		w->counters.answers_lost++;
+		copse_endpoint_ignore(w->ep, p->client, p->now);
+		return GW_STEP_FREE;
+	}
+	/* a request that has a record was acknowledged, if confirmable: its answer is a message of its own. Except when
+	 * it was refused in the same breath: then the answer is the acknowledgement */
+	return p->r && p->r->con && p->r->device ? GW_STEP_DELIVER : GW_STEP_FREE;
+}
+
+/* The device's answer, to the client. */
+static enum gw_step answer(struct pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct copse_builder b;
+
+	copse_build_rest(&b, w->out, w->out_cap);
+	struct gw_refusal refusal = gw_options_response(p->m, w->name, &b);
+	int n = copse_build_finish(&b);
+	if (refusal.code)
+		return refuse_with(p, &w->counters.device_unfit, refusal.code, refusal.text);
+	if (n < 0)
+		return refuse_with(p, &w->counters.device_unfit, COPSE_CODE_BAD_GATEWAY,
+				   "the device's answer is too large to be passed on");
+	w->counters.device_answers++;
+	return respond(p, p->m->code, (size_t)n);
+}
+
+/* An answer of our own. */
+static enum gw_step refuse(struct pass *p)
+{
+	struct copse_builder b;
+
+	copse_build_rest(&b, p->w->out, p->w->out_cap);
+	if (p->max_age)
+		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, p->max_age);
+	copse_build_payload(&b, p->refusal.text, strlen(p->refusal.text));
+	int n = copse_build_finish(&b);
+	return respond(p, p->refusal.code, n > 0 ? (size_t)n : 0);
+}
+
+/* The same request as the local server would have got it: without Proxy-Uri, with what that names. */
+static const struct copse_message *rewrite(struct pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct copse_builder b;
+
+	copse_build_message(&b, w->out, w->out_cap, p->m->type, p->m->code, p->m->id,
+			    copse_message_token(p->m), p->m->token_len);
+	gw_options_request(p->m, &p->asked, "", &b);
+	int n = copse_build_finish(&b);
+	return n > 0 && copse_message_parse(&w->local_message, w->out, (size_t)n) == 0 ? &w->local_message
+										       : NULL;
+}
+
+static enum gw_step local(struct pass *p)
+{
+	struct copse_event event = *p->event;
+
+	event.message = p->asked.by_uri ? rewrite(p) : p->m;
+	if (!event.message)
+		return refuse_with(p, &p->w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				   "the request is too large");
+	gw_local_request(p->w, &event, p->now);
+	return GW_STEP_FREE;
+}
+
+/* --- what comes in --- */
+
+bool gw_proxy_is_for(const struct copse_message *m)
+{
+	return copse_message_option(m, COPSE_OPTION_PROXY_URI) ||
+	       copse_message_option(m, COPSE_OPTION_PROXY_SCHEME);
+}
+
+void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	struct pass p;
+
+	if (event->peer->flags & COPSE_PEER_MULTICAST) { /* nobody asks a group to be its proxy */
+		copse_endpoint_ignore(w->ep, event->exchange, now);
+		return;
+	}
+	memset(&p, 0, offsetof(struct pass, asked));
+	p.w = w;
+	p.event = event;
+	p.m = event->message;
+	p.now = now;
+	p.client = event->exchange;
+	w->counters.proxied++;
+	run(&p, GW_STEP_FREE, GW_STEP_SESSION);
+}
+
+static enum gw_step failed(struct pass *p, int error)
+{
+	struct gw_counters *c = &p->w->counters;
+
+	switch (error) {
+	case COPSE_ERR_TIMEOUT:
+		return refuse_with(p, &c->device_timeouts, COPSE_CODE_GATEWAY_TIMEOUT,
+				   "the device did not answer");
+	case COPSE_ERR_TRANSPORT:
+		return refuse_with(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				   "the device cannot be reached");
+	case COPSE_ERR_RESET:
+		return refuse_with(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				   "the device rejected the message");
+	default:
+		return refuse_with(p, &c->device_unfit, COPSE_CODE_BAD_GATEWAY,
+				   "the device's answer cannot be understood");
+	}
+}
+
+/* The exchange with the client has ended: the answer was acknowledged, or never will be. */
+static void delivered(struct pass *p)
+{
+	if (p->event->kind == COPSE_EVENT_ACKED)
+		p->w->counters.answers_delivered++;
+	else
+		p->w->counters.answers_undelivered++;
+	run(p, GW_STEP_DELIVER, GW_STEP_FREE);
+}
+
+void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now)
+{
+	struct pass p;
+
+	COPSE_ASSERT(r->magic == GW_REQUEST_MAGIC);
+	memset(&p, 0, offsetof(struct pass, asked));
+	p.w = w;
+	p.event = event;
+	p.m = event->message;
+	p.now = now;
+	p.r = r;
+	p.client = r->client;
+	p.no_response = r->no_response;
+	if (r->step == GW_STEP_DELIVER) {
+		delivered(&p);
+		return;
+	}
+	if (event->sent > 1)
+		w->counters.device_repeats += event->sent - 1u;
+	run(&p, GW_STEP_WAIT,
+	    event->kind == COPSE_EVENT_RESPONSE ? GW_STEP_ANSWER : failed(&p, event->error));
+}

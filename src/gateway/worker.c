@@ -1,0 +1,159 @@
+/* See worker.h: what a worker is made of, and where events go.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "worker_state.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+
+#include <string.h>
+
+bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now)
+{
+	uint64_t full = (uint64_t)rate * 1000, left = bucket->left;
+
+	left += (now - bucket->at < 1000 ? now - bucket->at : 1000) * rate;
+	if (left > full)
+		left = full;
+	bucket->at = now;
+	bucket->left = (uint32_t)left;
+	if (left < 1000)
+		return false;
+	bucket->left -= 1000;
+	return true;
+}
+
+/* Each request has at most one exchange of ours under way, and as many bytes as the largest message: so what has been
+ * accepted never finds the endpoint full. Messages of clients are remembered for longer than requests take. */
+void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out)
+{
+	uint32_t pieces = (config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX) / COPSE_CHUNK + 1;
+	uint32_t spare = 1024; /* for answers of the local server that are messages of their own */
+
+	out->group[GW_GROUP_CLIENTS] = config->clients;
+	out->group[GW_GROUP_MESH] = config->mesh;
+	out->group_n = 2;
+	out->exchange_cap = (uint16_t)(config->requests_max + spare);
+	out->incoming_cap = 65536 + 4 * config->requests_max;
+	out->peer_cap = out->exchange_cap;
+	out->chunk_cap = (config->requests_max + spare) * pieces + 65536;
+	out->reply_cap = 4096;
+}
+
+static bool make_requests(struct gw_worker *w)
+{
+	w->requests_max = w->config->requests_max;
+	w->requests = copse_mem_new(w->requests_max, sizeof(*w->requests));
+	if (!w->requests)
+		return false;
+	for (uint32_t i = w->requests_max; i > 0; i--) {
+		w->requests[i - 1].magic = GW_REQUEST_MAGIC;
+		w->requests[i - 1].next_free = w->requests_free;
+		w->requests_free = i;
+	}
+	return true;
+}
+
+struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
+				struct copse_endpoint *ep, copse_ms now)
+{
+	struct gw_worker *w = copse_mem_new(1, sizeof(*w));
+	uint64_t key[2];
+
+	if (!w)
+		return NULL;
+	w->magic = GW_WORKER_MAGIC;
+	w->config = config;
+	w->around = *surroundings;
+	w->ep = ep;
+	w->verifications.at = now;
+	w->verifications.left = config->token.rate * 1000;
+	memcpy(w->name, config->name, sizeof(w->name));
+	w->out_cap = config->max_message;
+	w->out = copse_mem_new(w->out_cap, 1);
+	copse_host_random(key, sizeof(key));
+	w->sessions = gw_sessions_new(config->sessions_max, config->session_idle_ms, key);
+	if (!w->out || !w->sessions || !make_requests(w) || !gw_local_new(w, now)) {
+		gw_worker_free(w);
+		return NULL;
+	}
+	copse_endpoint_forwards(ep, true);
+	return w;
+}
+
+void gw_worker_free(struct gw_worker *w)
+{
+	if (!w)
+		return;
+	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
+	w->magic = 0;
+	gw_sessions_free(w->sessions);
+	copse_mem_free(w->requests);
+	copse_mem_free(w->out);
+	copse_mem_free(w->server_memory);
+	copse_mem_free(w);
+}
+
+const struct gw_config *gw_worker_adopt(struct gw_worker *w, const struct gw_config *config, copse_ms now)
+{
+	const struct gw_config *old = w->config;
+
+	w->config = config;
+	w->verifications.at = now;
+	gw_sessions_set_idle(w->sessions, config->session_idle_ms);
+	return old;
+}
+
+static struct gw_request *request_of(struct gw_worker *w, void *user)
+{
+	uintptr_t at = (uintptr_t)user, first = (uintptr_t)w->requests;
+
+	return at >= first && at < (uintptr_t)(w->requests + w->requests_max) ? user : NULL;
+}
+
+void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	struct gw_request *r = request_of(w, event->user);
+
+	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
+	if (r)
+		gw_proxy_event(w, r, event, now);
+	else if (event->kind == COPSE_EVENT_REQUEST && gw_proxy_is_for(event->message))
+		gw_proxy_request(w, event, now);
+	else if (event->kind == COPSE_EVENT_REQUEST)
+		gw_local_request(w, event, now);
+	else
+		copse_server_take(w->server, event, now);
+}
+
+copse_ms gw_worker_deadline(const struct gw_worker *w)
+{
+	copse_ms sessions = gw_sessions_deadline(w->sessions), server = copse_server_deadline(w->server);
+
+	return sessions < server ? sessions : server;
+}
+
+void gw_worker_expire(struct gw_worker *w, copse_ms now)
+{
+	struct gw_session ended;
+	char peer[GW_PEER_TEXT];
+
+	while (gw_sessions_expire(w->sessions, now, &ended)) {
+		w->counters.sessions_expired++;
+		gw_log(w->around.log, GW_LOG_INFO, "sessions", "expired", {"account", ended.account},
+		       {"peer", copse_peer_text(&ended.peer, peer, sizeof(peer))});
+	}
+	if (copse_server_deadline(w->server) <= now)
+		copse_server_expire(w->server, now);
+}
+
+const struct gw_counters *gw_worker_counters(const struct gw_worker *w)
+{
+	return &w->counters;
+}
+
+void gw_worker_usage(const struct gw_worker *w, struct gw_usage *usage)
+{
+	usage->sessions = gw_sessions_count(w->sessions);
+	usage->requests = w->requests_used;
+}

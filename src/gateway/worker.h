@@ -1,0 +1,74 @@
+/* A worker: everything that one thread of the gateway owns. Its endpoint, its sessions, the requests under way, its
+ * server of local resources, its counters. It shares nothing but the log and the configuration, which never changes.
+ *
+ * Like the endpoint it is driven from outside, with the time as an argument, and nothing in it blocks:
+ *
+ *	for each event of the endpoint: gw_worker_event
+ *	when gw_worker_deadline has come: gw_worker_expire
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include "config.h"
+#include "log.h"
+
+#include <copse/endpoint.h>
+
+#define GW_GROUP_CLIENTS 0 /* parameter groups of the endpoint */
+#define GW_GROUP_MESH    1
+
+/* What a worker has from its surroundings. All of it must live as long as the worker. */
+struct gw_surroundings {
+	struct gw_log *log; /* may be NULL */
+	void *self;         /* for the functions below */
+
+	/* The peer of the mesh at `address`.  Returns 0, or COPSE_ERR_ARGUMENT for one that cannot be reached. */
+	int (*mesh_peer)(void *self, const struct copse_address *address, struct copse_peer *peer);
+
+	/* The address that `peer` sent to. */
+	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
+
+	/* Seconds since 1970: what tokens are judged by. */
+	int64_t (*wall)(void *self);
+};
+
+struct gw_worker;
+
+/* Fill what `config` says about an endpoint: groups and bounds. `seed` stays as it is. */
+void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out);
+
+/* Make a worker on `ep`, which was made with gw_worker_endpoint_config and is used by nobody else. `config` is lent until
+ * another is adopted or the worker freed. Returns NULL without memory. */
+struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
+				struct copse_endpoint *ep, copse_ms now);
+
+/* Requests under way end unanswered. NULL is taken. */
+void gw_worker_free(struct gw_worker *worker);
+
+/* Use `config` from now on. Returns the one used so far, of which nothing is referred to any more. */
+const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct gw_config *config,
+					copse_ms now);
+
+void gw_worker_event(struct gw_worker *worker, const struct copse_event *event, copse_ms now);
+
+copse_ms gw_worker_deadline(const struct gw_worker *worker);
+void gw_worker_expire(struct gw_worker *worker, copse_ms now);
+
+/* Counters since the beginning, one for each row of registry/gateway_counters.def. Never decreasing. */
+struct gw_counters {
+#define COUNTER(name, text) uint64_t name;
+#include <copse/registry/gateway_counters.def>
+#undef COUNTER
+};
+
+const struct gw_counters *gw_worker_counters(const struct gw_worker *worker);
+
+/* What is in use now. */
+struct gw_usage {
+	uint32_t sessions, requests;
+};
+
+void gw_worker_usage(const struct gw_worker *worker, struct gw_usage *usage);
+
+#endif

@@ -1,0 +1,90 @@
+/* The inside of a worker, for the files that make it up.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_WORKER_STATE_H
+#define GATEWAY_WORKER_STATE_H
+
+#include "session.h"
+#include "worker.h"
+
+#include <copse/server.h>
+
+#define GW_WORKER_MAGIC    0x776f726bu
+#define GW_LOCAL_RESOURCES 4
+#define GW_REQUEST_MAGIC   0x72657173u
+
+/* Where a proxy request is in its life. The table of steps is in proxy.c, the drawing in doc/states/proxy.md. */
+enum gw_step {
+	GW_STEP_FREE, /* the record is nobody's */
+	GW_STEP_SESSION,
+	GW_STEP_TARGET,
+	GW_STEP_POLICY,
+	GW_STEP_RESOLVE,
+	GW_STEP_FORWARD,
+	GW_STEP_WAIT, /* for the device */
+	GW_STEP_ANSWER,
+	GW_STEP_DELIVER, /* wait for the client's acknowledgement of a confirmable answer */
+	GW_STEP_REFUSE,
+	GW_STEP_LOCAL, /* it is for the gateway itself */
+	GW_STEP_N
+};
+
+/* A proxy request from its arrival until its answer has been acknowledged. At any time it has at most one exchange of
+ * ours open: with the device, then with the client. */
+struct gw_request {
+	uint32_t magic;
+	uint8_t step;        /* enum gw_step */
+	bool con;            /* the client's request was confirmable */
+	uint8_t no_response; /* value of No-Response (RFC 7967): classes that are not wanted */
+	uint32_t session, generation;
+	uint32_t next_free;  /* number + 1 */
+	copse_handle client; /* the exchange with the client */
+	copse_handle device; /* and with the device */
+};
+
+/* Which part of a second's allowance is left. */
+struct gw_bucket {
+	copse_ms at;   /* when it was last full or filled up */
+	uint32_t left; /* thousandths */
+};
+
+/* Take one of `rate` a second, at most a second's worth at once. False: not now. */
+bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now);
+
+struct gw_worker {
+	uint32_t magic;
+	const struct gw_config *config;
+	struct gw_surroundings around;
+	struct copse_endpoint *ep;
+	struct gw_counters counters;
+
+	struct gw_sessions *sessions;
+	struct gw_bucket verifications;
+
+	struct gw_request *requests; /* requests_max of them */
+	uint32_t requests_max, requests_used, requests_free;
+	uint8_t *out; /* a message that is being built: max_message bytes */
+	uint32_t out_cap;
+	char name[GW_NAME_MAX + 1];
+
+	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
+	struct copse_server *server;
+	void *server_memory;
+	struct copse_message local_message; /* a proxy request for the gateway itself, rewritten */
+};
+
+/* local.c: make the server of local resources. Returns false without memory. */
+bool gw_local_new(struct gw_worker *w, copse_ms now);
+/* Take a request for the gateway itself. */
+void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
+
+/* proxy.c */
+bool gw_proxy_is_for(const struct copse_message *m);
+void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
+/* An event of an exchange that belongs to `r`. */
+void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now);
+
+/* The text of a peer's address, for logs. */
+#define GW_PEER_TEXT COPSE_ADDRESS_TEXT
+
+#endif
