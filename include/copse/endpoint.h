@@ -41,16 +41,17 @@ struct copse_params {
 	uint8_t max_retransmit;      /* MAX_RETRANSMIT, 0 to 20 */
 	uint8_t token_len;           /* length of the tokens we make, 1 to 8; 8 cannot be guessed */
 	uint16_t nstart;             /* NSTART: requests at a time to one peer, 1 or more */
-	uint32_t
-	    default_leisure_ms; /* DEFAULT_LEISURE: a multicast request is answered after up to this (§8.2) */
-	uint32_t
-	    probing_rate; /* PROBING_RATE: bytes a second of NON to a peer that stays silent; 0: no limit */
-	uint32_t probing_burst;       /* bytes that may precede the limit */
-	uint32_t max_latency_ms;      /* MAX_LATENCY (§4.8.2) */
-	uint32_t processing_delay_ms; /* PROCESSING_DELAY (§4.8.2) */
-	uint32_t ack_delay_ms; /* a CON request unanswered for this long gets its empty ACK (§5.2.2) */
-	uint32_t
-	    response_timeout_ms; /* how long a response may take once the request is acknowledged or was NON */
+	/* DEFAULT_LEISURE: a multicast request is answered after up to this (§8.2); at most 4,000,000. */
+	uint32_t default_leisure_ms;
+	/* PROBING_RATE: bytes a second of NON to a peer that stays silent (0: no limit), and what may precede it. */
+	uint32_t probing_rate;
+	uint32_t probing_burst;
+	uint32_t max_latency_ms;      /* MAX_LATENCY (§4.8.2), at most a day */
+	uint32_t processing_delay_ms; /* PROCESSING_DELAY (§4.8.2), at most a day */
+	/* A CON request unanswered for this long gets its empty ACK (§5.2.2). */
+	uint32_t ack_delay_ms;
+	/* How long a response may take once the request is acknowledged or was NON. */
+	uint32_t response_timeout_ms;
 };
 
 #define COPSE_PARAMS_DEFAULT                                                                                 \
@@ -81,17 +82,30 @@ const char *copse_params_check(const struct copse_params *p);
 struct copse_config {
 	struct copse_params group[COPSE_GROUPS_MAX];
 	uint8_t group_n; /* groups in use, 1 or more */
-	uint16_t
-	    exchange_cap; /* requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM */
-	uint32_t
-	    incoming_cap; /* messages remembered for duplicate detection, answered requests included; beyond: the
-				  oldest that may safely be forgotten goes (RFC 7252 §4.5), else the message is dropped */
-	uint32_t peer_cap;  /* peers we send requests to at a time; beyond: the longest idle is forgotten */
-	uint32_t chunk_cap; /* pieces of COPSE_CHUNK bytes for messages that may have to be sent again */
-	uint16_t
-	    reply_cap; /* acknowledgements and resets not yet transmitted; beyond: dropped, the peer repeats */
-	uint64_t seed[2]; /* secret and random: tokens, message IDs, jitter and hash keys come from it */
+	/* Requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM. */
+	uint16_t exchange_cap;
+	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may safely be
+	 * forgotten goes (RFC 7252 §4.5), else the new message is dropped. */
+	uint32_t incoming_cap;
+	/* Peers that we send requests to at a time; beyond: the longest idle is forgotten. */
+	uint32_t peer_cap;
+	/* Pieces of COPSE_CHUNK bytes for messages that may have to be sent again; beyond: COPSE_ERR_NOROOM. */
+	uint32_t chunk_cap;
+	/* Acknowledgements and resets not yet transmitted; beyond: dropped, the peer repeats. */
+	uint16_t reply_cap;
+	/* The longest token taken in a request: 0 for 8, up to COPSE_TOKEN_LONG (RFC 8974). */
+	uint16_t token_max;
+	/* Secret and random: tokens, message IDs, jitter and hash keys come from it. */
+	uint64_t seed[2];
 };
+
+/* The longest token that an endpoint can be told to take in requests (RFC 8974); answers and acknowledgements bear it
+ * again. Ours are never longer than 8. */
+#ifdef COPSE_SMALL
+#define COPSE_TOKEN_LONG COPSE_TOKEN_MAX
+#else
+#define COPSE_TOKEN_LONG 256
+#endif
 
 #define COPSE_CHUNK 60 /* bytes of message in a chunk: with its link 64 */
 
@@ -204,7 +218,8 @@ int copse_endpoint_ignore(struct copse_endpoint *ep, copse_handle exchange, cops
 int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *user);
 
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.
- * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes. */
+ * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes, and is left alone when
+ * `*token_len` says that it is longer (RFC 8974). */
 int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange,
 				 struct copse_peer *peer, uint8_t *token, size_t *token_len, bool *con);
 

@@ -99,7 +99,7 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	COPSE_ASSERT(len >= needed && ((uintptr_t)memory & 7) == 0);
 	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
 	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0 &&
-		     config->chunk_cap > 0 && config->reply_cap > 0);
+		     config->chunk_cap > 0 && config->reply_cap > 0 && config->token_max <= COPSE_TOKEN_LONG);
 	struct copse_endpoint *ep = memory;
 	memset(memory, 0, needed);
 	struct carver cut = {memory, 0};
@@ -213,27 +213,36 @@ bool ep_make_room(struct copse_endpoint *ep, size_t len)
 	return true;
 }
 
-static size_t put_header(uint8_t head[COPSE_HEADER_LEN], uint8_t type, uint8_t code, uint16_t id,
+static size_t put_header(uint8_t head[COPSE_HEADER_LEN + 2], uint8_t type, uint8_t code, uint16_t id,
 			 size_t token_len)
 {
-	head[0] = (uint8_t)(COPSE_VERSION << 6 | type << 4 | token_len);
+	size_t n = COPSE_HEADER_LEN;
+	uint8_t tkl = (uint8_t)token_len;
+	if (COPSE_TOKEN_LONG > COPSE_TOKEN_MAX && token_len >= 13) { /* RFC 8974 §2.1 */
+		tkl = token_len < 269 ? 13 : 14;
+		const size_t extended = token_len - (tkl == 13 ? 13 : 269);
+		if (tkl == 14)
+			head[n++] = (uint8_t)(extended >> 8);
+		head[n++] = (uint8_t)extended;
+	}
+	head[0] = (uint8_t)(COPSE_VERSION << 6 | type << 4 | tkl);
 	head[1] = code;
 	head[2] = (uint8_t)(id >> 8);
 	head[3] = (uint8_t)id;
-	return COPSE_HEADER_LEN;
+	return n;
 }
 
 bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, uint8_t type, uint16_t id, const uint8_t *token,
 	     size_t token_len, const struct copse_out *out)
 {
-	uint8_t head[COPSE_HEADER_LEN + COPSE_TOKEN_MAX];
-	const size_t n = put_header(head, type, out->code, id, token_len) + token_len;
-	memcpy(head + COPSE_HEADER_LEN, token, token_len);
-	if (!ep_make_room(ep, n + out->rest_len)) {
+	uint8_t head[EP_HEAD_MAX];
+	const size_t n = put_header(head, type, out->code, id, token_len);
+	memcpy(head + n, token, token_len);
+	if (!ep_make_room(ep, n + token_len + out->rest_len)) {
 		EP_COUNT(ep, refused_exchange);
 		return false;
 	}
-	*k = core_store_keep(&ep->store, head, n, out->rest, out->rest_len);
+	*k = core_store_keep(&ep->store, head, n + token_len, out->rest, out->rest_len);
 	return true;
 }
 
@@ -428,7 +437,9 @@ int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *p
 	COPSE_ASSERT(peer->group < ep->config.group_n && peer->len >= 1 && peer->len <= COPSE_PEER_KEY_MAX);
 	EP_COUNT(ep, received);
 	ep->event_peer = *peer;
-	const int err = copse_message_parse(&ep->message, datagram, len);
+	const int err = ep->config.token_max > COPSE_TOKEN_MAX
+			    ? copse_message_parse_extended(&ep->message, datagram, len, ep->config.token_max)
+			    : copse_message_parse(&ep->message, datagram, len);
 	if (err)
 		return reject(ep, err);
 	const uint32_t peer_hash = ep_peer_hash(ep, peer);

@@ -252,9 +252,10 @@ static void new_id(struct copse_endpoint *ep, struct exchange *x)
 
 /* Give the exchange the message to send under an ID of its own, in place of the one that it had. False, and nothing has
  * changed, when there is no room for it. */
-static bool encode(struct copse_endpoint *ep, struct exchange *x, const struct copse_out *out)
+static bool encode(struct copse_endpoint *ep, struct exchange *x, const uint8_t *token, size_t token_len,
+		   const struct copse_out *out)
 {
-	if (!ep_make_room(ep, COPSE_HEADER_LEN + x->token_len + out->rest_len)) {
+	if (!ep_make_room(ep, ep_head_len(token_len) + out->rest_len)) {
 		EP_COUNT(ep, refused_exchange);
 		return false;
 	}
@@ -263,7 +264,7 @@ static bool encode(struct copse_endpoint *ep, struct exchange *x, const struct c
 	x->type = out->con ? COPSE_CON : COPSE_NON;
 	x->priority = out->priority;
 	new_id(ep, x);
-	ep_keep(ep, &x->kept, x->type, x->id, x->token, x->token_len, out);
+	ep_keep(ep, &x->kept, x->type, x->id, token, token_len, out);
 	return true;
 }
 
@@ -323,10 +324,9 @@ struct exchange *x_send(struct copse_endpoint *ep, enum exchange_kind kind, cons
 	struct exchange *x = x_alloc(ep, kind, peer, user);
 	if (!x)
 		return NULL;
-	x->token_len = (uint8_t)token_len;
-	if (token_len > 0)
-		memcpy(x->token, token, token_len);
-	if (!encode(ep, x, out)) {
+	x->token_len = token_len <= COPSE_TOKEN_MAX ? (uint8_t)token_len : 0; /* a response is encoded once */
+	memcpy(x->token, token, x->token_len);
+	if (!encode(ep, x, token, token_len, out)) {
 		undo(ep, x);
 		return NULL;
 	}
@@ -355,7 +355,7 @@ int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *p
 	    !remote_may_probe(ep, x->remote, COPSE_HEADER_LEN + COPSE_TOKEN_MAX + out->rest_len)) {
 		EP_COUNT(ep, refused_rate);
 		err = COPSE_ERR_RATE;
-	} else if (new_token(ep, x) && encode(ep, x, out)) {
+	} else if (new_token(ep, x) && encode(ep, x, x->token, x->token_len, out)) {
 		if (!out->con)
 			remote_probed(ep, x->remote, x->kept.len);
 		EP_COUNT(ep, requests_out);
@@ -374,7 +374,7 @@ int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchang
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_REQUEST)
 		return COPSE_ERR_GONE;
-	if (!encode(ep, x, out))
+	if (!encode(ep, x, x->token, x->token_len, out))
 		return COPSE_ERR_NOROOM;
 	core_heap_clear(&ep->timers, &x->timer);
 	x->sent = 0;
@@ -414,7 +414,7 @@ int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, con
 	copy.con = true;
 	/* RFC 7641 §4.5.2: the new state takes the place of the old in what is sent next, as a new message that
 	 * inherits the count of attempts and the time-out. */
-	return encode(ep, x, &copy) ? 0 : COPSE_ERR_NOROOM;
+	return encode(ep, x, x->token, x->token_len, &copy) ? 0 : COPSE_ERR_NOROOM;
 }
 
 int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer, void *user, copse_ms now,
@@ -422,7 +422,7 @@ int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer
 {
 	ep_advance(ep, now);
 	const struct copse_out out = {.code = COPSE_CODE_EMPTY, .con = true};
-	const struct exchange *x = x_send(ep, X_PING, peer, NULL, 0, &out, user, 0);
+	const struct exchange *x = x_send(ep, X_PING, peer, (const uint8_t *)"", 0, &out, user, 0);
 	if (!x)
 		return COPSE_ERR_NOROOM;
 	*exchange = x_handle(ep, x);

@@ -42,6 +42,8 @@ void in_forget(struct copse_endpoint *ep, struct incoming *in)
 {
 	core_table_remove(&ep->table, in->hash, EP_VALUE(EP_INCOMING, in - ep->incoming));
 	core_store_release(&ep->store, &in->reply);
+	if (in->token_len > COPSE_TOKEN_MAX)
+		core_store_release(&ep->store, &in->long_token);
 	core_node_remove(&in->node);
 	core_node_remove(&in->queue);
 	in->state = IN_FREE;
@@ -112,12 +114,41 @@ void in_expire(struct copse_endpoint *ep)
 
 /* ---- life of a message ---- */
 
+/* False when the token is a long one for which there is no room. */
+static bool remember_token(struct copse_endpoint *ep, struct incoming *in, const struct copse_message *m)
+{
+	in->token_len = m->token_len;
+	if (m->token_len <= COPSE_TOKEN_MAX) {
+		memcpy(in->token, copse_message_token(m), m->token_len);
+		return true;
+	}
+	if (COPSE_TOKEN_LONG > COPSE_TOKEN_MAX && ep_make_room(ep, m->token_len)) {
+		in->long_token = core_store_keep(&ep->store, copse_message_token(m), m->token_len, NULL, 0);
+		return true;
+	}
+	return false;
+}
+
+/* The token of a request, in place or copied to `buf`. */
+static const uint8_t *token_of(const struct copse_endpoint *ep, const struct incoming *in,
+			       uint8_t buf[COPSE_TOKEN_LONG])
+{
+	if (in->token_len <= COPSE_TOKEN_MAX)
+		return in->token;
+	core_store_copy(&ep->store, &in->long_token, buf);
+	return buf;
+}
+
 struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash,
 			     const struct copse_message *m)
 {
 	if (core_node_alone(&ep->free_incoming) && !in_forget_oldest(ep))
 		return NULL;
 	struct incoming *in = CORE_OF(core_list_pop(&ep->free_incoming), struct incoming, queue);
+	if (!remember_token(ep, in, m)) {
+		core_node_insert(&ep->free_incoming, &in->queue);
+		return NULL;
+	}
 	in->peer = *peer;
 	in->user = NULL;
 	in->hash = ep_id_hash(peer_hash, m->id);
@@ -126,8 +157,6 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 	in->state = IN_OPEN;
 	/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. */
 	in->once = m->code == COPSE_CODE_POST || m->code == COPSE_CODE_PATCH;
-	in->token_len = (uint8_t)m->token_len;
-	memcpy(in->token, copse_message_token(m), m->token_len);
 	core_table_insert(&ep->table, in->hash, EP_VALUE(EP_INCOMING, in - ep->incoming));
 	if (m->type == COPSE_CON) {
 		in->state = IN_PENDING;
@@ -175,7 +204,9 @@ static int respond_in_place(struct copse_endpoint *ep, struct incoming *in, cons
 {
 	const bool con = in->type == COPSE_CON;
 	const uint16_t id = con ? in->id : ep_new_id(ep, &in->peer, ep_peer_hash(ep, &in->peer));
-	if (!ep_keep(ep, &in->reply, con ? COPSE_ACK : COPSE_NON, id, in->token, in->token_len, out))
+	uint8_t buf[COPSE_TOKEN_LONG];
+	const uint8_t *token = token_of(ep, in, buf);
+	if (!ep_keep(ep, &in->reply, con ? COPSE_ACK : COPSE_NON, id, token, in->token_len, out))
 		return COPSE_ERR_NOROOM;
 	in_queue(ep, in);
 	return 0;
@@ -193,8 +224,9 @@ static int respond_apart(struct copse_endpoint *ep, struct incoming *in, const s
 		peer.flags &= (uint8_t)~COPSE_PEER_MULTICAST;
 		copy.con = false;
 	}
+	uint8_t buf[COPSE_TOKEN_LONG];
 	struct exchange *x =
-	    x_send(ep, X_RESPONSE, &peer, in->token, in->token_len, &copy, in->user, leisure);
+	    x_send(ep, X_RESPONSE, &peer, token_of(ep, in, buf), in->token_len, &copy, in->user, leisure);
 	if (!x)
 		return COPSE_ERR_NOROOM;
 	x->wants_event = in->user != NULL;
@@ -254,7 +286,7 @@ int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle e
 		return COPSE_ERR_GONE;
 	if (peer)
 		*peer = in->peer;
-	if (token)
+	if (token && in->token_len <= COPSE_TOKEN_MAX)
 		memcpy(token, in->token, in->token_len);
 	if (token_len)
 		*token_len = in->token_len;

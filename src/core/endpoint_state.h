@@ -110,8 +110,11 @@ struct incoming {
 	uint16_t id;
 	uint8_t state, type;
 	bool once; /* must not run twice */
-	uint8_t token_len;
-	uint8_t token[COPSE_TOKEN_MAX];
+	uint16_t token_len;
+	union {
+		uint8_t token[COPSE_TOKEN_MAX];
+		struct core_kept long_token; /* when token_len is more (RFC 8974) */
+	};
 };
 
 /* An empty message to send: an acknowledgement or a Reset for something that is not remembered. */
@@ -166,6 +169,14 @@ struct copse_endpoint {
 #else
 #define EP_COUNT(ep, counter) ((void)(ep)->counters.counter++)
 #endif
+
+/* Header, extended length and longest token (RFC 8974 §2.1). */
+#define EP_HEAD_MAX (COPSE_HEADER_LEN + 2 + COPSE_TOKEN_LONG)
+
+static inline size_t ep_head_len(size_t token_len)
+{
+	return COPSE_HEADER_LEN + token_len + (token_len >= 13) + (token_len >= 269);
+}
 
 /* endpoint.c */
 uint64_t ep_random(struct copse_endpoint *ep);

@@ -83,7 +83,8 @@ static void transmit(struct run *r, uint8_t arg)
 	require(n >= 0 && (size_t)n <= cap, "length of what is transmitted");
 	r->sent_len = n;
 	struct copse_message m;
-	require(n == 0 || copse_message_parse(&m, r->sent, (size_t)n) == 0, "what we send is well formed");
+	require(n == 0 || copse_message_parse_extended(&m, r->sent, (size_t)n, 32) == 0,
+		"what we send is well formed");
 	drain(r);
 }
 
@@ -93,11 +94,12 @@ static void answer(struct run *r, uint8_t arg)
 	uint8_t buf[64];
 	struct copse_message m;
 	struct copse_builder b;
-	if (r->sent_len < 4 || copse_message_parse(&m, r->sent, (size_t)r->sent_len) != 0)
+	if (r->sent_len < 4 || copse_message_parse_extended(&m, r->sent, (size_t)r->sent_len, 32) != 0)
 		return;
 	const uint8_t code = take(r);
 	copse_build_message(&b, buf, sizeof buf, (enum copse_type)(arg & 3), code, m.id,
-			    copse_message_token(&m), code ? m.token_len : 0);
+			    copse_message_token(&m),
+			    code && m.token_len <= COPSE_TOKEN_MAX ? m.token_len : 0);
 	if (arg & 4)
 		copse_build_raw(&b, take(r), "value", 5);
 	const int n = copse_build_finish(&b);
@@ -224,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c.group[1].nstart = 2;
 	c.group[1].token_len = 1;
 	c.group[1].probing_burst = 64;
+	c.token_max = data && size && data[0] & 2 ? 32 : 0;
 	struct run r = {.now = 1, .data = data, .left = size};
 	const size_t len = copse_endpoint_bytes(&c);
 	void *memory = malloc(len);

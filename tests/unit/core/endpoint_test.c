@@ -946,6 +946,86 @@ static void an_error_answer_without_room_is_given_later(void **state)
 	done(&b);
 }
 
+/* RFC 8974: the answer bears a token of any length that was agreed on; in the acknowledgement and apart. */
+static void extended_tokens(void **state)
+{
+	(void)state;
+	static const size_t lens[] = {0, 8, 9, 12, 13, 14, 200, 256};
+	for (size_t i = 0; i < 2 * sizeof lens / sizeof *lens; i++) {
+		const size_t len = lens[i / 2];
+		struct copse_config c = config();
+		c.token_max = 256;
+		struct bench b = bench_with(&c);
+		const struct copse_peer p = peer(1);
+		uint8_t token[256], buf[300];
+		memset(token, 'T', sizeof token);
+		token[0] = (uint8_t)i;
+		/* CON GET, ID 5; token length 13: one byte more, less 13 */
+		size_t n = 0;
+		buf[n++] = (uint8_t)(0x40 | (len < 13 ? len : 13));
+		buf[n++] = COPSE_CODE_GET;
+		buf[n++] = 0;
+		buf[n++] = 5;
+		if (len >= 13)
+			buf[n++] = (uint8_t)(len - 13);
+		memcpy(buf + n, token, len);
+		assert_int_equal(copse_endpoint_receive(b.ep, &p, buf, n + len, b.now), 1);
+		const struct copse_event e = next_event(&b, COPSE_EVENT_REQUEST);
+		uint8_t told[COPSE_TOKEN_MAX];
+		size_t told_len;
+		assert_int_equal(copse_endpoint_exchange_info(b.ep, e.exchange, NULL, told, &told_len, NULL),
+				 0);
+		assert_int_equal(told_len, len);
+		if (i & 1) {
+			copse_endpoint_acknowledge(b.ep, e.exchange, b.now);
+			assert_int_equal(
+			    copse_endpoint_transmit(b.ep, b.out, sizeof b.out, &b.out_peer, b.now), 4);
+		}
+		assert_int_equal(copse_endpoint_respond(b.ep, e.exchange, &content, b.now), 0);
+		b.out_len = copse_endpoint_transmit(b.ep, b.out, sizeof b.out, &b.out_peer, b.now);
+		assert_int_equal(copse_message_parse_extended(&b.sent, b.out, (size_t)b.out_len, 256), 0);
+		assert_int_equal(b.sent.token_len, len);
+		assert_memory_equal(copse_message_token(&b.sent), token, len);
+		assert_int_equal(b.sent.payload_len, 2);
+		at(&b, b.now + 300000);
+		struct copse_endpoint_usage u;
+		while (copse_endpoint_next_event(b.ep, &(struct copse_event){0})) {
+		}
+		copse_endpoint_usage(b.ep, &u);
+		assert_int_equal(u.incoming, 0);
+		done(&b);
+	}
+}
+
+static void extended_tokens_are_refused_by_default(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	const uint8_t request_13[] = {0x4d, 1, 0, 5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+	assert_int_equal(copse_endpoint_receive(b.ep, &p, request_13, sizeof request_13, b.now),
+			 COPSE_ERR_MALFORMED);
+	assert_empty_sent(&b, COPSE_RST, 5); /* RFC 7252 §3: lengths 9 to 15 are a message format error */
+	done(&b);
+}
+
+static void long_tokens_without_room_are_dropped(void **state)
+{
+	(void)state;
+	struct copse_config c = config();
+	c.token_max = 256;
+	c.chunk_cap = 1;
+	struct bench b = bench_with(&c);
+	const struct copse_peer p = peer(1);
+	uint8_t buf[5 + 100] = {0x4d, COPSE_CODE_GET, 0, 5, 87};
+	assert_int_equal(copse_endpoint_receive(b.ep, &p, buf, sizeof buf, b.now), COPSE_ERR_NOROOM);
+	struct copse_endpoint_usage u;
+	copse_endpoint_usage(b.ep, &u);
+	assert_int_equal(u.incoming, 0);
+	assert_int_equal(u.chunks, 0);
+	done(&b);
+}
+
 static void stale_handles(void **state)
 {
 	(void)state;
@@ -1060,6 +1140,9 @@ int main(void)
 	    cmocka_unit_test(short_replies_run_out),
 	    cmocka_unit_test(too_large_for_the_buffer),
 	    cmocka_unit_test(an_error_answer_without_room_is_given_later),
+	    cmocka_unit_test(extended_tokens),
+	    cmocka_unit_test(extended_tokens_are_refused_by_default),
+	    cmocka_unit_test(long_tokens_without_room_are_dropped),
 	    cmocka_unit_test(stale_handles),
 	    cmocka_unit_test(message_ids_of_one_peer_do_not_repeat),
 	    cmocka_unit_test(tokens_differ_and_look_random),
