@@ -86,7 +86,8 @@ struct copse_transport *copse_host_transport_at(struct copse_host *host, size_t 
  * copse_host_deadline. */
 int copse_host_step(struct copse_host *host, copse_ms now);
 
-/* Send what the endpoint has ready; called by step and by the loop, harmless at any time but inside a handler. */
+/* Send what the endpoint has ready; called by step and by the loop, harmless at any time but inside a handler. With a
+ * loop `now` is the loop's, refreshed. */
 void copse_host_flush(struct copse_host *host, copse_ms now);
 
 /* When copse_host_step must next be called though nothing is received, or COPSE_NEVER. */

@@ -80,9 +80,12 @@ void copse_loop_wake(struct copse_loop *loop);
 /* From any thread, and from a signal handler: let copse_loop_run return. */
 void copse_loop_stop(struct copse_loop *loop);
 
-/* The time of the current round: read before and after each sleep. Handlers use this one, or the `now` that they are
- * given, rather than copse_clock_ms: whatever else is called in the round is given it too. */
+/* The time that the running handler was given, or the last one was. Each handler is given the time at which it is
+ * called. A handler uses that one for all that it does: the endpoint does not take a time earlier than it has seen. */
 copse_ms copse_loop_now(const struct copse_loop *loop);
+
+/* Read the clock: outside of handlers, before anything is done that needs the time. Returns it. */
+copse_ms copse_loop_refresh(struct copse_loop *loop);
 
 /* One round: sleep until something happens, at most `wait_ms` (COPSE_NEVER: no limit), then call what is due.
  * Returns how many handlers were called. */

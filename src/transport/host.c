@@ -277,7 +277,8 @@ static int flush(struct copse_host *host, copse_ms now)
 
 void copse_host_flush(struct copse_host *host, copse_ms now)
 {
-	flush(host, now);
+	/* copse_loop_now must not lag behind what the endpoint has seen. */
+	flush(host, host->loop ? copse_loop_refresh(host->loop) : now);
 }
 
 /* ---- driven by a loop, or step by step ---- */

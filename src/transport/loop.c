@@ -134,6 +134,13 @@ void copse_loop_clear(struct copse_loop *loop, struct copse_timer *timer)
 		unlink_timer(loop, timer);
 }
 
+/* Handlers take their time, and may have given others a later one than their own: what they call is given a time that
+ * never goes back. */
+copse_ms copse_loop_refresh(struct copse_loop *loop)
+{
+	return loop->now = copse_clock_ms();
+}
+
 /* At most as many as there are now: one that sets itself to the past waits for the next round like everybody. */
 static int run_timers(struct copse_loop *loop)
 {
@@ -143,7 +150,7 @@ static int run_timers(struct copse_loop *loop)
 		struct copse_timer *t = loop->top;
 
 		unlink_timer(loop, t);
-		t->due(t->self, loop->now);
+		t->due(t->self, copse_loop_refresh(loop));
 		called++;
 	}
 	return called;
@@ -206,7 +213,7 @@ static int run_watches(struct copse_loop *loop)
 
 		if (!watch)
 			continue;
-		watch->ready(watch->self, from_epoll(e->events), loop->now);
+		watch->ready(watch->self, from_epoll(e->events), copse_loop_refresh(loop));
 		called++;
 	}
 	return called;
@@ -345,7 +352,7 @@ static void run_prepares(struct copse_loop *loop)
 {
 	for (struct copse_prepare *p = loop->prepares; p; p = loop->prepare_next) {
 		loop->prepare_next = p->next;
-		p->before(p->self, loop->now);
+		p->before(p->self, copse_loop_refresh(loop));
 	}
 }
 
@@ -367,12 +374,11 @@ int copse_loop_step(struct copse_loop *loop, copse_ms wait_ms)
 {
 	int n, called;
 
-	/* Handlers took their time, and callers between rounds read the clock themselves. */
-	loop->now = copse_clock_ms();
 	run_prepares(loop);
+	copse_loop_refresh(loop);
 	n = epoll_wait(loop->epoll, loop->ready, READY_MAX, timeout(loop, wait_ms));
 	COPSE_ASSERT(n >= 0 || errno == EINTR);
-	loop->now = copse_clock_ms();
+	copse_loop_refresh(loop);
 	loop->ready_n = n > 0 ? n : 0;
 	loop->ready_i = 0;
 	called = run_watches(loop);
@@ -384,6 +390,5 @@ void copse_loop_run(struct copse_loop *loop)
 	while (!atomic_load(&loop->stop))
 		copse_loop_step(loop, COPSE_NEVER);
 	atomic_store(&loop->stop, false);
-	loop->now = copse_clock_ms();
 	run_prepares(loop);
 }

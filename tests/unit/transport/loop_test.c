@@ -482,6 +482,33 @@ static void test_stop_from_handler(void **state)
 	copse_loop_free(for_handler);
 }
 
+static copse_ms given[2];
+
+static void slow(void *self, copse_ms now)
+{
+	*(copse_ms *)self = now;
+	while (copse_clock_ms() < now + 2)
+		;
+}
+
+/* A slow handler does not make the next one's time a past one. */
+static void test_time_goes_on(void **state)
+{
+	struct copse_loop *loop = copse_loop_new();
+	struct copse_timer a = {.due = slow, .self = &given[0]}, b = {.due = slow, .self = &given[1]};
+	copse_ms seen;
+
+	(void)state;
+	copse_loop_set(loop, &a, 1);
+	copse_loop_set(loop, &b, 2);
+	assert_int_equal(copse_loop_step(loop, 0), 2);
+	assert_true(given[1] >= given[0] + 2);
+	seen = copse_clock_ms();
+	assert_true(copse_loop_refresh(loop) >= seen);
+	assert_true(copse_loop_now(loop) >= seen);
+	copse_loop_free(loop);
+}
+
 static void test_clock(void **state)
 {
 	copse_ms a = copse_clock_ms(), b;
@@ -510,6 +537,7 @@ int main(void)
 	    cmocka_unit_test(test_wake),
 	    cmocka_unit_test(test_stop),
 	    cmocka_unit_test(test_stop_from_handler),
+	    cmocka_unit_test(test_time_goes_on),
 	    cmocka_unit_test(test_clock),
 	};
 
