@@ -37,9 +37,9 @@ const struct copse_format_row *copse_format_row(uint32_t number);
 const char *copse_format_media(uint32_t number);
 
 /* The number of a media type ("application/json", "text/plain", "text/plain; charset=utf-8"), of a short name
- * ("json", "senml-cbor", "text") or a decimal number, without regard to case. A media type without
- * parameters matches the lowest row of that type; with parameters it must match them all. Content codings:
- * only by number or short name. Returns 0 to 65535, or COPSE_ERR_ARGUMENT. */
+ * ("json", "senml-cbor", "text") or a decimal number, without regard to case. A media type without parameters is the
+ * row that has none or else the lowest of that type; with parameters it must have them all. Content codings: by number
+ * or short name alone. Returns 0 to 65535, or COPSE_ERR_ARGUMENT. */
 int copse_format_from_text(const char *text, size_t len);
 
 /* How to show a payload of format `number`. */

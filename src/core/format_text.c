@@ -42,14 +42,14 @@ static char next_char(const char *text, size_t len, size_t *i)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Whether `text` is the media type of a row, or that type without its parameters. */
-static bool is_media(const char *media, const char *text, size_t len)
+/* Whether `text` is the media type of a row or, with `bare`, that type without its parameters. */
+static bool is_media(const char *media, const char *text, size_t len, bool bare)
 {
 	size_t media_len = strlen(media), i = 0, j = 0;
 	for (;;) {
 		char a = next_char(media, media_len, &i), b = next_char(text, len, &j);
 		if (b == 0)
-			return a == 0 || a == ';';
+			return a == 0 || (bare && a == ';');
 		if (a != b)
 			return false;
 	}
@@ -60,12 +60,14 @@ int copse_format_from_text(const char *text, size_t len)
 	int number = names_number(text, len, UINT16_MAX);
 	if (number >= 0)
 		return number;
-	for (size_t i = 0; i < copse_format_row_n; i++) {
-		const struct copse_format_row *row = &copse_format_rows[i];
-		if (len > 0 && (names_equal(row->name, text, len) ||
-				(!row->coding[0] && is_media(row->media, text, len))))
-			return row->number;
-	}
+	for (size_t i = 0; i < copse_format_row_n; i++)
+		if (names_equal(copse_format_rows[i].name, text, len))
+			return copse_format_rows[i].number;
+	for (int bare = 0; bare < 2 && len > 0; bare++)
+		for (size_t i = 0; i < copse_format_row_n; i++)
+			if (!copse_format_rows[i].coding[0] &&
+			    is_media(copse_format_rows[i].media, text, len, bare))
+				return copse_format_rows[i].number;
 	return COPSE_ERR_ARGUMENT;
 }
 
