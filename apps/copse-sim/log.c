@@ -14,6 +14,11 @@ void log_set_level(enum log_level level)
 	wanted = level;
 }
 
+bool log_wants(enum log_level level)
+{
+	return level <= wanted;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	static const char *const names[] = {"error", "info", "debug"};
@@ -22,7 +27,7 @@ void log_line(enum log_level level, const char *format, ...)
 	struct tm utc;
 	va_list args;
 
-	if (level > wanted)
+	if (!log_wants(level))
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);

@@ -1,8 +1,11 @@
 /* A bad link as a transport.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "log.h"
 #include "random.h"
 #include "weather.h"
+
+#include <copse/address.h>
 
 #include <copse/mem.h>
 
@@ -34,6 +37,19 @@ static struct weather *weather_of(const struct copse_transport *t)
 static uint32_t draw(struct weather *w)
 {
 	return (uint32_t)(sim_next(&w->random) >> 32);
+}
+
+static void tell(const struct weather *w, const char *what, const struct copse_datagram *d)
+{
+	struct copse_address local;
+	char here[COPSE_ADDRESS_TEXT], there[COPSE_ADDRESS_TEXT];
+
+	if (!log_wants(LOG_DEBUG))
+		return;
+	copse_transport_local(w->inner, NULL, &local);
+	log_line(LOG_DEBUG, "msg=%s device=%s peer=%s bytes=%u", what,
+		 copse_address_text(&local, here, sizeof(here)),
+		 copse_peer_text(&d->peer, there, sizeof(there)), d->len);
 }
 
 static bool is_lost(struct weather *w)
@@ -71,14 +87,16 @@ static void mirror_out(struct weather *w)
 	w->base.counters = w->inner->counters;
 }
 
-static bool arrives(struct weather *w, copse_ms now)
+static bool arrives(struct weather *w, const struct copse_datagram *d, copse_ms now)
 {
 	if (is_asleep(w, now)) {
 		w->counters.slept++;
+		tell(w, "\"slept through\"", d);
 		return false;
 	}
 	if (is_lost(w)) {
 		w->counters.lost_in++;
+		tell(w, "\"lost on the way in\"", d);
 		return false;
 	}
 	wake(w, now);
@@ -96,7 +114,7 @@ static size_t weather_receive(struct copse_transport *t, struct copse_datagram *
 		got = copse_transport_receive(w->inner, batch, n, now);
 		for (size_t i = 0; i < got; i++) {
 			struct copse_datagram d = batch[i];
-			if (!arrives(w, now))
+			if (!arrives(w, &d, now))
 				continue;
 			batch[i] = batch[kept];
 			batch[kept++] = d;
@@ -113,6 +131,7 @@ static void hold(struct weather *w, const struct copse_datagram *d, copse_ms at)
 
 	if (w->held_n >= WEATHER_HELD_MAX || !(held = copse_mem_new(1, sizeof(*held) + d->len))) {
 		w->counters.overflow++;
+		tell(w, "\"lost: too many wait\"", d);
 		return;
 	}
 	held->at = at;
@@ -126,6 +145,7 @@ static void hold(struct weather *w, const struct copse_datagram *d, copse_ms at)
 	*place = held;
 	w->held_n++;
 	w->counters.delayed++;
+	tell(w, "delayed", d);
 }
 
 static copse_ms draw_delay(struct weather *w)
@@ -140,6 +160,7 @@ static bool send_one(struct weather *w, struct copse_datagram *d, copse_ms now)
 {
 	if (is_lost(w)) {
 		w->counters.lost_out++;
+		tell(w, "\"lost on the way out\"", d);
 		return true;
 	}
 	wake(w, now);

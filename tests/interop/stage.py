@@ -139,6 +139,7 @@ class Peer:
         self.socket.bind(("127.0.0.1", 0))
         self.socket.connect(server)
         self.mid = int.from_bytes(os.urandom(2), "big")
+        self.pause, self.growth = 2, 2  # seconds until a request is repeated, and by how much that grows
 
     def send(self, message):
         self.socket.send(message.encode() if isinstance(message, Message) else message)
@@ -158,13 +159,13 @@ class Peer:
     def answer(self, message):
         """Send a CON until its answer comes, piggybacked or not; acknowledge a separate one. Returns it."""
         end = time.monotonic() + PATIENCE
-        pause = 2
+        pause = self.pause
         self.send(message)
         while time.monotonic() < end:
             reply = self.receive(pause)
             if reply is None:
                 self.send(message)
-                pause *= 2
+                pause *= self.growth
                 continue
             if reply.kind == CON:
                 self.send(Message(ACK, 0, reply.mid))
