@@ -285,19 +285,22 @@ static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, si
 	return 0;
 }
 
-/* A socket a device: as many descriptors as the system lets us have. */
+/* A socket a device: as many descriptors as the system lets us have; root may raise the limit itself. */
 static int allow_sockets(uint32_t n, char *why, size_t why_cap)
 {
 	struct rlimit limit;
+	rlim_t need = n + 32;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n + 32) {
-		limit.rlim_cur = limit.rlim_max;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < need) {
+		limit.rlim_max = limit.rlim_max < need ? need : limit.rlim_max;
+		limit.rlim_cur = need;
 		setrlimit(RLIMIT_NOFILE, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur >= n + 32)
+	if (limit.rlim_cur >= need)
 		return 0;
-	snprintf(why, why_cap, "%u devices need %u file descriptors, the limit is %lu (ulimit -n)", n, n + 32,
-		 (unsigned long)limit.rlim_cur);
+	snprintf(why, why_cap, "%u devices need %lu file descriptors, the limit is %lu (ulimit -n)", n,
+		 (unsigned long)need, (unsigned long)limit.rlim_max);
 	return -1;
 }
 

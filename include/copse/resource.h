@@ -29,12 +29,14 @@ struct copse_response;
 typedef void copse_method(const struct copse_request *rq, struct copse_response *rs);
 
 enum copse_resource_flag {
-	COPSE_RESOURCE_OBSERVABLE = 1, /* GET (and FETCH) may be observed: copse_server_changed notifies; "obs" */
-	COPSE_RESOURCE_HIDDEN = 2,     /* not listed by /.well-known/core */
-	COPSE_RESOURCE_WHOLE = 4,      /* handlers get a body only when it is complete, in one piece: at most
+	COPSE_RESOURCE_OBSERVABLE =
+	    1,                     /* GET (and FETCH) may be observed: copse_server_changed notifies; "obs" */
+	COPSE_RESOURCE_HIDDEN = 2, /* not listed by /.well-known/core */
+	COPSE_RESOURCE_WHOLE = 4,  /* handlers get a body only when it is complete, in one piece: at most
 					  copse_server_config.collect_len bytes, else 4.13 */
-	COPSE_RESOURCE_MULTICAST = 8,  /* answers multicast requests too; the others are silent to them */
-	COPSE_RESOURCE_FRESH = 16      /* methods that are not safe need a fresh Echo (RFC 9175 §2.3): the peer is told
+	COPSE_RESOURCE_MULTICAST = 8, /* answers multicast requests too; the others are silent to them */
+	COPSE_RESOURCE_FRESH =
+	    16 /* methods that are not safe need a fresh Echo (RFC 9175 §2.3): the peer is told
 					  by 4.01 to repeat its request with one */
 };
 
@@ -61,13 +63,15 @@ struct copse_resource {
 	int (*state)(const struct copse_request *rq, uint8_t *etag);
 
 	/* An upload in pieces will not be continued: `rq->body_offset` bytes had been handed over, `*rq->transfer` is
-	 * what the handler kept. Only for transfers of which a handler saw a part, but not the end. */
+	 * what the handler kept. Only for uploads of which a handler saw a part and refused none, but not the end. Of `rq`
+	 * only server, resource, peer, method, now, body_offset, body_size and transfer mean anything. */
 	void (*abandon)(const struct copse_request *rq);
 
 	void *user; /* for the handlers */
 
-	const uint16_t *formats; /* Content-Formats that it can be read in, best first: "ct"; others are 4.06 */
-	const uint16_t *takes;   /* Content-Formats that it takes as a body; others are 4.15. NULL: any */
+	/* Content-Formats that it can be read in ("ct"), best first, others are 4.06; that it takes as a body, others
+	 * are 4.15. Both end with COPSE_FORMATS_END. */
+	const uint16_t *formats, *takes;
 
 	/* RFC 6690 §3: rt and if may hold several values, separated by one space each. */
 	const char *rt;
@@ -75,14 +79,14 @@ struct copse_resource {
 	const char *title;
 	uint32_t sz;
 
-	uint32_t body_max;   /* longest body that it takes, beyond: 4.13; 0: no limit of its own */
-	uint16_t flags;      /* enum copse_resource_flag */
-	uint8_t worth;       /* enum copse_worth of its notifications: telemetry goes as NON with a CON now and then */
+	uint32_t body_max; /* longest body that it takes, beyond: 4.13; 0: no limit of its own */
+	uint16_t flags;    /* enum copse_resource_flag */
+	uint8_t worth; /* enum copse_worth of its notifications: telemetry goes as NON, now and then as CON */
 };
 
 enum copse_purpose {
-	COPSE_PURPOSE_REQUEST,  /* a peer asked */
-	COPSE_PURPOSE_NOTIFY    /* the state changed: what would a peer get that asked now?  Cannot be deferred */
+	COPSE_PURPOSE_REQUEST, /* a peer asked */
+	COPSE_PURPOSE_NOTIFY   /* the state changed: what would a peer get that asked? Cannot be deferred */
 };
 
 /* What a handler is told. Valid until it returns. */
@@ -93,8 +97,8 @@ struct copse_request {
 	const struct copse_peer *peer;       /* NULL for notifications: one answer serves many */
 	copse_handle exchange;               /* of the endpoint; COPSE_NO_HANDLE for notifications */
 	copse_ms now;
-	uint8_t method;                      /* COPSE_CODE_GET ... */
-	uint8_t purpose;                     /* enum copse_purpose */
+	uint8_t method;  /* COPSE_CODE_GET ... */
+	uint8_t purpose; /* enum copse_purpose */
 	bool multicast;
 
 	/* What the peer wants: one of the resource's formats when it has a list (the first of it when the peer did not
@@ -133,10 +137,10 @@ copse_handle copse_request_defer(const struct copse_request *rq);
  * DELETE, 2.04 for the others); then the body and options, in any order. All members are private but the upper ones. */
 struct copse_response {
 	uint8_t code;
-	uint8_t priority;     /* as in struct copse_out */
-	bool con;             /* send it confirmable though the request was not */
-	uint32_t format;      /* Content-Format, or COPSE_FORMAT_NONE */
-	uint32_t max_age;     /* seconds; COPSE_MAX_AGE_DEFAULT is not sent */
+	uint8_t priority; /* as in struct copse_out */
+	bool con;         /* send it confirmable though the request was not */
+	uint32_t format;  /* Content-Format, or COPSE_FORMAT_NONE */
+	uint32_t max_age; /* seconds; COPSE_MAX_AGE_DEFAULT is not sent */
 	uint8_t etag_len;
 	uint8_t etag[COPSE_ETAG_MAX];
 
@@ -148,7 +152,8 @@ struct copse_response {
 	void (*release)(void *user);
 	void *user;
 	uint32_t body_len;
-	bool kept; /* `bytes` stay valid after the handler has returned */
+	bool kept;   /* `bytes` stay valid after the handler has returned */
+	bool silent; /* nothing to say to a multicast request */
 };
 
 /* A body that is copied at once: up to copse_server_config.scratch_len bytes, more makes the response 5.00. */

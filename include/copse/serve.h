@@ -13,10 +13,13 @@ struct copse_service;
 struct copse_service_config {
 	struct copse_host_config host;
 	struct copse_server_config server; /* seed {0, 0}: taken from the system */
-	struct copse_handler other;        /* gets the events that are not the server's; `event` may be NULL */
+	struct copse_handler other; /* gets the events that are not the server's; `event` may be NULL */
 };
 
-#define COPSE_SERVICE_DEFAULT {.host = COPSE_HOST_DEFAULT, .server = COPSE_SERVER_DEFAULT}
+#define COPSE_SERVICE_DEFAULT                                                                                \
+	{                                                                                                    \
+		.host = COPSE_HOST_DEFAULT, .server = COPSE_SERVER_DEFAULT                                   \
+	}
 
 /* Make a service. `loop` may be NULL: then drive it with copse_service_step.
  * Returns it, or NULL without memory; asserts that the configuration is in range. */

@@ -26,46 +26,53 @@
 struct copse_server_config {
 	uint64_t seed[2]; /* secret and random: keys of hash tables, and of Echo values */
 
-	uint16_t message_len; /* longest message to build, 64 or more; blocks are made small enough to fit */
+	/* Longest message to build, 64 or more; blocks are made small enough to fit. */
+	uint16_t message_len;
 	uint16_t scratch_len; /* longest body that copse_response_copy can take */
-	uint16_t node_cap;    /* distinct path segments of all resources ("a/b" and "a/c" have three); beyond:
-				 copse_server_add is refused */
+	/* Distinct path segments of all resources ("a/b" and "a/c" have three); beyond: copse_server_add is refused. */
+	uint16_t node_cap;
 	uint16_t deferred_cap; /* requests to be answered later; beyond: copse_request_defer is refused */
 	uint8_t szx;           /* largest block sent or asked for: 0 to 6 for 16 to 1024 bytes */
 
-	/* Block-wise transfers: uploads under way, and answers whose further blocks are still to be fetched. */
-	uint16_t transfer_cap; /* beyond: 5.03 */
-	uint32_t collect_len;  /* bytes of buffer for each: the longest body for COPSE_RESOURCE_WHOLE, the window for
-				  Q-Block1, and the longest copied answer that can be kept */
-	uint32_t transfer_ms;  /* a transfer that nobody continues is forgotten after this */
+	/* Block-wise transfers: uploads under way, and answers whose further blocks are still to be fetched;
+	 * beyond: 5.03. */
+	uint16_t transfer_cap;
+	/* Bytes of buffer for each: the longest body for COPSE_RESOURCE_WHOLE, the window for Q-Block1, and the
+	 * longest copied answer that can be kept. */
+	uint32_t collect_len;
+	uint32_t transfer_ms; /* a transfer that nobody continues is forgotten after this */
 
-	/* Observation. */
-	uint32_t observer_cap;  /* beyond: answered as if Observe had not been there (RFC 7641 §4.1) */
-	uint16_t view_cap;      /* different things observed: path, query, Accept and block size; beyond: the same */
-	uint16_t view_len;      /* longest options of such a request; beyond: the same */
-	uint32_t non_interval_ms; /* telemetry: least time between two notifications of one thing (RFC 7641 §4.5.1) */
-	struct copse_traffic_policy traffic; /* telemetry: when a notification is confirmable */
+	/* Observation. Beyond these bounds a request is answered as if Observe had not been there (RFC 7641 §4.1). */
+	uint32_t observer_cap;
+	uint16_t view_cap; /* different things observed: path, query, Accept and block size */
+	uint16_t view_len; /* longest options of a request that registers */
+	/* Notifications handed to the endpoint at a time, and confirmable ones not yet acknowledged, 1 or more;
+	 * further ones wait. */
+	uint32_t notify_cap;
+	/* Telemetry: least time between two notifications of one view (RFC 7641 §4.5.1), and when it is confirmable. */
+	uint32_t non_interval_ms;
+	struct copse_traffic_policy traffic;
 
 	/* Echo (RFC 9175 §2.4): an address that has not shown that it receives what it asks for gets at most
 	 * `amplification` times the bytes that it sent; an answer that is longer becomes 4.01 with an Echo.
 	 * 0: no limit. */
 	uint8_t amplification;
-	uint32_t verified_cap; /* addresses remembered as verified; beyond: the longest unused is asked again */
+	uint32_t verified_cap; /* verified addresses remembered; beyond: the longest unused is asked again */
 	uint32_t fresh_ms;     /* how long an Echo value is good for */
 
 	/* Q-Block (RFC 9177 §7.2). */
-	uint8_t max_payloads;     /* MAX_PAYLOADS, 1 to 32 */
-	uint32_t non_timeout_ms;  /* NON_TIMEOUT */
-	uint32_t non_receive_ms;  /* NON_RECEIVE_TIMEOUT */
+	uint8_t max_payloads;    /* MAX_PAYLOADS, 1 to 32 */
+	uint32_t non_timeout_ms; /* NON_TIMEOUT */
+	uint32_t non_receive_ms; /* NON_RECEIVE_TIMEOUT */
 };
 
-#define COPSE_SERVER_DEFAULT                                                                                     \
-	{                                                                                                        \
-		.message_len = COPSE_MESSAGE_LEN, .scratch_len = 1024, .node_cap = 64, .deferred_cap = 16,       \
-		.szx = 6, .transfer_cap = 16, .collect_len = 4096, .transfer_ms = 247000, .observer_cap = 64,    \
-		.view_cap = 16, .view_len = 128, .non_interval_ms = 3000, .traffic = COPSE_TRAFFIC_DEFAULT,      \
-		.verified_cap = 64, .fresh_ms = 60000, .max_payloads = 10, .non_timeout_ms = 2000,               \
-		.non_receive_ms = 4000,                                                                          \
+#define COPSE_SERVER_DEFAULT                                                                                 \
+	{                                                                                                    \
+		.message_len = COPSE_MESSAGE_LEN, .scratch_len = 1024, .node_cap = 64, .deferred_cap = 16,   \
+		.szx = 6, .transfer_cap = 16, .collect_len = 4096, .transfer_ms = 247000,                    \
+		.observer_cap = 64, .view_cap = 16, .view_len = 128, .notify_cap = 256,                      \
+		.non_interval_ms = 3000, .traffic = COPSE_TRAFFIC_DEFAULT, .verified_cap = 64,               \
+		.fresh_ms = 60000, .max_payloads = 10, .non_timeout_ms = 2000, .non_receive_ms = 4000,       \
 	}
 
 /* Bytes of memory for copse_server_init, for `config`. */
@@ -103,8 +110,8 @@ void copse_server_expire(struct copse_server *server, copse_ms now);
  * says which one, in the form of copse_resource.path; NULL: all of them. Cheap: handlers are called later, once for
  * each view, and several changes may become one notification.
  * Returns how many views are to be notified. */
-unsigned copse_server_changed(struct copse_server *server, const struct copse_resource *resource, const char *path,
-			      copse_ms now);
+unsigned copse_server_changed(struct copse_server *server, const struct copse_resource *resource,
+			      const char *path, copse_ms now);
 
 /* Forget the observers of `resource` without telling them: as a device that restarts does. */
 void copse_server_drop_observers(struct copse_server *server, const struct copse_resource *resource);

@@ -85,11 +85,11 @@ struct copse_tap {
 struct copse_transport {
 	const struct copse_transport_ops *ops;
 	const char *scheme; /* of the URIs that it serves: "coap", "coaps", "coap+tcp" ... */
-	int fd; /* to poll for input (and for output while `blocked`); stays the same; -1: nothing to poll */
-	uint16_t id;  /* in the key of every peer; set by the host before the first peer is made. Unique in an
-			       endpoint */
-	bool blocked; /* send took less than it was given; cleared by a send that succeeds */
-	bool failed;  /* failure() has something to tell */
+	int fd; /* to poll for input, and for output while `blocked`; stays the same; -1: nothing to poll */
+	uint16_t
+	    id; /* in the key of every peer, unique in an endpoint; set by the host before any peer is made */
+	bool blocked;          /* send took less than it was given; cleared by a send that succeeds */
+	bool failed;           /* failure() has something to tell */
 	struct copse_tap *tap; /* set by the user; NULL: none */
 	struct copse_transport_counters counters;
 };

@@ -21,18 +21,24 @@
 
 /* Zero means the default everywhere; begin with = {0}. */
 struct copse_udp_config {
-	struct copse_address bind; /* len 0: "[::]:0" with both families. Port 0: the system chooses one */
-	bool only_v6;              /* a socket on an IPv6 address does not take IPv4 too */
-	bool reuse_port;           /* SO_REUSEPORT: several sockets of several workers share the port */
-	bool
-	    split_local; /* each local address is an endpoint of its own: a peer that asks two addresses of this
-				      socket is two peers. For programs that play many devices; a request of their own
-				      must then be sent to a peer made by copse_udp_peer_from */
+	/* Where to be reached; len 0: "[::]:0" with both families. Port 0: the system chooses one. */
+	struct copse_address bind;
+
+	bool only_v6;    /* a socket on every IPv6 address does not take IPv4 too */
+	bool reuse_port; /* SO_REUSEPORT: several sockets of several workers share the port */
 	bool no_loop;    /* what this host sends to a group does not come back to it */
-	uint8_t group;   /* parameter group (copse_config.group) of the peers of this socket */
+
+	/* Each local address is an endpoint of its own: a peer that asks two addresses of this socket is two peers. For
+	 * programs that play many devices. A request of their own must be sent to a peer made by copse_udp_peer_from;
+	 * that one cannot be reached is not told, since ICMP does not say who asked. */
+	bool split_local;
+
+	uint8_t group;     /* parameter group (copse_config.group) of the peers of this socket */
 	uint8_t hop_limit; /* of multicast datagrams; default 1 */
-	uint16_t paths;    /* local addresses and groups kept, to 65534; default 64; beyond: path 0, counted,
-				      and no more groups */
+
+	/* Local addresses and groups kept, to 65534; default 64. Beyond: path 0, counted, and no more groups. */
+	uint16_t paths;
+
 	uint32_t receive_buffer; /* bytes asked of the system; default 4 MiB */
 	uint32_t send_buffer;    /* bytes asked of the system; default 1 MiB */
 };

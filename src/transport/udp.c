@@ -429,15 +429,13 @@ static enum verdict send_failed(struct copse_udp *u, int err, int tries, const s
 	struct copse_transport_counters *count = &u->base.counters;
 	bool drained;
 
+	COPSE_ASSERT(err != EBADF && err != ENOTSOCK && err != EFAULT);
 	switch (err) {
 	case EINTR: return AGAIN;
 	case EAGAIN: return WAIT;
 	case ENOBUFS:
 	case ENOMEM: count->send_noroom++; return DROP;
 	case EMSGSIZE: count->send_toobig++; return DROP;
-	case EBADF:
-	case ENOTSOCK:
-	case EFAULT: COPSE_ASSERT(!"a socket and readable memory"); return DROP;
 	default: break;
 	}
 	/* Either this datagram was refused, or the error of an earlier one is told by this call (and only once). */

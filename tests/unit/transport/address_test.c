@@ -75,8 +75,8 @@ static void test_parse_refuses(void **state)
 	    " 127.0.0.1",
 	    "127.0.0.1 ",
 	    "*x",
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaa",
+	    /* longer than any address */
+	    "[2001:0db8:0000:0000:0000:0000:0000:0001%an-interface-of-a-name-much-too-long]:5683",
 	};
 	struct copse_address kept = address("192.0.2.7:7", 0), a = kept;
 

@@ -5,6 +5,7 @@
 #include "net.h"
 
 #include <errno.h>
+#include <linux/ipv6_route.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -29,6 +30,25 @@ static void run(const char *command)
 		fail_msg("failed: %s", command);
 }
 
+/* How many IPv6 addresses of cables are ready for use. The system works on them for some time after they are entered;
+ * the last thing that it does is the local route. */
+static int local_route_n(void)
+{
+	FILE *f = fopen("/proc/self/net/ipv6_route", "re");
+	char line[256], device[32];
+	int n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		unsigned prefix, flags;
+
+		if (sscanf(line, "%*s %x %*s %*x %*s %*x %*x %*x %x %31s", &prefix, &flags, device) == 3)
+			n += prefix == 128 && (flags & RTF_LOCAL) && strcmp(device, "lo") != 0;
+	}
+	assert_int_equal(fclose(f), 0);
+	return n;
+}
+
 static int make_network(void **state)
 {
 	(void)state;
@@ -44,6 +64,10 @@ static int make_network(void **state)
 	run("ip link set v1 up && ip link set w1 up && ip link set v0 up && ip link set w0 up");
 	run("ip addr add 10.9.0.1/24 dev v0 && ip addr add 10.9.1.1/24 dev w0");
 	run("ip addr add 2001:db8:9::1/64 dev v0 nodad && ip addr add 2001:db8:8::1/64 dev w0 nodad");
+	for (int tries = 0; local_route_n() < 6; tries++) {
+		assert_true(tries < 3000);
+		usleep(10000);
+	}
 	ready = true;
 	return 0;
 }

@@ -1,0 +1,148 @@
+/* A server with an operating system: host, server and loop put together; see serve.h.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <copse/serve.h>
+
+#include <copse/mem.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+struct copse_service {
+	struct copse_host *host;
+	struct copse_server *server;
+	void *memory;
+	struct copse_handler other;
+};
+
+static void on_event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
+{
+	struct copse_service *service = self;
+	if (copse_server_take(service->server, event, now) == COPSE_ERR_UNMATCHED && service->other.event)
+		service->other.event(service->other.self, ep, event, now);
+}
+
+static copse_ms on_deadline(void *self)
+{
+	const struct copse_service *service = self;
+	const copse_ms mine = copse_server_deadline(service->server);
+	const copse_ms other =
+	    service->other.deadline ? service->other.deadline(service->other.self) : COPSE_NEVER;
+	return mine < other ? mine : other;
+}
+
+static void on_expire(void *self, copse_ms now)
+{
+	struct copse_service *service = self;
+	copse_server_expire(service->server, now);
+	if (service->other.expire)
+		service->other.expire(service->other.self, now);
+}
+
+struct copse_service *copse_service_new(const struct copse_service_config *config, struct copse_loop *loop,
+					copse_ms now)
+{
+	struct copse_service *service = copse_mem_new(1, sizeof *service);
+	struct copse_server_config server = config->server;
+	const size_t len = copse_server_bytes(&server);
+	if (!service)
+		return NULL;
+	service->other = config->other;
+	const struct copse_handler handler = {
+	    .event = on_event, .self = service, .deadline = on_deadline, .expire = on_expire};
+	service->host = copse_host_new(&config->host, &handler, loop, now);
+	service->memory = copse_mem_new(1, len);
+	if (!service->host || !service->memory) {
+		copse_service_free(service);
+		return NULL;
+	}
+	if (server.seed[0] == 0 && server.seed[1] == 0)
+		copse_host_random(server.seed, sizeof server.seed);
+	service->server =
+	    copse_server_init(service->memory, len, &server, copse_host_endpoint(service->host), now);
+	return service;
+}
+
+void copse_service_free(struct copse_service *service)
+{
+	if (!service)
+		return;
+	copse_host_free(service->host);
+	copse_mem_free(service->memory);
+	copse_mem_free(service);
+}
+
+struct copse_server *copse_service_server(struct copse_service *service)
+{
+	return service->server;
+}
+
+struct copse_host *copse_service_host(struct copse_service *service)
+{
+	return service->host;
+}
+
+int copse_service_step(struct copse_service *service, copse_ms now)
+{
+	return copse_host_step(service->host, now);
+}
+
+copse_ms copse_service_deadline(const struct copse_service *service)
+{
+	return copse_host_deadline(service->host);
+}
+
+/* ---- the whole of a small server ---- */
+
+static void on_signal(void *self, int signal)
+{
+	(void)signal;
+	copse_loop_stop(self);
+}
+
+static bool offer(struct copse_service *service, const struct copse_resource *resource, size_t n, char *why,
+		  size_t cap)
+{
+	for (size_t i = 0; i < n; i++) {
+		const int err = copse_server_add(copse_service_server(service), &resource[i]);
+		if (err) {
+			snprintf(why, cap, "resource \"%s\": %s", resource[i].path, copse_err_text(err));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool listen_at(struct copse_service *service, const char *address, char *why, size_t cap)
+{
+	struct copse_udp_config udp = {0};
+	if (copse_address_parse(address, COPSE_PORT, &udp.bind) != 0) {
+		snprintf(why, cap, "\"%s\" is no address", address);
+		return false;
+	}
+	return copse_host_listen(service->host, &udp, why, cap) != NULL;
+}
+
+int copse_serve(const char *address, const struct copse_resource *resource, size_t n)
+{
+	static const int signals[] = {SIGINT, SIGTERM, 0};
+	struct copse_service_config config = COPSE_SERVICE_DEFAULT;
+	char why[200] = "no memory";
+	bool ready = false;
+	if (n * 4 > config.server.node_cap)
+		config.server.node_cap = (uint16_t)(n < 16000 ? n * 4 : 64000);
+	struct copse_loop *loop = copse_loop_new();
+	struct copse_service *service = loop ? copse_service_new(&config, loop, copse_clock_ms()) : NULL;
+	if (service)
+		ready = copse_loop_signals(loop, signals, on_signal, loop) == 0 &&
+			offer(service, resource, n, why, sizeof why) &&
+			listen_at(service, address, why, sizeof why);
+	if (ready)
+		copse_loop_run(loop);
+	else
+		fprintf(stderr, "cannot serve: %s\n", why);
+	copse_service_free(service);
+	copse_loop_free(loop);
+	return ready ? 0 : 1;
+}
