@@ -22,14 +22,12 @@ def test(stage):
     equal(root.payload, direct.request(GET, "/").payload, "through the gateway and directly")
     links = peer.proxied(GET, "coap://001350000000c0a9/.well-known/core")
     check(b"</time>" in links.payload, f"links: {links.payload!r}")
-    # example_data may be written; what was written is there for everybody.
-    equal(code_text(peer.proxied(PUT, "coap://001350000000c0a9/example_data", b"through the gateway").code), "2.04", "PUT /example_data")
+    # example_data may be written, whether it exists or not; what was written is there for everybody.
+    written = peer.proxied(PUT, "coap://001350000000c0a9/example_data", b"through the gateway")
+    check(code_text(written.code) in ("2.01", "2.04"), f"PUT /example_data: {written}")
     equal(direct.request(GET, "/example_data").payload, b"through the gateway", "what arrived")
     equal(code_text(peer.proxied(DELETE, "coap://001350000000c0a9/").code), "4.05", "DELETE /")
     equal(code_text(peer.proxied(GET, "coap://001350000000c0a9/nowhere").code), "4.04", "GET /nowhere")
-
-    done = stage.copse("get", "--proxy", stage.gateway_uri(), "coap://001350000000c0a9/time")
-    equal(done.returncode, 4, "copse without a session ends with 4")
 
 
 play(test)

@@ -34,11 +34,10 @@ def test(stage):
     stage.start_sim("--count", "20", "--kinds", "light", "--delay", "20-200", "--seed", "7")
     stage.start_gateway()
     names = list(stage.devices)
-    token = stage.token()
     for count, tag in ((2, b"\x07"), (20, b"same")):
         peers = [Peer(stage.gateway_address) for _ in range(count)]
-        for peer in peers:
-            peer.open_session(token)
+        for i, peer in enumerate(peers):
+            peer.open_session(stage.token(f"client {i}"))
         uris = [f"coap://{name}/brightness" for name in names[:count]]
         levels = [str(10 + i).encode() for i in range(count)]
         for answer in ask_all(peers, PUT, uris, levels, tag, 0x1234):
