@@ -83,7 +83,7 @@ struct copse_config {
 	struct copse_params group[COPSE_GROUPS_MAX];
 	uint8_t group_n; /* groups in use, 1 or more */
 	/* Requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM. */
-	uint16_t exchange_cap;
+	uint32_t exchange_cap;
 	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may safely be
 	 * forgotten goes (RFC 7252 §4.5), else the new message is dropped. */
 	uint32_t incoming_cap;

@@ -33,7 +33,7 @@ void gw_worker_endpoint_config(const struct gw_config *config, struct copse_conf
 	out->group[GW_GROUP_CLIENTS] = config->clients;
 	out->group[GW_GROUP_MESH] = config->mesh;
 	out->group_n = 2;
-	out->exchange_cap = (uint16_t)(config->requests_max + spare);
+	out->exchange_cap = config->requests_max + spare;
 	out->incoming_cap = 65536 + 4 * config->requests_max;
 	out->peer_cap = out->exchange_cap;
 	out->chunk_cap = (config->requests_max + spare) * pieces + 65536;
