@@ -61,7 +61,8 @@ enum copse_call_flag {
 	    8, /* bodies by Q-Block1 and Q-Block2 (RFC 9177), if more than one block long. The peer
 				     must be known to understand them; its group needs an nstart of at least
 				     `max_payloads` and a probing_rate that does not stop them */
-	COPSE_CALL_ONE_BLOCK = 16, /* do not fetch the blocks that follow: what came is the answer */
+	COPSE_CALL_ONE_BLOCK = 16, /* do not fetch the blocks that follow: what came is the answer. The options may
+				     have a Block2 of their own */
 	COPSE_CALL_SILENT =
 	    32 /* nobody waits for an answer: the options have a No-Response for all classes (RFC 7967);
 				     not confirmable, one block. The call is over when it has begun, without event and

@@ -220,8 +220,9 @@ int block_body(struct call_turn *turn)
 	struct copse_block block = {.num = 0, .more = false, .szx = slot->in_szx};
 	int got = copse_block_read(m, COPSE_OPTION_BLOCK2, &block);
 
-	/* RFC 7959 §2.2: a response bears the block asked for, which was the first. */
-	if (got < 0 || (got > 0 && (block.num != 0 || !copse_block_fits(&block, m->payload_len))))
+	/* RFC 7959 §2.2: a response bears the block asked for: the first, or with ONE_BLOCK whatever the options said. */
+	bool first = block.num == 0 || slot->call.flags & COPSE_CALL_ONE_BLOCK;
+	if (got < 0 || (got > 0 && (!first || !copse_block_fits(&block, m->payload_len))))
 		return block_failed(turn, COPSE_ERR_BLOCK);
 	block_keep_etag(slot, m);
 	slot->size = copse_message_uint(m, COPSE_OPTION_SIZE2, COPSE_BODY_UNKNOWN);
