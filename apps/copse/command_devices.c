@@ -1,0 +1,74 @@
+/* devices: what the gateway knows, from its /devices in link format.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "links.h"
+#include "output.h"
+#include "report.h"
+
+static void print_table(const char *at, const char *end)
+{
+	static const char *const heads[] = {"DEVICE", "TYPE", "URI"};
+	struct link link;
+	struct table t;
+
+	table_begin(&t, heads, 3);
+	while (links_next(&at, end, &link) > 0) {
+		char ep[256], et[256], target[512];
+		table_add(&t, (const char *const[]){link_attribute(&link, "ep", ep, sizeof(ep)),
+						    link_attribute(&link, "et", et, sizeof(et)),
+						    link_target(&link, target, sizeof(target))});
+	}
+	table_print(&t, stdout);
+	table_free(&t);
+}
+
+static void print_json(const struct args *args, const char *at, const char *end)
+{
+	json_t *list = json_array();
+	struct link link;
+
+	while (links_next(&at, end, &link) > 0) {
+		char target[512];
+		json_t *o = link_json(&link);
+		json_object_set_new(o, "uri", json_string(link_target(&link, target, sizeof(target))));
+		json_array_append_new(list, o);
+	}
+	output_json(args, list);
+}
+
+static int print(const struct args *args, const struct answer *answer)
+{
+	const char *at = (const char *)answer->body.bytes, *end = at + answer->body.len;
+	bool raw = args_count(args, ARG_OUTPUT) || args_count(args, ARG_INCLUDE);
+
+	if (raw || !copse_code_is_success(answer->message.code))
+		return output_answer(args, answer);
+	if (!links_are_good(answer->body.bytes, answer->body.len))
+		return report_error(EXIT_OTHER, "the gateway's list of devices is not in link format");
+	if (args_count(args, ARG_JSON))
+		print_json(args, at, end);
+	else
+		print_table(at, end);
+	return output_finish(EXIT_OK);
+}
+
+int command_devices(const struct args *args)
+{
+	char uri[STATE_URI_MAX + 64];
+	struct target target;
+	struct request request;
+	struct answer answer;
+
+	int code = target_find_gateway(&target, args, "/devices", uri, sizeof(uri));
+	if (code)
+		return code;
+	code = request_plain(&request, COPSE_CODE_GET, &target);
+	if (!code)
+		code = exchange_once(&target, &request, &answer);
+	if (!code) {
+		code = print(args, &answer);
+		answer_free(&answer);
+	}
+	target_close(&target);
+	return code;
+}

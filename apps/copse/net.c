@@ -1,0 +1,192 @@
+/* See net.h.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "net.h"
+#include "report.h"
+
+#include <copse/mem.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static void on_event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
+{
+	struct net *net = self;
+	struct copse_client_event told;
+
+	(void)ep;
+	int got = copse_client_take(net->client, event, now, &told);
+	if (got > 0 && net->listener.told)
+		net->listener.told(net->listener.self, &told, now);
+	else if (got < 0 && net->listener.raw)
+		net->listener.raw(net->listener.self, event, now);
+}
+
+static copse_ms deadline(void *self)
+{
+	struct net *net = self;
+
+	return copse_client_deadline(net->client);
+}
+
+static void expire(void *self, copse_ms now)
+{
+	struct net *net = self;
+	struct copse_client_event told;
+
+	while (copse_client_expire(net->client, now, &told)) {
+		if (net->listener.told)
+			net->listener.told(net->listener.self, &told, now);
+	}
+}
+
+static void on_limit(void *self, copse_ms now)
+{
+	struct net *net = self;
+
+	(void)now;
+	net->timed_out = true;
+	net_stop(net);
+}
+
+static void on_signal(void *self, int signal)
+{
+	struct net *net = self;
+
+	if (net->listener.interrupted && net->signal == 0) {
+		net->signal = signal;
+		net->listener.interrupted(net->listener.self, copse_loop_now(net->loop));
+		return;
+	}
+	net->signal = signal;
+	net_stop(net);
+}
+
+static int open_client(struct net *net)
+{
+	struct copse_client_config config = COPSE_CLIENT_DEFAULT;
+
+	config.call_cap = 256; /* discover asks every device that answered */
+	copse_host_random(&config.seed, sizeof(config.seed));
+	net->client_memory = copse_mem_new(1, copse_client_bytes(&config));
+	if (!net->client_memory)
+		return report_error(EXIT_OTHER, "out of memory");
+	net->client = copse_client_init(net->client_memory, copse_client_bytes(&config), &config, net->ep);
+	return 0;
+}
+
+static int open_host(struct net *net, const struct net_config *config)
+{
+	struct copse_host_config host = COPSE_HOST_DEFAULT;
+	const struct copse_handler handler = {
+	    .event = on_event, .self = net, .deadline = deadline, .expire = expire};
+	struct copse_params *params = &host.endpoint.group[0];
+
+	host.endpoint.peer_cap = 256;
+	host.endpoint.exchange_cap = 512;
+	host.endpoint.incoming_cap = 4096;
+	host.transports = 1;
+	params->probing_rate = 0; /* a person, or a script with a time limit, is behind every request */
+	params->nstart = 4;       /* of them only what belongs to one call is under way at a time */
+	if (config->response_ms)
+		params->response_timeout_ms =
+		    config->response_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)config->response_ms;
+	net->host = copse_host_new(&host, &handler, net->loop, copse_loop_now(net->loop));
+	if (!net->host)
+		return report_error(EXIT_OTHER, "out of memory");
+	net->ep = copse_host_endpoint(net->host);
+	return open_client(net);
+}
+
+static int open_socket(struct net *net, const struct net_config *config)
+{
+	struct copse_udp_config udp = {.receive_buffer = 1 << 20, .send_buffer = 1 << 18, .hop_limit = 16};
+	char why[256];
+
+	if (config->local_address &&
+	    copse_address_parse(config->local_address, config->local_port, &udp.bind))
+		return report_error(EXIT_OTHER, "--local-address: %s is no address", config->local_address);
+	if (config->local_address)
+		copse_address_set_port(&udp.bind, config->local_port);
+	else if (config->local_port)
+		copse_address_parse("*", config->local_port, &udp.bind);
+	net->udp = copse_host_listen(net->host, &udp, why, sizeof(why));
+	if (!net->udp)
+		return report_error(EXIT_OTHER, "%s", why);
+	if (config->pcap) {
+		net->pcap = copse_pcap_open(config->pcap);
+		if (!net->pcap)
+			return report_error(EXIT_OTHER, "cannot write %s: %s", config->pcap, strerror(errno));
+		net->pcap_path = config->pcap;
+	}
+	if (config->verbose || config->pcap)
+		wire_tap(&net->wire, net->udp, config->verbose, net->pcap);
+	return 0;
+}
+
+static int release(struct net *net)
+{
+	int err = 0;
+
+	copse_host_free(net->host);
+	if (net->pcap)
+		err = copse_pcap_close(net->pcap);
+	copse_loop_free(net->loop);
+	copse_mem_free(net->client_memory);
+	return err;
+}
+
+int net_open(struct net *net, const struct net_config *config)
+{
+	static const int signals[] = {SIGINT, SIGTERM, 0};
+
+	*net = (struct net){.limit = {.due = on_limit}};
+	net->limit.self = net;
+	net->loop = copse_loop_new();
+	if (!net->loop || copse_loop_signals(net->loop, signals, on_signal, net))
+		return report_error(EXIT_OTHER, "cannot make an event loop: %s", strerror(errno));
+	int code = open_host(net, config);
+	if (!code)
+		code = open_socket(net, config);
+	if (code)
+		release(net);
+	return code;
+}
+
+int net_close(struct net *net, int code)
+{
+	int signal_taken = net->listener.interrupted ? 0 : net->signal;
+	sigset_t set;
+
+	if (release(net) && code == 0)
+		code = report_error(EXIT_OTHER, "cannot write %s: %s", net->pcap_path, strerror(errno));
+	if (signal_taken) {
+		fflush(NULL);
+		sigemptyset(&set);
+		sigaddset(&set, signal_taken);
+		signal(signal_taken, SIG_DFL);
+		raise(signal_taken);
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+	}
+	return code;
+}
+
+void net_run(struct net *net, const struct net_listener *listener, copse_ms limit_ms)
+{
+	net->listener = *listener;
+	net->timed_out = false;
+	net->done = false;
+	if (limit_ms != COPSE_NEVER)
+		copse_loop_set(net->loop, &net->limit, copse_clock_ms() + limit_ms);
+	while (!net->done && !net->timed_out)
+		copse_loop_step(net->loop, COPSE_NEVER);
+	copse_loop_clear(net->loop, &net->limit);
+	/* The acknowledgement of the answer that ended the run, or a request that waits for none, is still to leave. */
+	copse_host_flush(net->host, copse_clock_ms());
+}
+
+void net_stop(struct net *net)
+{
+	net->done = true;
+}

@@ -1,0 +1,59 @@
+/* The tool's end of the network: a socket with an endpoint and a client on it, run by a loop until what was begun is
+ * over, the time is up, or a signal came.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef COPSE_TOOL_NET_H
+#define COPSE_TOOL_NET_H
+
+#include "wire.h"
+
+#include <copse/client.h>
+#include <copse/host.h>
+
+/* Zero means the default everywhere. */
+struct net_config {
+	const char *local_address;
+	uint16_t local_port;
+	copse_ms response_ms; /* how long an answer may take once the request is acknowledged or was NON */
+	unsigned verbose;
+	const char *pcap;
+};
+
+/* What the net tells to whom. Functions may be NULL. */
+struct net_listener {
+	void (*told)(void *self, const struct copse_client_event *event, copse_ms now);
+	void (*raw)(void *self, const struct copse_event *event, copse_ms now); /* of no call: a ping's */
+	void (*interrupted)(void *self, copse_ms now); /* Ctrl-C; NULL: the run ends */
+	void *self;
+};
+
+struct net {
+	struct copse_loop *loop;
+	struct copse_host *host;
+	struct copse_endpoint *ep;
+	struct copse_client *client;
+	void *client_memory;
+	struct copse_transport *udp;
+	struct wire wire;
+	struct copse_pcap *pcap;
+	const char *pcap_path;
+	struct copse_timer limit;
+	struct net_listener listener;
+	int signal;     /* the one that ended the run, 0 for none */
+	bool timed_out; /* the run ended by its limit */
+	bool done;
+};
+
+/* Open. Returns 0, or the exit code after an error that has been reported; then there is nothing to close. */
+int net_open(struct net *net, const struct net_config *config);
+
+/* Close, and let the capture be complete. Returns `code`, or another exit code when the capture could not be written
+ * and `code` was 0. After a signal that nobody took, the process ends by it. */
+int net_close(struct net *net, int code);
+
+/* Run until net_stop, for at most `limit_ms` (COPSE_NEVER: no limit). */
+void net_run(struct net *net, const struct net_listener *listener, copse_ms limit_ms);
+
+void net_stop(struct net *net);
+
+#endif
