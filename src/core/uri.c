@@ -281,11 +281,11 @@ int copse_uri_host(const struct copse_uri *uri, void *buf, size_t cap)
 
 static void build_host(const struct copse_uri *uri, struct copse_builder *b)
 {
-	uint8_t host[OPTION_MAX + 1];
+	uint8_t host[1 + OPTION_MAX + 1];
 	bool literal = uri->host_kind == COPSE_HOST_IPV6;
 	/* the value of the host component has the brackets, but a zone means nothing to others (RFC 6874 §4) */
 	host[0] = '[';
-	int n = copse_uri_host(uri, host + literal, sizeof(host) - 2);
+	int n = copse_uri_host(uri, host + literal, OPTION_MAX);
 	if (n < 0)
 		return;
 	if (literal)

@@ -89,10 +89,12 @@ static const char *parse_group(uint8_t bytes[2], const char *at, const char *end
 	return digits >= 1 && digits <= 4 ? at : NULL;
 }
 
+#define NO_GAP 17
+
 /* RFC 3986 §3.2.2, RFC 4291 §2.2: eight groups, of which one run may be written "::", the last two as IPv4. */
 static bool parse_ipv6(uint8_t bytes[16], const char *at, const char *end)
 {
-	unsigned n = 0, gap = 16; /* bytes so far, and at which of them "::" stands */
+	unsigned n = 0, gap = NO_GAP; /* bytes so far, and at which of them "::" stands */
 	memset(bytes, 0, 16);
 	if (end - at >= 2 && at[0] == ':' && at[1] == ':') {
 		gap = 0;
@@ -117,13 +119,13 @@ static bool parse_ipv6(uint8_t bytes[16], const char *at, const char *end)
 		if (*at++ != ':' || at == end)
 			return false;
 		if (*at == ':') {
-			if (gap < 16)
+			if (gap != NO_GAP)
 				return false;
 			gap = n;
 			at++;
 		}
 	}
-	if (gap == 16)
+	if (gap == NO_GAP)
 		return n == 16;
 	memmove(bytes + 16 - (n - gap), bytes + gap, n - gap);
 	memset(bytes + gap, 0, 16 - n);
