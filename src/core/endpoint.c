@@ -2,6 +2,7 @@
  * endpoint_exchange.c, what happens to messages received in endpoint_incoming.c; see endpoint.h for the contract.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "carve.h"
 #include "endpoint_state.h"
 #include "params.h"
 #include "siphash.h"
@@ -9,19 +10,6 @@
 #include <string.h>
 
 /* ---- memory ---- */
-
-/* Cuts one block into arrays; with `base` NULL it only measures. */
-struct carver {
-	uint8_t *base;
-	size_t used;
-};
-
-static void *carve(struct carver *c, size_t n, size_t size)
-{
-	const size_t at = c->used;
-	c->used += (n * size + 7) & ~(size_t)7;
-	return c->base ? c->base + at : NULL;
-}
 
 /* Counters of message IDs: enough that none comes around within EXCHANGE_LIFETIME at 1,000,000 messages a second. */
 static uint32_t id_counters(const struct copse_config *c)
@@ -38,23 +26,24 @@ static uint32_t table_slots(const struct copse_config *c)
 }
 
 /* All of an endpoint's memory in its order; `ep` is at the beginning. */
-static struct core_slot *lay_out(struct copse_endpoint *ep, const struct copse_config *c, struct carver *cut)
+static struct core_slot *lay_out(struct copse_endpoint *ep, const struct copse_config *c,
+				 struct core_carver *cut)
 {
-	carve(cut, 1, sizeof *ep);
-	ep->exchange = carve(cut, c->exchange_cap, sizeof *ep->exchange);
-	ep->incoming = carve(cut, c->incoming_cap, sizeof *ep->incoming);
-	ep->remote = carve(cut, c->peer_cap, sizeof *ep->remote);
-	ep->store.chunk = carve(cut, c->chunk_cap, sizeof *ep->store.chunk);
-	ep->timers.timer = carve(cut, c->exchange_cap + 1u, sizeof *ep->timers.timer);
-	ep->short_reply = carve(cut, c->reply_cap, sizeof *ep->short_reply);
-	ep->next_id = carve(cut, id_counters(c), sizeof *ep->next_id);
-	return carve(cut, table_slots(c), sizeof(struct core_slot));
+	core_carve(cut, 1, sizeof *ep);
+	ep->exchange = core_carve(cut, c->exchange_cap, sizeof *ep->exchange);
+	ep->incoming = core_carve(cut, c->incoming_cap, sizeof *ep->incoming);
+	ep->remote = core_carve(cut, c->peer_cap, sizeof *ep->remote);
+	ep->store.chunk = core_carve(cut, c->chunk_cap, sizeof *ep->store.chunk);
+	ep->timers.timer = core_carve(cut, c->exchange_cap + 1u, sizeof *ep->timers.timer);
+	ep->short_reply = core_carve(cut, c->reply_cap, sizeof *ep->short_reply);
+	ep->next_id = core_carve(cut, id_counters(c), sizeof *ep->next_id);
+	return core_carve(cut, table_slots(c), sizeof(struct core_slot));
 }
 
 size_t copse_endpoint_bytes(const struct copse_config *config)
 {
 	struct copse_endpoint unused;
-	struct carver cut = {NULL, 0};
+	struct core_carver cut = {NULL, 0};
 	lay_out(&unused, config, &cut);
 	return cut.used;
 }
@@ -102,7 +91,7 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 		     config->chunk_cap > 0 && config->reply_cap > 0 && config->token_max <= COPSE_TOKEN_LONG);
 	struct copse_endpoint *ep = memory;
 	memset(memory, 0, needed);
-	struct carver cut = {memory, 0};
+	struct core_carver cut = {memory, 0};
 	struct core_slot *slots = lay_out(ep, config, &cut);
 	core_table_init(&ep->table, slots, table_slots(config));
 	ep->config = *config;

@@ -1,22 +1,10 @@
 /* The server: memory, events, time. See server.h for the contract, server_state.h for the parts.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "carve.h"
 #include "server_state.h"
 
 #include <string.h>
-
-/* Cuts one block into arrays; with `base` NULL it only measures. */
-struct carver {
-	uint8_t *base;
-	size_t used;
-};
-
-static void *carve(struct carver *c, size_t n, size_t size)
-{
-	const size_t at = c->used;
-	c->used += (n * size + 7) & ~(size_t)7;
-	return c->base ? c->base + at : NULL;
-}
 
 /* Where everything begins. */
 struct areas {
@@ -32,9 +20,9 @@ struct areas {
 	uint32_t *tokens, *ids;
 };
 
-static struct core_slot *carve_table(struct carver *c, uint32_t cap)
+static struct core_slot *carve_table(struct core_carver *c, uint32_t cap)
 {
-	return carve(c, core_table_slots(cap), sizeof(struct core_slot));
+	return core_carve(c, core_table_slots(cap), sizeof(struct core_slot));
 }
 
 /* One bucket for each observer, or up to two. */
@@ -46,34 +34,34 @@ static uint32_t buckets_for(uint32_t cap)
 	return buckets;
 }
 
-static void lay_out(struct areas *a, const struct copse_server_config *c, struct carver *cut)
+static void lay_out(struct areas *a, const struct copse_server_config *c, struct core_carver *cut)
 {
-	a->node = carve(cut, SRV_NODES_OF(c), sizeof *a->node);
+	a->node = core_carve(cut, SRV_NODES_OF(c), sizeof *a->node);
 	a->segments = carve_table(cut, SRV_NODES_OF(c));
-	a->out = carve(cut, c->message_len, 1);
-	a->scratch = carve(cut, c->scratch_len, 1);
-	a->deferred = carve(cut, c->deferred_cap, sizeof *a->deferred);
-	a->transfer = carve(cut, c->transfer_cap, sizeof *a->transfer);
+	a->out = core_carve(cut, c->message_len, 1);
+	a->scratch = core_carve(cut, c->scratch_len, 1);
+	a->deferred = core_carve(cut, c->deferred_cap, sizeof *a->deferred);
+	a->transfer = core_carve(cut, c->transfer_cap, sizeof *a->transfer);
 	a->transfer_keys = carve_table(cut, c->transfer_cap);
-	a->buffers = carve(cut, (size_t)c->transfer_cap * c->collect_len, 1);
-	a->timer = carve(cut, (size_t)c->view_cap + 1, sizeof *a->timer);
-	a->view = carve(cut, c->view_cap, sizeof *a->view);
+	a->buffers = core_carve(cut, (size_t)c->transfer_cap * c->collect_len, 1);
+	a->timer = core_carve(cut, (size_t)c->view_cap + 1, sizeof *a->timer);
+	a->view = core_carve(cut, c->view_cap, sizeof *a->view);
 	a->view_keys = carve_table(cut, c->view_cap);
-	a->requests = carve(cut, (size_t)c->view_cap * c->view_len, 1);
-	a->request = carve(cut, c->view_len, 1);
-	a->note = carve(cut, c->view_cap ? c->message_len : 0, 1);
-	a->observer = carve(cut, c->observer_cap, sizeof *a->observer);
-	a->tokens = carve(cut, buckets_for(c->observer_cap), sizeof *a->tokens);
-	a->ids = carve(cut, buckets_for(c->observer_cap), sizeof *a->ids);
-	a->visitor = carve(cut, c->verified_cap, sizeof *a->visitor);
+	a->requests = core_carve(cut, (size_t)c->view_cap * c->view_len, 1);
+	a->request = core_carve(cut, c->view_len, 1);
+	a->note = core_carve(cut, c->view_cap ? c->message_len : 0, 1);
+	a->observer = core_carve(cut, c->observer_cap, sizeof *a->observer);
+	a->tokens = core_carve(cut, buckets_for(c->observer_cap), sizeof *a->tokens);
+	a->ids = core_carve(cut, buckets_for(c->observer_cap), sizeof *a->ids);
+	a->visitor = core_carve(cut, c->verified_cap, sizeof *a->visitor);
 	a->visitor_keys = carve_table(cut, c->verified_cap);
 }
 
 size_t copse_server_bytes(const struct copse_server_config *config)
 {
 	struct areas unused;
-	struct carver cut = {NULL, 0};
-	carve(&cut, 1, sizeof(struct copse_server));
+	struct core_carver cut = {NULL, 0};
+	core_carve(&cut, 1, sizeof(struct copse_server));
 	lay_out(&unused, config, &cut);
 	return cut.used;
 }
@@ -113,9 +101,9 @@ struct copse_server *copse_server_init(void *memory, size_t len, const struct co
 	COPSE_ASSERT(config->max_payloads >= 1 && config->max_payloads <= 32);
 	struct copse_server *s = memory;
 	memset(s, 0, sizeof *s);
-	struct carver cut = {memory, 0};
+	struct core_carver cut = {memory, 0};
 	struct areas areas;
-	carve(&cut, 1, sizeof *s);
+	core_carve(&cut, 1, sizeof *s);
 	lay_out(&areas, config, &cut);
 	s->config = *config;
 	take_areas(s, &areas);
