@@ -174,10 +174,10 @@ static int encode(struct copse_server *s, struct server_ask *ask, struct copse_r
 	b->end = b->buf + SRV_REST_LEN(s);
 	if (!rs->read && !rs->bytes)
 		rs->body_len = 0;
+	mark_version(s, ask, rs);
 	validate(s, ask, rs);
 	if (rs->code == COPSE_CODE_VALID)
 		ask->has_block2 = false;
-	mark_version(s, ask, rs);
 	put_options(s, ask, rs);
 	const int err = b->err ? b->err : put_body(s, ask, rs);
 	return err ? err : copse_build_finish(b);

@@ -222,7 +222,7 @@ static inline bool body_is(const struct srv *b, const char *text)
 
 static inline void expect_block(const struct srv *b, uint16_t number, uint32_t num, bool more, uint32_t size)
 {
-	struct copse_block block;
+	struct copse_block block = {0, false, 0};
 	assert_int_equal(copse_block_read(&b->rs, number, &block), 1);
 	assert_int_equal(block.num, num);
 	assert_int_equal(block.more, more);
