@@ -151,6 +151,8 @@ struct copse_event {
 	copse_handle exchange;
 	int error;    /* COPSE_EVENT_FAILED: a copse_err */
 	uint8_t sent; /* FAILED, RESPONSE: how often the request was sent, to count retransmissions by */
+	bool
+	    outdated; /* ACKED: of a notification that was replaced since, and the newer one has not been sent */
 	void *
 	    user; /* as given with the request or the notification; NULL for incoming requests until copse_endpoint_tag */
 	const struct copse_peer *peer; /* until the next call on the endpoint */
@@ -230,8 +232,9 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 			  size_t token_len, const struct copse_out *out, void *user, copse_ms now,
 			  copse_handle *exchange, uint16_t *id);
 
-/* Replace what a confirmable message of ours says that is not yet acknowledged: the next transmission is a new message
- * with the same count of attempts (RFC 7641 §4.5.2).  Returns 0, COPSE_ERR_GONE or COPSE_ERR_NOROOM. */
+/* Replace what a confirmable notification says that is not yet acknowledged: should it have to be sent again, that will be
+ * a new message with the same count of attempts (RFC 7641 §4.5.2). When what was sent before is acknowledged first, the
+ * event is ACKED and `outdated`.  Returns 0, COPSE_ERR_GONE or COPSE_ERR_NOROOM. */
 int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
 			   copse_ms now);
 

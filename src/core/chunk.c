@@ -80,6 +80,13 @@ void core_store_copy(const struct core_store *s, const struct core_kept *k, uint
 	}
 }
 
+void core_store_set_id(struct core_store *s, const struct core_kept *k, uint16_t id)
+{
+	uint8_t *header = piece(s, k->first)->bytes; /* a piece holds more than a header */
+	header[2] = (uint8_t)(id >> 8);
+	header[3] = (uint8_t)id;
+}
+
 void core_store_release(struct core_store *s, struct core_kept *k)
 {
 	while (k->first != 0) {

@@ -40,6 +40,9 @@ struct core_kept core_store_keep(struct core_store *s, const void *head, size_t 
 /* Copy a kept message to `out`, which has room for its length. */
 void core_store_copy(const struct core_store *s, const struct core_kept *k, uint8_t *out);
 
+/* Write `id` into the header of a kept message. */
+void core_store_set_id(struct core_store *s, const struct core_kept *k, uint16_t id);
+
 /* Give the pieces back; `k` keeps nothing afterwards. */
 void core_store_release(struct core_store *s, struct core_kept *k);
 

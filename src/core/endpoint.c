@@ -449,6 +449,7 @@ static void take_over(struct copse_endpoint *ep, struct exchange *x, struct cops
 				  .exchange = x_handle(ep, x),
 				  .error = x->error,
 				  .sent = x->sent,
+				  .outdated = x->outdated,
 				  .user = x->user,
 				  .peer = &ep->event_peer};
 	if (x->error == COPSE_OK)

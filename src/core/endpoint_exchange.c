@@ -125,6 +125,7 @@ static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind ki
 	x->sent = 0;
 	x->user = user;
 	x->wants_event = true;
+	x->outdated = false;
 	core_node_remove(&r->node); /* no longer idle */
 	r->exchange_n++;
 	core_node_insert(&r->exchanges, &x->remote_node);
@@ -172,6 +173,7 @@ static void quiet(struct copse_endpoint *ep, struct exchange *x)
 {
 	core_heap_clear(&ep->timers, &x->timer);
 	core_store_release(&ep->store, &x->kept);
+	core_store_release(&ep->store, &x->newer);
 	drop_id(ep, x);
 }
 
@@ -403,6 +405,20 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 	return 0;
 }
 
+/* RFC 7641 §4.5.2: the newer state takes the place of the older one in what is sent next, as a new message that inherits
+ * the count of attempts and the time-out. */
+static void supersede(struct copse_endpoint *ep, struct exchange *x)
+{
+	if (x->newer.len == 0)
+		return;
+	core_store_release(&ep->store, &x->kept);
+	drop_id(ep, x);
+	x->kept = x->newer;
+	x->newer = (struct core_kept){0, 0};
+	new_id(ep, x);
+	core_store_set_id(&ep->store, &x->kept, x->id);
+}
+
 int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
 			   copse_ms now)
 {
@@ -410,11 +426,14 @@ int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, con
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_NOTIFICATION)
 		return COPSE_ERR_GONE;
-	struct copse_out copy = *out;
-	copy.con = true;
-	/* RFC 7641 §4.5.2: the new state takes the place of the old in what is sent next, as a new message that
-	 * inherits the count of attempts and the time-out. */
-	return encode(ep, x, x->token, x->token_len, &copy) ? 0 : COPSE_ERR_NOROOM;
+	struct core_kept newer;
+	if (!ep_keep(ep, &newer, COPSE_CON, 0, x->token, x->token_len, out))
+		return COPSE_ERR_NOROOM;
+	core_store_release(&ep->store, &x->newer);
+	x->newer = newer;
+	if (x->state == X_READY)
+		supersede(ep, x);
+	return 0;
 }
 
 int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer, void *user, copse_ms now,
@@ -500,6 +519,7 @@ void x_acknowledged(struct copse_endpoint *ep, struct exchange *x)
 		await_response(ep, x);
 		drop_outstanding(ep, x);
 	} else {
+		x->outdated = x->newer.len > 0;
 		x_fail(ep, x, COPSE_OK);
 	}
 }
@@ -523,6 +543,7 @@ void x_expire(struct copse_endpoint *ep, struct exchange *x)
 		submit(ep, x);
 	} else if (x->state == X_SENT && x->sent <= ep_params(ep, &x->remote->peer)->max_retransmit) {
 		x->timeout_ms += x->timeout_ms;
+		supersede(ep, x);
 		make_ready(ep, x);
 	} else {
 		EP_COUNT(ep, timeouts);

@@ -62,6 +62,7 @@ struct exchange {
 	struct remote *remote;
 	struct core_timer timer;
 	struct core_kept kept;
+	struct core_kept newer; /* takes the place of `kept` when that has to be sent again */
 	void *user;
 	uint32_t generation;
 	uint32_t timeout_ms; /* the next time-out of retransmission */
@@ -77,6 +78,7 @@ struct exchange {
 	bool has_token;   /* in ep->tokens */
 	bool outstanding; /* counted in remote->outstanding */
 	bool wants_event;
+	bool outdated; /* X_OVER: `newer` was still waiting */
 	uint8_t token[COPSE_TOKEN_MAX];
 };
 

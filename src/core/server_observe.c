@@ -488,7 +488,7 @@ bool srv_observe_ended(struct copse_server *s, const struct copse_event *event)
 		return true;
 	}
 	struct server_view *v = view_of(s, o);
-	const bool behind = o->stale;
+	const bool behind = o->stale || event->outdated;
 	enter(s, o, OBS_ACTIVE);
 	core_node_insert(behind ? &v->behind : &v->idle, &o->node);
 	if (behind)

@@ -786,7 +786,26 @@ static void notifications(void **state)
 	receive(&b, &p, COPSE_ACK, 0, id, "", NULL); /* of the old one: too late */
 	no_event(&b);
 	receive(&b, &p, COPSE_ACK, 0, b.sent.id, "", NULL);
-	assert_ptr_equal(next_event(&b, COPSE_EVENT_ACKED).user, &b);
+	struct copse_event acked = next_event(&b, COPSE_EVENT_ACKED);
+	assert_ptr_equal(acked.user, &b);
+	assert_false(acked.outdated);
+	/* acknowledged before the newer one had to be sent: the application hears that it was not */
+	assert_int_equal(copse_endpoint_notify(b.ep, &p, "tok", 3, &out, &b, b.now, &h, &id), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(copse_endpoint_replace(b.ep, h, &newer, b.now), 0);
+	assert_int_equal(copse_endpoint_replace(b.ep, h, &newer, b.now),
+			 0); /* once more: the newest counts */
+	receive(&b, &p, COPSE_ACK, 0, id, "", NULL);
+	acked = next_event(&b, COPSE_EVENT_ACKED);
+	assert_true(acked.outdated);
+	assert_int_equal(copse_endpoint_replace(b.ep, h, &newer, b.now), COPSE_ERR_GONE);
+	/* replaced before it was sent at all: only the newer one leaves */
+	assert_int_equal(copse_endpoint_notify(b.ep, &p, "tok", 3, &out, &b, b.now, &h, &id), 0);
+	assert_int_equal(copse_endpoint_replace(b.ep, h, &newer, b.now), 0);
+	assert_true(transmit(&b));
+	assert_memory_equal(b.out + b.out_len - 3, "new", 3);
+	receive(&b, &p, COPSE_ACK, 0, b.sent.id, "", NULL);
+	assert_false(next_event(&b, COPSE_EVENT_ACKED).outdated);
 	done(&b);
 }
 
