@@ -12,8 +12,10 @@
 
 #include <string.h>
 
-/* How long to wait when the endpoint has no room though nothing of ours is on its way through it. */
-#define RETRY_MS 20u
+/* How long to wait when the endpoint has no room and nothing of ours waits to be transmitted. With notifications in
+ * flight the next acknowledgement or time-out is the time; the wait is for the case that others took the room. */
+#define RETRY_MS           20u
+#define RETRY_IN_FLIGHT_MS 1000u
 
 /* Row: from; bit: to. */
 static const uint8_t legal[OBS_STATES] = {
@@ -427,18 +429,26 @@ static enum outcome notify_all(struct copse_server *s, struct server_view *v, ui
 	if (!core_node_alone(&v->flight))
 		outcome = replace_all(s, v);
 	while (outcome == SENT && !core_node_alone(&v->behind)) {
-		if (*budget == 0) {
-			outcome = NO_ROOM;
-			break;
-		}
-		outcome = notify(s, v, CORE_OF(v->behind.next, struct server_observer, node));
+		outcome = *budget > 0 ? notify(s, v, CORE_OF(v->behind.next, struct server_observer, node))
+				      : NO_ROOM;
 		*budget -= outcome == SENT;
 	}
-	v->observer_n--;
-	if (outcome == SENT)
+	if (outcome == SENT) {
 		core_node_remove(&v->queue);
+		if (!v->fresh) /* changed by its own handler while that was asked */
+			changed(s, v);
+	}
+	v->observer_n--;
 	srv_view_unused(s, v);
 	return outcome;
+}
+
+/* When to try again after the endpoint had no room. */
+static copse_ms next_try(const struct copse_server *s, bool progress)
+{
+	if (progress)
+		return s->now; /* transmitting makes room */
+	return s->now + (s->in_flight > 0 ? RETRY_IN_FLIGHT_MS : RETRY_MS);
 }
 
 void srv_observe_pump(struct copse_server *s)
@@ -449,15 +459,21 @@ void srv_observe_pump(struct copse_server *s)
 	s->retry = COPSE_NEVER;
 	while (!core_node_alone(&s->queue)) {
 		struct server_view *v = CORE_OF(s->queue.next, struct server_view, queue);
-		if (!v->fresh || s->note_view != v)
+		enum outcome outcome = NO_ROOM;
+		bool encoded = v->fresh && s->note_view == v;
+		if (!encoded && budget > 0) {
 			srv_view_encode(s, v);
-		const enum outcome outcome = notify_all(s, v, &budget);
+			budget--; /* so that a handler that changes what it tells does not keep us here */
+			encoded = true;
+		}
+		if (encoded)
+			outcome = notify_all(s, v, &budget);
 		s->counters.waited += outcome != SENT;
 		if (outcome == TOO_MANY) {
 			core_node_remove(&v->queue);
 			core_node_insert(&stuck, &v->queue);
 		} else if (outcome == NO_ROOM) {
-			s->retry = budget < s->config.notify_cap ? s->now : s->now + RETRY_MS;
+			s->retry = next_try(s, budget < s->config.notify_cap);
 			break;
 		}
 	}

@@ -127,6 +127,7 @@ void srv_view_encode(struct copse_server *s, struct server_view *v)
 	w.ask.has_block2 = v->szx != SRV_NO_SZX;
 	w.ask.block2.szx = v->szx;
 	(void)srv_check_accept(&w);
+	v->fresh = true; /* unless the handler says that it has changed again */
 	srv_response_init(s, &rs);
 	srv_method_of(w.rq.resource, w.rq.method)(&w.rq, &rs);
 	if (w.refused && rs.code == 0 && !rs.bytes && !rs.read)
@@ -144,7 +145,6 @@ void srv_view_note(struct copse_server *s, struct server_view *v, struct server_
 	s->note_code = rs->code;
 	s->note_view = v;
 	s->counters.encoded++;
-	v->fresh = true;
 	v->last = s->now;
 	v->notified = true;
 }
