@@ -44,41 +44,43 @@ enum ep_kind { EP_ID, EP_TOKEN, EP_INCOMING, EP_REMOTE };
 
 #define EP_VALUE(kind, index) ((uint32_t)(kind) << 30 | ((uint32_t)(index) + 1))
 
+/* In each record the smallest fields stand first: those are what a Cortex-M0 reaches only from near. */
+
 struct remote {
+	uint16_t outstanding;  /* requests that count towards NSTART (§4.7) */
 	struct core_node node; /* idle: in ep->idle, longest idle first; free: in ep->free_remotes */
 	struct core_node exchanges;
 	struct core_node queue; /* exchanges in X_QUEUED, by priority, then by age */
-	struct copse_peer peer;
 	uint32_t hash;
 	uint32_t exchange_n;
 	uint32_t unanswered_bytes; /* NON bytes since the peer was last heard (§4.7) */
 	copse_ms silent_since;     /* when the first of them left */
-	uint16_t outstanding;      /* requests that count towards NSTART (§4.7) */
+	struct copse_peer peer;
 };
 
 struct exchange {
-	struct core_node node;        /* by state: see enum exchange_state */
-	struct core_node remote_node; /* in remote->exchanges */
-	struct remote *remote;
-	struct core_timer timer;
-	struct core_kept kept;
-	struct core_kept newer; /* takes the place of `kept` when that has to be sent again */
-	void *user;
-	uint32_t generation;
-	uint32_t timeout_ms; /* the next time-out of retransmission */
-	uint32_t id_hash;
-	int error;
-	uint16_t id;
 	uint8_t kind, state, type;
 	uint8_t flags; /* enum copse_request_flag */
 	uint8_t priority;
 	uint8_t sent; /* how often it was transmitted */
 	uint8_t token_len;
-	bool has_id;      /* in ep->ids */
-	bool has_token;   /* in ep->tokens */
+	bool has_id;      /* in ep->table */
+	bool has_token;   /* in ep->table */
 	bool outstanding; /* counted in remote->outstanding */
 	bool wants_event;
-	bool outdated; /* X_OVER: `newer` was still waiting */
+	bool outdated; /* acknowledged was an older state than the newest: for the event */
+	uint16_t id;
+	uint32_t id_hash;
+	struct remote *remote;
+	struct core_node node;        /* by state: see enum exchange_state */
+	struct core_node remote_node; /* in remote->exchanges */
+	struct core_timer timer;
+	struct core_kept kept;
+	struct core_kept newer; /* what takes its place when it is sent again (RFC 7641 §4.5.2) */
+	void *user;
+	uint32_t generation;
+	uint32_t timeout_ms; /* the next time-out of retransmission */
+	int error;
 	uint8_t token[COPSE_TOKEN_MAX];
 };
 
@@ -101,22 +103,22 @@ enum ep_queue {
 };
 
 struct incoming {
+	uint8_t state, type;
+	bool once; /* must not run twice */
+	uint16_t id;
+	uint16_t token_len;
+	uint32_t hash;
 	struct core_node node;  /* with something to send: in ep->replies */
 	struct core_node queue; /* in a queue of its group; free: in ep->free_incoming */
-	struct copse_peer peer;
 	struct core_kept reply; /* what was answered in the acknowledgement; nothing: an empty one */
 	copse_ms at;            /* since when it is in its queue */
 	void *user;
 	uint32_t generation;
-	uint32_t hash;
-	uint16_t id;
-	uint8_t state, type;
-	bool once; /* must not run twice */
-	uint16_t token_len;
 	union {
 		uint8_t token[COPSE_TOKEN_MAX];
 		struct core_kept long_token; /* when token_len is more (RFC 8974) */
 	};
+	struct copse_peer peer;
 };
 
 /* An empty message to send: an acknowledgement or a Reset for something that is not remembered. */
