@@ -6,6 +6,7 @@
 #include <copse/message.h>
 
 #include "guard.h"
+#include "message_check.h"
 #include "vector.h"
 
 #include <setjmp.h>
@@ -13,34 +14,6 @@
 #include <cmocka.h>
 
 static struct guard guard;
-
-/* What holds for every message that was parsed without error. */
-static void check_invariants(const struct copse_message *m, size_t len)
-{
-	unsigned last = 0, bad = 0;
-	assert_int_equal(m->len, len);
-	assert_true(m->token_off >= COPSE_HEADER_LEN && m->token_off + m->token_len <= m->len);
-	assert_int_equal(m->payload_off + m->payload_len, m->len);
-	assert_true(m->option_n <= COPSE_MESSAGE_OPTIONS);
-	for (unsigned i = 0; i < m->option_n; i++) {
-		const struct copse_option *o = &m->option[i];
-		assert_true(o->off > m->token_off + m->token_len && o->off + o->len <= m->payload_off);
-		assert_true(o->number >= last);
-		last = o->number;
-		bool known = copse_option_is_known(o->number), fits = copse_option_len_ok(o->number, o->len);
-		assert_int_equal(!known, (o->mark & COPSE_OPTION_UNKNOWN) != 0);
-		assert_true(fits || (o->mark & (COPSE_OPTION_IGNORED | COPSE_OPTION_BAD)));
-		assert_false((o->mark & COPSE_OPTION_IGNORED) && copse_option_is_critical(o->number));
-		if ((o->mark & COPSE_OPTION_BAD) && bad == 0)
-			bad = o->number;
-		/* the index finds the first valid instance, and from there on each one */
-		const struct copse_option *found = copse_message_option(m, o->number);
-		while (found && found < o)
-			found = copse_message_option_next(m, found);
-		assert_int_equal(found == o, o->mark == 0 || !known);
-	}
-	assert_int_equal(m->bad_option, bad);
-}
 
 static unsigned count(const struct copse_message *m, unsigned mark)
 {
@@ -66,7 +39,7 @@ static void check_vector(const struct vector *v)
 	assert_int_equal(m.id, v->bytes[2] << 8 | v->bytes[3]);
 	if (err != 0)
 		return;
-	check_invariants(&m, v->len);
+	message_check(&m, v->len);
 	assert_int_equal(m.option_n, vector_number(v, "options", m.option_n));
 	assert_int_equal(m.bad_option, vector_number(v, "bad", 0));
 	assert_int_equal(count(&m, COPSE_OPTION_IGNORED), vector_number(v, "ignored", 0));
@@ -90,7 +63,7 @@ static void check_prefixes(const struct vector *v)
 		int err = copse_message_parse(&m, guard_put(&guard, v->bytes, len), len);
 		assert_true(err == 0 || err == COPSE_ERR_MALFORMED || err == COPSE_ERR_VERSION);
 		if (err == 0)
-			check_invariants(&m, len);
+			message_check(&m, len);
 		else
 			assert_int_not_equal(copse_message_reaction(&m, err), COPSE_REACT_NONE);
 		if (len < COPSE_HEADER_LEN) { /* nothing to answer to */
@@ -117,7 +90,7 @@ static void check_mutations(const struct vector *v)
 			uint8_t *at = guard_put(&guard, v->bytes, v->len);
 			at[i] = values[k];
 			if (copse_message_parse(&m, at, v->len) == 0)
-				check_invariants(&m, v->len);
+				message_check(&m, v->len);
 		}
 	}
 }
@@ -260,7 +233,7 @@ static void the_index_is_bounded(void **state)
 			int err = copse_message_parse(&m, guard_put(&guard, bytes, n), n);
 			assert_int_equal(err, i < COPSE_MESSAGE_OPTIONS ? 0 : COPSE_ERR_OPTIONS);
 			if (err == 0)
-				check_invariants(&m, n);
+				message_check(&m, n);
 		}
 		assert_int_equal(copse_message_reaction(&m, COPSE_ERR_OPTIONS), COPSE_REACT_RST);
 	}
@@ -281,7 +254,7 @@ static void options_behind_long_ones_are_found(void **state)
 	int len = copse_build_finish(&b);
 	assert_int_equal(len, 4 + 40 * 13 + 2 + 2);
 	assert_int_equal(copse_message_parse(&m, guard_put(&guard, bytes, (size_t)len), (size_t)len), 0);
-	check_invariants(&m, (size_t)len);
+	message_check(&m, (size_t)len);
 	assert_int_equal(m.option_n, 41);
 	assert_int_equal(copse_message_uint(&m, COPSE_OPTION_ACCEPT, 0), 60);
 	assert_int_equal(m.payload_len, 1);
@@ -296,7 +269,7 @@ static void a_datagram_of_64_kib_is_taken(void **state)
 	memcpy(bytes + 1, "\x50\x02\x12\x34\xff", 5);
 	assert_int_equal(copse_message_parse(&m, bytes + 1, COPSE_DATAGRAM_MAX), 0);
 	assert_int_equal(m.payload_len, COPSE_DATAGRAM_MAX - 5);
-	check_invariants(&m, COPSE_DATAGRAM_MAX);
+	message_check(&m, COPSE_DATAGRAM_MAX);
 	memcpy(bytes, "\x50\x02\x12\x34\xff", 5);
 	assert_int_equal(copse_message_parse(&m, bytes, COPSE_DATAGRAM_MAX + 1), COPSE_ERR_MALFORMED);
 	assert_int_equal(copse_message_reaction(&m, COPSE_ERR_MALFORMED), COPSE_REACT_SILENCE);
@@ -315,7 +288,7 @@ static void check_extended(const struct vector *v)
 		return;
 	}
 	assert_int_equal(err, 0);
-	check_invariants(&m, v->len);
+	message_check(&m, v->len);
 	assert_int_equal(m.token_len, token_len);
 	assert_int_equal(copse_message_token(&m)[token_len - 1], 0xaa);
 	assert_int_equal(copse_message_parse_extended(&m, at, v->len, (size_t)token_len), 0);
@@ -329,7 +302,7 @@ static void check_extended(const struct vector *v)
 	for (size_t len = 0; len < v->len; len++) {
 		err = copse_message_parse_extended(&m, guard_put(&guard, v->bytes, len), len, 65804);
 		if (err == 0)
-			check_invariants(&m, len);
+			message_check(&m, len);
 	}
 }
 
