@@ -97,8 +97,8 @@ static void reset_post(const struct copse_request *rq, struct copse_response *rs
 		copse_response_error(rs, COPSE_CODE_FORBIDDEN, NULL);
 		return;
 	}
-	copse_server_drop_observers(rq->server, &resources[OBS]);
-	copse_server_drop_observers(rq->server, &resources[OBS_NON]);
+	copse_server_drop_observers(rq->server, &resources[OBS], rq->now);
+	copse_server_drop_observers(rq->server, &resources[OBS_NON], rq->now);
 }
 
 void plugtest_tick(struct copse_server *server, copse_ms now)

@@ -114,7 +114,8 @@ unsigned copse_server_changed(struct copse_server *server, const struct copse_re
 			      const char *path, copse_ms now);
 
 /* Forget the observers of `resource` without telling them: as a device that restarts does. */
-void copse_server_drop_observers(struct copse_server *server, const struct copse_resource *resource);
+void copse_server_drop_observers(struct copse_server *server, const struct copse_resource *resource,
+				 copse_ms now);
 
 /* Observers of `resource` now; NULL: of all. The former costs a look at each of its views. */
 uint32_t copse_server_observers(const struct copse_server *server, const struct copse_resource *resource);

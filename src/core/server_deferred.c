@@ -78,6 +78,7 @@ int copse_server_reply_send(struct copse_server *server, copse_handle deferred, 
 	struct server_ask ask = d->ask;
 	const int err = srv_handled(server, &ask, rs);
 	if (err == COPSE_ERR_NOROOM) {
+		d->ask.transfer = ask.transfer; /* one may have been reserved for the further blocks */
 		server->counters.unsent++;
 		return err;
 	}

@@ -534,9 +534,11 @@ static void drop_view(struct copse_server *s, struct server_view *v)
 	srv_view_unused(s, v);
 }
 
-void copse_server_drop_observers(struct copse_server *server, const struct copse_resource *resource)
+void copse_server_drop_observers(struct copse_server *server, const struct copse_resource *resource,
+				 copse_ms now)
 {
 	struct server_node *place = srv_tree_of(server, resource);
+	srv_advance(server, now);
 	for (struct core_node *n = place ? place->views.next : NULL, *next; n && n != &place->views;
 	     n = next) {
 		next = n->next;

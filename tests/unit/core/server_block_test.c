@@ -649,6 +649,44 @@ static void deferred_pieces(void **state)
 	srv_done(b);
 }
 
+static copse_handle put_off;
+
+static void post_later(const struct copse_request *rq, struct copse_response *rs)
+{
+	(void)rs;
+	put_off = copse_request_defer(rq);
+}
+
+/* What was reserved for the further blocks of an answer that the endpoint could not take is there for the next try. */
+static void answer_finds_no_room(void **state)
+{
+	(void)state;
+	static const struct copse_resource r = {.path = "later", .post = post_later};
+	struct copse_server_config c = srv_config();
+	struct copse_config below = srv_endpoint_config();
+	below.chunk_cap = 4;
+	c.szx = 4;
+	c.transfer_cap = 1;
+	struct srv *b = srv_new_on(&c, &below);
+	struct copse_response rs;
+	offer(b, &r);
+	ask(b, COPSE_CODE_POST, "later");
+	assert_false(go(b));
+	const uint8_t body[600] = {0};
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(copse_server_reply(b->server, put_off, &rs), 0);
+		copse_response_copy(&rs, COPSE_FORMAT_OCTETS, body, sizeof body);
+		assert_int_equal(copse_server_reply_send(b->server, put_off, &rs, b->now), COPSE_ERR_NOROOM);
+	}
+	assert_int_equal(copse_server_reply(b->server, put_off, &rs), 0);
+	copse_response_text(&rs, "short");
+	assert_int_equal(copse_server_reply_send(b->server, put_off, &rs, b->now), 0);
+	const struct copse_server_counters *n = copse_server_counters(b->server);
+	assert_int_equal(n->transfers, 1);
+	assert_int_equal(n->transfers_done, 1);
+	srv_done(b);
+}
+
 /* ---- both ways ---- */
 
 static void both_ways(void **state)
@@ -768,6 +806,7 @@ int main(void)
 	    cmocka_unit_test(uploads_time_out),
 	    cmocka_unit_test(deferred_pieces),
 	    cmocka_unit_test(both_ways),
+	    cmocka_unit_test(answer_finds_no_room),
 	    cmocka_unit_test(answer_of_post),
 	    cmocka_unit_test(fetch_in_blocks),
 	    cmocka_unit_test(nothing_to_keep_with),

@@ -459,7 +459,7 @@ static void dropped_silently(void **state)
 	assert_true(next_due(b)); /* some in flight */
 	while (next(b))
 		;
-	copse_server_drop_observers(b->server, &obs);
+	copse_server_drop_observers(b->server, &obs, b->now);
 	assert_int_equal(copse_server_observers(b->server, NULL), 0);
 	at(b, b->now + 100000);
 	assert_false(next_due(b)); /* not even again what was not acknowledged */
