@@ -34,7 +34,7 @@ static struct reading {
 	unsigned current; /* the one that is being parsed: sections that exist once do not know theirs */
 } * reading;
 
-static void complain(cfg_t *cfg, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void complain(cfg_t *cfg, const char *fmt, va_list args)
 {
 	char *why = reading->why;
 	size_t *len = &reading->why_len;
