@@ -1,0 +1,90 @@
+# What the scripts of this folder share: a folder of their own, processes that end with them, conditions to wait for.
+# SPDX-License-Identifier: BSD-2-Clause
+set -euo pipefail
+
+SECRET=0123456789abcdef0123456789abcdef
+work=$(mktemp -d "${TMPDIR:-/tmp}/copse-scenario-XXXXXX")
+pids=()
+
+clean_up() {
+	local status=$? pid
+	for pid in "${pids[@]}"; do
+		kill "$pid" 2>/dev/null || true
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid" 2>/dev/null || true
+	done
+	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+		tail -n +1 "$work"/*.log >&2 || true
+	fi
+	rm -rf "$work"
+	exit "$status"
+}
+trap clean_up EXIT
+
+fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	exit 1
+}
+
+# equal WANTED GOT WHAT
+equal() { [ "$1" = "$2" ] || fail "$3: wanted '$1', got '$2'"; }
+
+# contains TEXT PART WHAT
+contains() { case $1 in *"$2"*) ;; *) fail "$3: '$2' is not in '$1'" ;; esac; }
+
+# until_true WHAT COMMAND...: try the command until it succeeds, for half a minute at most.
+until_true() {
+	local what=$1 i
+	shift
+	for ((i = 0; i < 600; i++)); do
+		if "$@" >/dev/null 2>&1; then return; fi
+		sleep 0.05
+	done
+	fail "$what"
+}
+
+# says FILE PATTERN: wait until the log has a line with it.
+says() { until_true "$1 never says: $2" grep -q -e "$2" "$work/$1"; }
+
+# Debian puts the TLS library behind the names of libcoap's programs.
+foreign() {
+	local suffix
+	for suffix in '' -notls -gnutls -openssl; do
+		if command -v "$1$suffix"; then return; fi
+	done
+	echo "$1 is not installed" >&2
+	exit 77
+}
+
+# start NAME COMMAND...: in the background, its output in NAME.log; its process id is in $started.
+start() {
+	local name=$1
+	shift
+	"$@" >"$work/$name.log" 2>&1 &
+	started=$!
+	pids+=("$started")
+}
+
+# start_gateway: with $work/gateway.conf; the process is $gateway, the port $port.
+start_gateway() {
+	start gateway "$GATEWAY" -c "$work/gateway.conf" "$@"
+	gateway=$started
+	says gateway.log 'msg=listening'
+	port=$(sed -nE 's/.*msg=listening address=127\.0\.0\.1:([0-9]+).*/\1/p' "$work/gateway.log" | tail -n 1)
+	uri=coap://127.0.0.1:$port
+}
+
+# A UDP port that is free on loopback now.
+free_port() {
+	local try
+	while :; do
+		try=$((20000 + RANDOM % 20000))
+		if ! grep -q ":$(printf %04X "$try") " /proc/net/udp /proc/net/udp6; then
+			echo "$try"
+			return
+		fi
+	done
+}
+
+token() { "$MAKE_TOKEN" "$SECRET" "$1"; }
