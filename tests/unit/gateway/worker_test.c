@@ -61,15 +61,16 @@ static struct client client[NODES];
 static unsigned to_devices; /* datagrams from the gateway to devices */
 static char token[TOKEN_MAX];
 
-static const char configuration[] = "name = \"gw\"\n"
-				    "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
-				    "sessions {\n max = 4\n per_account = 2\n requests = 3\n idle = 2000\n}\n"
-				    "mesh {\n response_timeout = 60\n}\n"
-				    "proxy {\n requests = 8\n max_message = 1400\n outside = {\"127.9.0.0/16\"}\n}\n"
-				    "device \"d1\" {\n address = \"127.0.0.3\"\n}\n"
-				    "device \"d2\" {\n address = \"127.0.0.4\"\n uri_host = \"second\"\n}\n"
-				    "device \"gone\" {\n address = \"127.0.0.99\"\n}\n"
-				    "device \"denied\" {\n address = \"127.0.0.3\"\n deny = true\n}\n";
+static const char configuration[] =
+    "name = \"gw\"\n"
+    "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+    "sessions {\n max = 4\n per_account = 2\n requests = 3\n idle = 2000\n}\n"
+    "mesh {\n response_timeout = 60\n}\n"
+    "proxy {\n requests = 8\n max_message = 1400\n outside = {\"127.9.0.0/16\"}\n}\n"
+    "device \"d1\" {\n address = \"127.0.0.3\"\n}\n"
+    "device \"d2\" {\n address = \"127.0.0.4\"\n uri_host = \"second\"\n}\n"
+    "device \"gone\" {\n address = \"127.0.0.99\"\n}\n"
+    "device \"denied\" {\n address = \"127.0.0.3\"\n deny = true\n}\n";
 
 /* --- surroundings: 127.0.0.N is node N --- */
 
@@ -156,9 +157,11 @@ static void client_sees(unsigned number, const uint8_t *bytes, size_t len)
 	assert_int_equal(copse_message_parse(&m, bytes, len), 0);
 	assert_true(c->n < SEEN);
 	struct seen *s = &c->seen[c->n++];
-	*s = (struct seen){.type = m.type, .code = m.code, .id = m.id, .token_len = m.token_len, .at = sim.now};
+	*s = (struct seen){
+	    .type = m.type, .code = m.code, .id = m.id, .token_len = m.token_len, .at = sim.now};
 	memcpy(s->token, copse_message_token(&m), m.token_len);
-	snprintf(s->payload, sizeof(s->payload), "%.*s", (int)m.payload_len, (const char *)copse_message_payload(&m));
+	snprintf(s->payload, sizeof(s->payload), "%.*s", (int)m.payload_len,
+		 (const char *)copse_message_payload(&m));
 	s->max_age = copse_message_uint(&m, COPSE_OPTION_MAX_AGE, 60);
 }
 
@@ -394,7 +397,8 @@ static void test_non(void **state)
 	assert_string_equal(last(ALICE)->payload, "node 4 b");
 	assert_int_equal(device[DEVICE2].last.type, COPSE_NON);
 	assert_true(copse_option_is(&device[DEVICE2].last,
-				    copse_message_option(&device[DEVICE2].last, COPSE_OPTION_URI_HOST), "second", 6));
+				    copse_message_option(&device[DEVICE2].last, COPSE_OPTION_URI_HOST),
+				    "second", 6));
 	assert_int_equal(requests_used(), 0);
 }
 
@@ -721,7 +725,8 @@ static void test_mute_client(void **state)
 /* The gateway itself, named by Proxy-Uri or not at all, is no proxy's business (RFC 7252 §5.7.2). */
 static void test_for_itself(void **state)
 {
-	static const char *const uris[] = {"coap://gw/echo?x", "coap://GW:5683/echo", "coap://127.0.0.200/echo",
+	static const char *const uris[] = {"coap://gw/echo?x", "coap://GW:5683/echo",
+					   "coap://127.0.0.200/echo",
 					   "coap://[::ffff:127.0.0.200]:5683/echo"};
 
 	(void)state;
@@ -759,7 +764,8 @@ static void test_local(void **state)
 	begin(COPSE_CON, COPSE_CODE_GET, 3, "t");
 	add(COPSE_OPTION_URI_PATH, "devices");
 	send_it(ALICE);
-	assert_string_equal(last(ALICE)->payload, "<coap://d1>;ep=\"d1\",<coap://d2>;ep=\"d2\",<coap://gone>;ep=\"gone\"");
+	assert_string_equal(last(ALICE)->payload,
+			    "<coap://d1>;ep=\"d1\",<coap://d2>;ep=\"d2\",<coap://gone>;ep=\"gone\"");
 	/* options that nobody understands: 4.02, and silence for NON (RFC 7252 §5.4.1) */
 	static const uint16_t strange[] = {65001, COPSE_OPTION_OSCORE, COPSE_OPTION_PROXY_CRI};
 	for (uint16_t i = 0; i < 3; i++) {
@@ -808,7 +814,8 @@ static void test_sessions(void **state)
 	begin(COPSE_CON, COPSE_CODE_GET, 3, "s");
 	add(COPSE_OPTION_URI_PATH, "sessions");
 	send_it(ALICE);
-	assert_string_equal(last(ALICE)->payload, "account: a\nends: never\nidle: 2000\nsecurity: none\npending: 0\n");
+	assert_string_equal(last(ALICE)->payload,
+			    "account: a\nends: never\nidle: 2000\nsecurity: none\npending: 0\n");
 	begin(COPSE_CON, COPSE_CODE_GET, 3, "s");
 	add(COPSE_OPTION_URI_PATH, "sessions");
 	send_it(BOB);
@@ -871,7 +878,8 @@ static void test_session_expires(void **state)
 	(void)state;
 	snprintf(json, sizeof(json), "{\"sub\":\"a\",\"exp\":%lld}", (long long)wall(NULL) + 100);
 	post_session(ALICE, json, "security=none");
-	assert_non_null(strstr(last(ALICE)->payload, "ends: 2023-11-14T22:15:31Z\n")); /* with the skew of 30 */
+	assert_non_null(
+	    strstr(last(ALICE)->payload, "ends: 2023-11-14T22:15:31Z\n")); /* with the skew of 30 */
 	forget_seen();
 	run_for(129000);
 	get(ALICE, COPSE_NON, 1, "t", "coap://d1/a");
@@ -888,7 +896,8 @@ static void test_token_rate(void **state)
 {
 	(void)state;
 	gw_config_free(config);
-	config = read_config("key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\ntoken {\n rate = 2\n}\n");
+	config = read_config("key \"k\" {\n algorithm = HS256\n secret = \"" SECRET
+			     "\"\n}\ntoken {\n rate = 2\n}\n");
 	gw_worker_adopt(worker, config, sim.now);
 	for (int i = 0; i < 3; i++)
 		post_session(ALICE, "{\"sub\":\"a\"}", "security=none");
@@ -903,7 +912,8 @@ static void test_token_rate(void **state)
 /* A new configuration: devices and keys of it count, and sessions stay. */
 static void test_adopt(void **state)
 {
-	struct gw_config *next = read_config("device \"new\" {\n address = \"127.0.0.4\"\n}\nsessions {\n idle = 100000\n}\n");
+	struct gw_config *next =
+	    read_config("device \"new\" {\n address = \"127.0.0.4\"\n}\nsessions {\n idle = 100000\n}\n");
 
 	(void)state;
 	open_session(ALICE, "a");
@@ -973,20 +983,34 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_without_session), TEST(test_con),
-	    TEST(test_non),		TEST(test_duplicates),
-	    TEST(test_equal_tokens),	TEST(test_dead_device),
-	    TEST(test_dead_device_alone), TEST(test_late_answer),
-	    TEST(test_no_answer),	TEST(test_unreachable),
-	    TEST(test_rejected),	TEST(test_unfit_answers),
-	    TEST(test_refusals),	TEST(test_outside),
-	    TEST(test_hop_limit),	TEST(test_option_classes),
-	    TEST(test_too_large),	TEST(test_no_response),
-	    TEST(test_mute_client),	TEST(test_for_itself),
-	    TEST(test_local),		TEST(test_sessions),
-	    TEST(test_session_bounds),	TEST(test_sticky),
-	    TEST(test_session_expires), TEST(test_token_rate),
-	    TEST(test_adopt),		TEST(test_pool),
+	    TEST(test_without_session),
+	    TEST(test_con),
+	    TEST(test_non),
+	    TEST(test_duplicates),
+	    TEST(test_equal_tokens),
+	    TEST(test_dead_device),
+	    TEST(test_dead_device_alone),
+	    TEST(test_late_answer),
+	    TEST(test_no_answer),
+	    TEST(test_unreachable),
+	    TEST(test_rejected),
+	    TEST(test_unfit_answers),
+	    TEST(test_refusals),
+	    TEST(test_outside),
+	    TEST(test_hop_limit),
+	    TEST(test_option_classes),
+	    TEST(test_too_large),
+	    TEST(test_no_response),
+	    TEST(test_mute_client),
+	    TEST(test_for_itself),
+	    TEST(test_local),
+	    TEST(test_sessions),
+	    TEST(test_session_bounds),
+	    TEST(test_sticky),
+	    TEST(test_session_expires),
+	    TEST(test_token_rate),
+	    TEST(test_adopt),
+	    TEST(test_pool),
 	    TEST(test_lossy),
 	};
 
