@@ -100,8 +100,9 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	init_pools(ep, config);
 	init_groups(ep);
 	ep->id_mask = id_counters(config) - 1;
+	/* Evenly below the multicast IDs: any other rule would let a share of all processes begin with the same one. */
 	for (uint32_t i = 0; i <= ep->id_mask; i++)
-		ep->next_id[i] = (uint16_t)ep_random(ep);
+		ep->next_id[i] = (uint16_t)(((uint32_t)ep_random(ep) & 0xffff) * EP_MULTICAST_ID >> 16);
 	ep->next_multicast_id = (uint16_t)ep_random(ep);
 	/* What any server must understand (RFC 7252 §5.10.1, §5.10.4). */
 	ep->understood[0] = 1u << COPSE_OPTION_URI_HOST | 1u << COPSE_OPTION_URI_PORT |
@@ -410,6 +411,10 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		return 0;
 	}
 	struct incoming *in = ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
+	if (in && in_superseded(in, m)) {
+		in_forget(ep, in);
+		in = NULL;
+	}
 	if (in) {
 		in_duplicate(ep, in);
 		return 0;

@@ -186,6 +186,16 @@ void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
 		core_store_release(&ep->store, &in->reply); /* §4.3: a duplicate NON is not answered again */
 }
 
+/* A copy bears the same token. A client that is started anew for each request and keeps its port (the habit with a
+ * gateway that knows sessions by address and port) draws its message IDs anew too, and may meet one of the last minutes
+ * (RFC 7252 §4.4 forbids it, and cannot prevent it): with another token it is another message, if the first is over. */
+bool in_superseded(const struct incoming *in, const struct copse_message *m)
+{
+	if (in->state != IN_DONE || in->token_len > COPSE_TOKEN_MAX)
+		return false;
+	return in->token_len != m->token_len || memcmp(in->token, copse_message_token(m), m->token_len) != 0;
+}
+
 void in_duplicate(struct copse_endpoint *ep, struct incoming *in)
 {
 	EP_COUNT(ep, duplicates);

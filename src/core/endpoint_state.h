@@ -241,6 +241,8 @@ void in_done(struct copse_endpoint *ep, struct incoming *in);
 /* As if it had never been received: a copy of it is a new message. */
 void in_forget(struct copse_endpoint *ep, struct incoming *in);
 void in_transmitted(struct copse_endpoint *ep, struct incoming *in);
+/* Whether `m`, though under the ID of `in`, is another message: then `in` is to be forgotten. */
+bool in_superseded(const struct incoming *in, const struct copse_message *m);
 void in_duplicate(struct copse_endpoint *ep, struct incoming *in);
 bool in_forget_oldest(struct copse_endpoint *ep);
 copse_ms in_deadline(const struct copse_endpoint *ep);

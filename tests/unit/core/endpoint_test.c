@@ -267,6 +267,60 @@ static void non_request(void **state)
 	done(&b);
 }
 
+/* A new process on an old port draws an ID that was used lately: its request is no copy, its token says so. */
+static void another_token_is_another_message(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "old", "a");
+	struct copse_event e = next_event(&b, COPSE_EVENT_REQUEST);
+	/* while the first is not answered, the ID is its own (RFC 7252 §4.5) */
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "new", "a"), 0);
+	no_event(&b);
+	assert_int_equal(copse_endpoint_respond(b.ep, e.exchange, &content, b.now), 0);
+	while (transmit(&b))
+		;
+	/* a copy stays a copy */
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "old", "a"), 0);
+	no_event(&b);
+	while (transmit(&b))
+		;
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "new", "a"), 1);
+	e = next_event(&b, COPSE_EVENT_REQUEST);
+	assert_int_equal(copse_endpoint_respond(b.ep, e.exchange, &content, b.now), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(b.sent.token_len, 3);
+	assert_memory_equal(copse_message_token(&b.sent), "new", 3);
+	/* and a shorter token that begins alike is another one too */
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "ne", "a"), 1);
+	next_event(&b, COPSE_EVENT_REQUEST);
+	done(&b);
+}
+
+/* No share of all endpoints begins with the same message ID: a gateway would take their requests for copies. */
+static void first_ids_are_spread_evenly(void **state)
+{
+	enum { N = 4096, SHARES = 15 };
+	unsigned share[SHARES] = {0}, zeros = 0;
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		struct copse_config c = config();
+		const struct copse_peer p = peer(1);
+		c.seed[0] = 1000 + i;
+		struct bench b = bench_with(&c);
+		request(&b, &p, &get, 0);
+		assert_true(transmit(&b));
+		assert_true(b.sent.id < 0xf000);
+		share[b.sent.id >> 12]++;
+		zeros += b.sent.id == 0;
+		done(&b);
+	}
+	assert_true(zeros < 5);
+	for (unsigned i = 0; i < SHARES; i++) /* six standard deviations about N / SHARES */
+		assert_in_range(share[i], 273 - 96, 273 + 96);
+}
+
 static void duplicates_are_remembered_for_their_lifetime(void **state)
 {
 	(void)state;
@@ -1130,6 +1184,8 @@ int main(void)
 	    cmocka_unit_test(separate_response),
 	    cmocka_unit_test(separate_response_is_given_up),
 	    cmocka_unit_test(non_request),
+	    cmocka_unit_test(another_token_is_another_message),
+	    cmocka_unit_test(first_ids_are_spread_evenly),
 	    cmocka_unit_test(duplicates_are_remembered_for_their_lifetime),
 	    cmocka_unit_test(deferred_longer_than_a_lifetime),
 	    cmocka_unit_test(ignored_request_is_acknowledged_only),
