@@ -203,6 +203,7 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 	}
 	if (wish.secure) {
 		w->counters.refused_secure++;
+		gw_log(w->around.log, GW_LOG_INFO, "sessions", "refused, secure", {"account", claims.account});
 		copse_response_error(
 		    rs, COPSE_CODE_NOT_IMPLEMENTED,
 		    "secure sessions are not available: the mesh is in the clear, ask for ?security=none");
@@ -289,7 +290,8 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 
 	config.collect_len = GW_TOKEN_MAX;
 	config.scratch_len = GW_TOKEN_MAX;
-	config.transfer_cap = 64;
+	config.transfer_cap = 256;
+	config.transfer_ms = 30000; /* a token in blocks is sent at once, or never */
 	copse_host_random(config.seed, sizeof(config.seed));
 	len = copse_server_bytes(&config);
 	w->server_memory = copse_mem_new(len, 1);

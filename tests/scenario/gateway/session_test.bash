@@ -73,6 +73,10 @@ wait "$device" 2>/dev/null || true
 ask -m post -e "$(token '{"sub":"me"}')" "$uri/sessions?security=none" >/dev/null
 contains "$(through -m get coap://001350030a1b2c3d/)" 5.02 'an unreachable device'
 
+# A token that takes several blocks.
+long=$(token "{\"sub\":\"blocks\",\"more\":\"$(printf '%03000d' 0)\"}")
+contains "$(ask -m post -e "$long" "$uri/sessions?security=none")" 'account: blocks' 'a long token'
+
 # Nothing secret is ever in the log.
 if grep -q -e "$SECRET" -e 'eyJ' "$work/gateway.log"; then fail 'a secret or a token is in the log'; fi
 kill -TERM "$gateway"
