@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the corpora of the fuzz targets from the vectors, so that what one knows the others begin with.
 
-    seeds.py write     writes tests/fuzz/corpus/{message,uri}
+    seeds.py write     writes tests/fuzz/corpus/{message,uri,link}
     seeds.py check     says what of them is missing or differs, and fails
 
 SPDX-License-Identifier: BSD-2-Clause
@@ -19,6 +19,11 @@ def bytes_of(path):
         return bytes.fromhex(" ".join(line.split("#")[0] for line in file))
 
 
+def lines_of(path):
+    with open(path, encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file if not line.startswith("#")]
+
+
 def seeds():
     """(target, name) -> bytes"""
     made = {}
@@ -28,11 +33,13 @@ def seeds():
         if kind == ".hex":
             made["message", stem] = bytes_of(path)
         elif name.endswith("-uris.txt"):
-            with open(path, encoding="utf-8") as file:
-                texts = [line.split("\t")[0].rstrip("\n") for line in file if not line.startswith("#")]
-            for at, text in enumerate(texts):
+            for at, line in enumerate(lines_of(path)):
+                text = line.split("\t")[0]
                 plain = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-") or "empty"
                 made["uri", f"{at:03d}-{plain[:40]}"] = text.encode()
+        elif name.endswith("-links.txt"):
+            for at, line in enumerate(lines_of(path)):
+                made["link", f"{at:03d}"] = bytes([len(line) // 2]) + line.encode()
     return made
 
 
