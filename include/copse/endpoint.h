@@ -95,6 +95,9 @@ struct copse_config {
 	uint16_t reply_cap;
 	/* The longest token taken in a request: 0 for 8, up to COPSE_TOKEN_LONG (RFC 8974). */
 	uint16_t token_max;
+	/* Message IDs begin here; 0: at random. A program that comes back by the same port within EXCHANGE_LIFETIME goes
+	 * on where it left: an ID used again would be taken for a duplicate (RFC 7252 §4.4). */
+	uint16_t first_id;
 	/* Secret and random: tokens, message IDs, jitter and hash keys come from it. */
 	uint64_t seed[2];
 };

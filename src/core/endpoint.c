@@ -81,6 +81,12 @@ static void init_groups(struct copse_endpoint *ep)
 	}
 }
 
+/* Evenly below the multicast IDs: any other rule would let a share of all processes begin with the same one. */
+static uint16_t random_id(struct copse_endpoint *ep)
+{
+	return (uint16_t)(((uint32_t)ep_random(ep) & 0xffff) * EP_MULTICAST_ID >> 16);
+}
+
 struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struct copse_config *config,
 					   copse_ms now)
 {
@@ -100,9 +106,8 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	init_pools(ep, config);
 	init_groups(ep);
 	ep->id_mask = id_counters(config) - 1;
-	/* Evenly below the multicast IDs: any other rule would let a share of all processes begin with the same one. */
 	for (uint32_t i = 0; i <= ep->id_mask; i++)
-		ep->next_id[i] = (uint16_t)(((uint32_t)ep_random(ep) & 0xffff) * EP_MULTICAST_ID >> 16);
+		ep->next_id[i] = config->first_id ? config->first_id : random_id(ep);
 	ep->next_multicast_id = (uint16_t)ep_random(ep);
 	/* What any server must understand (RFC 7252 §5.10.1, §5.10.4). */
 	ep->understood[0] = 1u << COPSE_OPTION_URI_HOST | 1u << COPSE_OPTION_URI_PORT |
