@@ -62,6 +62,7 @@ static int find_open(struct target *target, const struct args *args, const char 
 		code = target_configure(target, args);
 	if (!code && !target->net.local_port)
 		target->net.local_port = state_choose_port();
+	target->net.last_id = &target->state.last_id;
 	if (!code && !target->net.local_port)
 		code = report_error(EXIT_OTHER, "there is no free port");
 	return code;
@@ -102,6 +103,7 @@ static int post_token(const struct args *args, struct state *state, const char *
 	code = output_answer(args, &answer);
 	if (code == EXIT_OK) {
 		fill(state, &target, &answer, gateway, token);
+		state->last_id = target.state.last_id;
 		code = state_save(state);
 	}
 	answer_free(&answer);
@@ -134,8 +136,7 @@ static int session_open(const struct args *args, struct state *state)
 /* ---- status and close ---- */
 
 /* A request to the gateway's /sessions from the session's port. Returns 0 with `answer`, or an exit code. */
-static int ask_sessions(const struct args *args, const struct state *state, uint8_t method,
-			struct answer *answer)
+static int ask_sessions(const struct args *args, struct state *state, uint8_t method, struct answer *answer)
 {
 	struct target target = {.text = NULL, .state = {.lock = -1}};
 	char uri[STATE_URI_MAX + 64];
@@ -157,6 +158,8 @@ static int ask_sessions(const struct args *args, const struct state *state, uint
 		return code;
 	if (!args_count(args, ARG_LOCAL_PORT))
 		target.net.local_port = state->port;
+	target.net.first_id = state_next_id(state);
+	target.net.last_id = &state->last_id;
 	return exchange_once(&target, &request, answer);
 }
 
@@ -173,7 +176,8 @@ static int session_status(const struct args *args, struct state *state)
 		return code;
 	code = output_answer(args, &answer);
 	answer_free(&answer);
-	return code;
+	int saved = state_save(state);
+	return code ? code : saved;
 }
 
 static int session_close(const struct args *args, struct state *state)

@@ -74,7 +74,7 @@ void describe_message(FILE *out, const struct copse_message *m)
 	for (unsigned i = 0; i < m->option_n; i++) {
 		fputs("  ", out);
 		print_option_name(out, m->option[i].number);
-		fputs(m->option[i].len ? " " : "", out);
+		fputs(form_of(&m->option[i]) == COPSE_FORM_EMPTY ? "" : " ", out);
 		describe_option_value(out, m, &m->option[i]);
 	}
 	if (m->payload_len)

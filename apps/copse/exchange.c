@@ -177,6 +177,8 @@ int exchange_do(struct net *net, const struct target *target, const struct reque
 		limit = SILENCE_MS;
 	for (size_t i = 0; i < target->address_n && err == COPSE_ERR_TRANSPORT && !net->signal; i++)
 		err = run(&r, &target->address[i], limit);
+	if (net->signal)
+		err = 0;
 	if (!err)
 		return 0;
 	answer_free(answer);
@@ -190,7 +192,11 @@ int exchange_once(const struct target *target, const struct request *request, st
 
 	if (code)
 		return code;
-	return net_close(&net, exchange_do(&net, target, request, answer));
+	int done = exchange_do(&net, target, request, answer);
+	code = net_close(&net, done);
+	if (code && !done)
+		answer_free(answer);
+	return code;
 }
 
 void answer_free(struct answer *answer)

@@ -4,6 +4,21 @@
 #include "args.h"
 #include "report.h"
 
+#include <signal.h>
+
+/* End as a program does that takes no signal: the shell is to know, and to stop its script. */
+static void end_by(int number)
+{
+	sigset_t set;
+
+	fflush(NULL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	signal(number, SIG_DFL);
+	raise(number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct args args;
@@ -11,5 +26,8 @@ int main(int argc, char **argv)
 
 	if (code)
 		return code < 0 ? EXIT_OK : code;
-	return args.command->run(&args);
+	code = args.command->run(&args);
+	if (code > EXIT_SIGNAL)
+		end_by(code - EXIT_SIGNAL);
+	return code;
 }

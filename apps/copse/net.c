@@ -86,6 +86,7 @@ static int open_host(struct net *net, const struct net_config *config)
 	host.endpoint.peer_cap = 256;
 	host.endpoint.exchange_cap = 512;
 	host.endpoint.incoming_cap = 4096;
+	host.endpoint.first_id = config->first_id;
 	host.transports = 1;
 	params->probing_rate = 0; /* a person, or a script with a time limit, is behind every request */
 	params->nstart = 4;       /* of them only what belongs to one call is under way at a time */
@@ -120,8 +121,7 @@ static int open_socket(struct net *net, const struct net_config *config)
 			return report_error(EXIT_OTHER, "cannot write %s: %s", config->pcap, strerror(errno));
 		net->pcap_path = config->pcap;
 	}
-	if (config->verbose || config->pcap)
-		wire_tap(&net->wire, net->udp, config->verbose, net->pcap);
+	wire_tap(&net->wire, net->udp, config->verbose, net->pcap);
 	return 0;
 }
 
@@ -143,6 +143,7 @@ int net_open(struct net *net, const struct net_config *config)
 
 	*net = (struct net){.limit = {.due = on_limit}};
 	net->limit.self = net;
+	net->last_id = config->last_id;
 	net->loop = copse_loop_new();
 	if (!net->loop || copse_loop_signals(net->loop, signals, on_signal, net))
 		return report_error(EXIT_OTHER, "cannot make an event loop: %s", strerror(errno));
@@ -156,20 +157,11 @@ int net_open(struct net *net, const struct net_config *config)
 
 int net_close(struct net *net, int code)
 {
-	int signal_taken = net->listener.interrupted ? 0 : net->signal;
-	sigset_t set;
-
+	if (net->last_id && net->wire.last_id)
+		*net->last_id = net->wire.last_id;
 	if (release(net) && code == 0)
 		code = report_error(EXIT_OTHER, "cannot write %s: %s", net->pcap_path, strerror(errno));
-	if (signal_taken) {
-		fflush(NULL);
-		sigemptyset(&set);
-		sigaddset(&set, signal_taken);
-		signal(signal_taken, SIG_DFL);
-		raise(signal_taken);
-		sigprocmask(SIG_UNBLOCK, &set, NULL);
-	}
-	return code;
+	return net->signal && !net->listener.interrupted ? EXIT_SIGNAL + net->signal : code;
 }
 
 void net_run(struct net *net, const struct net_listener *listener, copse_ms limit_ms)

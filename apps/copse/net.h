@@ -15,6 +15,8 @@ struct net_config {
 	const char *local_address;
 	uint16_t local_port;
 	copse_ms response_ms; /* how long an answer may take once the request is acknowledged or was NON */
+	uint16_t first_id;    /* message IDs begin here */
+	uint16_t *last_id;    /* gets the one of the last message sent, if any was; may be NULL */
 	unsigned verbose;
 	const char *pcap;
 };
@@ -37,6 +39,7 @@ struct net {
 	struct wire wire;
 	struct copse_pcap *pcap;
 	const char *pcap_path;
+	uint16_t *last_id;
 	struct copse_timer limit;
 	struct net_listener listener;
 	int signal;     /* the one that ended the run, 0 for none */
@@ -48,7 +51,7 @@ struct net {
 int net_open(struct net *net, const struct net_config *config);
 
 /* Close, and let the capture be complete. Returns `code`, or another exit code when the capture could not be written
- * and `code` was 0. After a signal that nobody took, the process ends by it. */
+ * and `code` was 0; after a signal that nobody took, EXIT_SIGNAL and its number. */
 int net_close(struct net *net, int code);
 
 /* Run until net_stop, for at most `limit_ms` (COPSE_NEVER: no limit). */

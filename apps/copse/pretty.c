@@ -29,9 +29,13 @@ bool pretty_print(FILE *out, uint32_t format, const uint8_t *bytes, size_t len)
 	case COPSE_FORMAT_SENML_CBOR:
 	case COPSE_FORMAT_SENSML_CBOR:
 		return pretty_senml_cbor(out, bytes, len) || pretty_cbor(out, bytes, len, true);
+	case COPSE_FORMAT_CBOR_SEQ:
+	case COPSE_FORMAT_EDHOC:
+	case COPSE_FORMAT_CID_EDHOC:
+	case COPSE_FORMAT_MISSING_BLOCKS: return pretty_cbor(out, bytes, len, true);
 	default: break;
 	}
 	if (copse_format_is_json(format))
 		return pretty_json(out, bytes, len);
-	return copse_format_is_cbor(format) && pretty_cbor(out, bytes, len, true);
+	return copse_format_is_cbor(format) && pretty_cbor(out, bytes, len, false);
 }

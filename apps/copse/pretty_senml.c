@@ -36,9 +36,9 @@ static json_t *scalar(cbor_item_t *item)
 			   ? json_stringn((const char *)cbor_string_handle(item), cbor_string_length(item))
 			   : NULL;
 	case CBOR_TYPE_FLOAT_CTRL:
-		if (cbor_is_bool(item))
-			return json_boolean(cbor_get_bool(item));
-		return cbor_float_ctrl_is_ctrl(item) ? NULL : json_real(cbor_float_get_float(item));
+		if (!cbor_float_ctrl_is_ctrl(item))
+			return json_real(cbor_float_get_float(item));
+		return cbor_is_bool(item) ? json_boolean(cbor_get_bool(item)) : NULL;
 	case CBOR_TYPE_BYTESTRING:
 		if (cbor_bytestring_is_definite(item)) {
 			size_t len = cbor_bytestring_length(item);

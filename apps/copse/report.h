@@ -16,7 +16,8 @@ enum exit_code {
 	EXIT_NAME = 6,
 	EXIT_UNREACHABLE = 7,
 	EXIT_TIMEOUT = 28,
-	EXIT_SECURITY = 35
+	EXIT_SECURITY = 35,
+	EXIT_SIGNAL = 128 /* and the number of the signal by which the program is to end */
 };
 
 enum report_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };

@@ -117,22 +117,25 @@ static int parse(struct state *state, FILE *file)
 {
 	json_error_t where;
 	const char *gateway, *address, *account, *opened;
-	int port;
+	int port, last_id;
 
 	json_t *o = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
 	if (!o)
 		return damaged(state, where.text);
-	int err = json_unpack_ex(o, &where, 0, "{s:s, s:s, s:s, s:s, s:i}", "gateway", &gateway, "address",
-				 &address, "account", &account, "opened", &opened, "port", &port);
+	int err = json_unpack_ex(o, &where, 0, "{s:s, s:s, s:s, s:s, s:i, s:i}", "gateway", &gateway,
+				 "address", &address, "account", &account, "opened", &opened, "port", &port,
+				 "last_id", &last_id);
 	if (err)
 		err = damaged(state, where.text);
-	else if (port < 1 || port > 65535 || !copy(state->gateway, sizeof(state->gateway), gateway) ||
+	else if (port < 1 || port > 65535 || last_id < 0 || last_id > 65535 ||
+		 !copy(state->gateway, sizeof(state->gateway), gateway) ||
 		 !copy(state->address, sizeof(state->address), address) ||
 		 !copy(state->account, sizeof(state->account), account) ||
 		 !copy(state->opened, sizeof(state->opened), opened))
 		err = damaged(state, "a value is out of range");
 	json_decref(o);
 	state->port = (uint16_t)port;
+	state->last_id = (uint16_t)last_id;
 	return err;
 }
 
@@ -169,9 +172,9 @@ int state_load(struct state *state, const struct args *args)
 /* Written beside, then moved into place: a reader sees the old one or the new one. */
 static int write_beside(const struct state *state, const char *beside)
 {
-	json_t *o =
-	    json_pack("{s:s, s:s, s:s, s:s, s:i}", "gateway", state->gateway, "address", state->address,
-		      "account", state->account, "opened", state->opened, "port", (int)state->port);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "gateway", state->gateway, "address",
+			      state->address, "account", state->account, "opened", state->opened, "port",
+			      (int)state->port, "last_id", (int)state->last_id);
 	int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int err = !o || fd < 0 || json_dumpfd(o, fd, JSON_INDENT(2));
 
@@ -210,6 +213,12 @@ int state_prepare(struct state *state)
 		return report_error(EXIT_OTHER, "cannot make the folder of %s: %s", state->path,
 				    strerror(errno));
 	return take_lock(state);
+}
+
+uint16_t state_next_id(const struct state *state)
+{
+	/* Those from 0xf000 on are for multicast; 0 would stand for "at random". */
+	return state->last_id == 0 ? 0 : state->last_id >= 0xefff ? 1 : (uint16_t)(state->last_id + 1);
 }
 
 void state_release(struct state *state)

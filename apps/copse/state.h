@@ -25,6 +25,8 @@ struct state {
 	char account[STATE_ACCOUNT_MAX]; /* "" if not known */
 	char opened[32];                 /* when, ISO 8601 */
 	uint16_t port;                   /* the local port */
+	uint16_t last_id; /* message ID last used by that port: the next command goes on behind it, since the
+					    gateway would take one used again for a duplicate (RFC 7252 §4.4) */
 };
 
 /* The session that the command line names: finds its file, takes its lock, reads it. `open` tells whether there is one.
@@ -37,6 +39,9 @@ int state_prepare(struct state *state);
 /* Write it, or remove it. Returns as state_load. */
 int state_save(const struct state *state);
 int state_remove(struct state *state);
+
+/* The message ID to go on with behind the last one. */
+uint16_t state_next_id(const struct state *state);
 
 /* Give back the lock. */
 void state_release(struct state *state);

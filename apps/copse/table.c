@@ -29,6 +29,19 @@ static bool grow(struct table *t)
 	return true;
 }
 
+/* A copy in which control characters are escapes: what is measured is what is printed. */
+static char *safe_copy(const char *text)
+{
+	char *copy = NULL;
+	size_t len;
+	FILE *out = open_memstream(&copy, &len);
+
+	if (!out)
+		return NULL;
+	text_print(out, (const uint8_t *)text, strlen(text), true);
+	return fclose(out) == 0 ? copy : NULL;
+}
+
 void table_add(struct table *t, const char *const *cells)
 {
 	if (!grow(t)) {
@@ -36,13 +49,13 @@ void table_add(struct table *t, const char *const *cells)
 		return;
 	}
 	for (size_t i = 0; i < t->column_n; i++) {
-		char *copy = strdup(cells[i]);
+		char *copy = safe_copy(cells[i]);
 		t->failed |= copy == NULL;
 		t->cell[t->cell_n++] = copy;
 	}
 }
 
-/* Columns on the screen, a character each; escapes take more but are rare. */
+/* Columns on the screen, a character each. */
 static size_t width_of(const char *text)
 {
 	size_t n = 0;
@@ -56,8 +69,7 @@ static void print_cell(FILE *out, const char *text, size_t width, bool last)
 {
 	size_t n = width_of(text);
 
-	if (text)
-		text_print(out, (const uint8_t *)text, strlen(text), true);
+	fputs(text ? text : "", out);
 	for (; !last && n < width + 2; n++)
 		fputc(' ', out);
 }

@@ -74,8 +74,11 @@ int target_configure(struct target *target, const struct args *args)
 	    .pcap = args_value(args, ARG_PCAP),
 	    .response_ms = target->proxied ? PROXY_RESPONSE_MS : 0,
 	};
-	if (target->in_session && !port)
+	if (target->in_session && !port) {
 		target->net.local_port = target->state.port;
+		target->net.first_id = state_next_id(&target->state);
+		target->net.last_id = &target->state.last_id;
+	}
 	/* An answer may take as long as the command may. */
 	if (target->limit_ms != COPSE_NEVER)
 		target->net.response_ms = target->limit_ms + 1000;
@@ -189,5 +192,7 @@ int target_find_gateway(struct target *target, const struct args *args, const ch
 
 void target_close(struct target *target)
 {
+	if (target->in_session && target->net.last_id)
+		state_save(&target->state);
 	state_release(&target->state);
 }

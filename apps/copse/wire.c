@@ -41,6 +41,9 @@ static void datagram(struct copse_tap *self, const struct copse_transport *t, co
 {
 	struct wire *wire = (struct wire *)self;
 
+	/* RFC 7252 §4.4: the IDs of what we begin; acknowledgements and Resets bear the peer's. */
+	if (sent && d->len >= COPSE_HEADER_LEN && (d->data[0] >> 4 & 3) <= COPSE_NON)
+		wire->last_id = (uint16_t)(d->data[2] << 8 | d->data[3]);
 	if (wire->verbose)
 		show(wire, d, sent);
 	if (wire->next)
@@ -52,5 +55,6 @@ void wire_tap(struct wire *wire, struct copse_transport *transport, unsigned ver
 	wire->tap = (struct copse_tap){.datagram = datagram};
 	wire->next = pcap ? copse_pcap_tap(pcap) : NULL;
 	wire->verbose = verbose;
+	wire->last_id = 0;
 	transport->tap = &wire->tap;
 }

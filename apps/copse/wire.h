@@ -11,6 +11,7 @@ struct wire {
 	struct copse_tap tap;   /* first: the tap's object is the wire's */
 	struct copse_tap *next; /* NULL: none */
 	unsigned verbose;       /* 0: show nothing, 1: messages, 2: their bytes as well */
+	uint16_t last_id;       /* of the last message of ours; 0: none yet */
 };
 
 /* Tap `transport`; hands on to the capture, which may be NULL. */
