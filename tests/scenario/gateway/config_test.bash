@@ -36,7 +36,6 @@ write_conf ''
 # 192.0.2.1 is not ours: the argument goes first
 start_gateway -l 127.0.0.1:0 --log-level debug
 
-ask() { "$client" -B 20 -p "$mine" "$@" 2>&1; }
 ask -m post -e "$(token '{"sub":"me"}')" "$uri/sessions" >/dev/null
 contains "$(ask -P "$uri" coap://d1/)" 4.04 'before the reload'
 

@@ -87,4 +87,21 @@ free_port() {
 	done
 }
 
+# ask ARGUMENT...: libcoap's client ($client) from port $mine; prints the payload, and the code and text of an error.
+# Each run of it begins with a random message ID. In one of some hundred scripts two of these are equal, and the gateway rightly
+# takes the second message for a copy of the first (RFC 7252 §4.4): such a request is made anew.
+: >"$work/used-ids"
+ask() {
+	local id
+	while :; do
+		: >"$work/payload"
+		"$client" -v 7 -B 20 -p "$mine" -o "$work/payload" "$@" >"$work/debug" 2>"$work/errors" || true
+		id=$(sed -nE 's/^v:1 t:(CON|NON) c:[A-Z]+ i:([0-9a-f]+) .*/\2/p' "$work/debug" | head -n 1)
+		[ -n "$id" ] || fail "coap-client sends nothing: $(cat "$work/debug" "$work/errors")"
+		if ! grep -qx "$id" "$work/used-ids"; then break; fi
+	done
+	sed -nE 's/^v:1 t:(CON|NON) c:[A-Z]+ i:([0-9a-f]+) .*/\2/p' "$work/debug" >>"$work/used-ids"
+	cat "$work/payload" "$work/errors"
+}
+
 token() { "$MAKE_TOKEN" "$SECRET" "$1"; }

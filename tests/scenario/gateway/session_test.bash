@@ -34,7 +34,6 @@ device "001350030a1b2c3e" {
 CONF
 start_gateway
 
-ask() { "$client" -B 20 -p "$mine" "$@" 2>&1; }
 through() { ask -P "$uri" "$@"; }
 
 contains "$(through -m get coap://001350030a1b2c3d/)" 4.01 'without a session'
@@ -49,7 +48,7 @@ contains "$(ask -m get "$uri/sessions")" 'security: none' 'GET /sessions'
 contains "$(ask -m get "$uri/devices")" '<coap://001350030a1b2c3d>;ep="001350030a1b2c3d";et="server"' 'GET /devices'
 contains "$(through -m get coap://001350030a1b2c3d/)" 'This is a test server made with libcoap' 'GET /'
 contains "$(through -m get coap://00-13-50-03-0A-1B-2C-3D/.well-known/core)" '</time>' 'GET /.well-known/core'
-through -m put -e 'through the gateway' coap://001350030a1b2c3d/example_data
+equal '' "$(through -m put -e 'through the gateway' coap://001350030a1b2c3d/example_data)" 'PUT'
 equal 'through the gateway' "$(through -m get coap://001350030a1b2c3d/example_data)" 'what was put'
 contains "$(through -N -m get coap://001350030a1b2c3d/)" 'libcoap' 'a non-confirmable GET'
 contains "$(through -m get coap://001350030a1b2c3d/nothing)" 4.04 'an error of the device'
