@@ -1,0 +1,10 @@
+# Runs PROGRAM into MADE and fails when that differs from FILE.
+execute_process(COMMAND ${PROGRAM} OUTPUT_FILE ${MADE} RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "${PROGRAM}: ${failed}")
+endif()
+execute_process(COMMAND ${CMAKE_COMMAND} -E compare_files ${FILE} ${MADE} RESULT_VARIABLE differs)
+if(differs)
+  execute_process(COMMAND diff -u ${FILE} ${MADE})
+  message(FATAL_ERROR "${FILE} is not what ${PROGRAM} writes: make it anew")
+endif()
