@@ -17,7 +17,9 @@ static_assert(BYTES_EACH <= 256, "at most 256 bytes a session");
 
 struct gw_sessions {
 	struct gw_session *record;
-	uint32_t max, count, free; /* free: number + 1 of the first free record, 0 for none */
+	uint32_t max, count;
+	uint32_t free;  /* number + 1 of the first record that was given back, 0 for none */
+	uint32_t fresh; /* records from here on have never been used: their memory is not touched before */
 	copse_ms idle_ms;
 	uint64_t key[2];
 	struct core_table peers;    /* number + 1 by peer */
@@ -51,10 +53,6 @@ struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64
 	core_table_init(&t->peers, t->peers.slot, slots);
 	core_table_init(&t->accounts, t->accounts.slot, slots);
 	memcpy(t->key, key, sizeof(t->key));
-	for (uint32_t i = max; i > 0; i--) {
-		t->record[i - 1].next = t->free;
-		t->free = i;
-	}
 	return t;
 }
 
@@ -188,10 +186,15 @@ static void unset_account(struct gw_sessions *t, struct gw_session *s)
 
 static struct gw_session *take_record(struct gw_sessions *t)
 {
-	struct gw_session *s = t->free ? &t->record[t->free - 1] : NULL;
+	struct gw_session *s = NULL;
 
-	if (s) {
+	if (t->free) {
+		s = &t->record[t->free - 1];
 		t->free = s->next;
+	} else if (t->fresh < t->max) {
+		s = &t->record[t->fresh++];
+	}
+	if (s) {
 		s->open = true;
 		s->generation++;
 		s->pending = 0;
