@@ -97,7 +97,8 @@ static int print_payload(const struct args *args, const struct answer *answer)
 		print_for_eyes(answer->body.bytes, answer->body.len);
 		return 0;
 	}
-	fwrite(answer->body.bytes, 1, answer->body.len, stdout);
+	if (answer->body.len)
+		fwrite(answer->body.bytes, 1, answer->body.len, stdout);
 	if (args_count(args, ARG_NEWLINE))
 		putchar('\n');
 	return 0;

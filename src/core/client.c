@@ -138,7 +138,8 @@ static int tell(struct copse_client *client, struct call_slot *slot, copse_ms no
 
 	if (len >= 0) {
 		out.rest_len = (size_t)len;
-		len = copse_endpoint_notify(client->ep, &slot->peer, NULL, 0, &out, NULL, now, NULL, NULL);
+		len = copse_endpoint_notify(client->ep, &slot->peer, client->scratch, 0, &out, NULL, now,
+					    NULL, NULL);
 	}
 	release(client, slot, now);
 	if (len == 0)
