@@ -1,0 +1,54 @@
+/* Cache-keys (RFC 7252 §5.6): which requests are the same request, and which resource they are about.
+ *
+ * A key is made of the request as it goes to the device, so that every way to write a URI gives the same one. It is the
+ * output of two keyed hashes, 128 bits: nobody who does not know the secret can make two keys meet.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_CACHE_KEY_H
+#define GATEWAY_CACHE_KEY_H
+
+#include <copse/message.h>
+#include <copse/peer.h>
+
+struct gw_cache_key {
+	uint64_t id
+	    [2]; /* the request: method, device, options but the NoCacheKey ones and ETag, payload of FETCH */
+	uint64_t uri; /* the resource alone: device and path */
+};
+
+/* An option takes up to 4 bytes more here than in a message; and there are the peer and the account. */
+#define GW_KEY_SCRATCH (4 * COPSE_MESSAGE_OPTIONS + 256)
+
+/* What a key is made with. */
+struct gw_key_maker {
+	uint64_t secret[4];
+	uint8_t *scratch; /* GW_KEY_SCRATCH more bytes than the longest message */
+	size_t scratch_cap;
+};
+
+/* Whom a request is for, and to which device it goes. */
+struct gw_key_scope {
+	const struct copse_peer *device;
+	const char *account; /* NULL: shared by all accounts */
+	bool secure;         /* of a secure session: shares nothing with clear ones */
+};
+
+static inline bool gw_cache_key_equal(const struct gw_cache_key *a, const struct gw_cache_key *b)
+{
+	return a->id[0] == b->id[0] && a->id[1] == b->id[1];
+}
+
+/* The key of `m`, a request as it goes to the device. Every request has one, whether or not its answer may be stored. */
+void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
+		       const struct gw_key_scope *scope, struct gw_cache_key *key);
+
+/* The same with the ETags of `m` in it: two requests with equal ones can be answered by one exchange. */
+void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
+		      const struct gw_cache_key *key, struct gw_cache_key *joined);
+
+/* The resource that a 2.01 says it has created at `device` (Location-Path, RFC 7252 §5.9.1.1).
+ * Returns false when it names none. */
+bool gw_location_uri(const struct gw_key_maker *maker, const struct copse_message *m,
+		     const struct copse_peer *device, uint64_t *uri);
+
+#endif
