@@ -1,7 +1,7 @@
 /* The response cache: answers of devices, found by cache-key, until they are stale, and after that to be validated.
  *
  * A fixed table of entries and a fixed pool of chunks for their bytes, both taken once. When either is used up the entry
- * that was used least recently goes. An entry never changes its bytes: a newer answer is a new entry. One that is pinned
+ * that was used least recently goes. An entry never changes its bytes: a newer answer is a new entry. One that is held (its
  * ETag is on the way to the device) is not evicted and stays readable after it was replaced.
  *
  * The cache knows nothing of messages: keys are made by cache_key.c, answers are two runs of bytes. One worker owns it;
