@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""The plugtest cases as libcoap's coap-client walks through them, over a clean link and over one that loses datagrams.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import os
+import re
+import threading
+
+import cases
+from relay import Relay
+from stage import Failure, check, equal, play
+
+PDU = re.compile(r"^v:1 t:(\w+) c:(\S+) i:(\w+) \{(\w*)\} \[ (.*?) ?\](?: ::? (.*))?$", re.M)
+
+
+class Answer:
+    """A message that coap-client has printed."""
+
+    def __init__(self, match):
+        self.kind, self.code, self.mid, self.token, options, self.payload = match.groups()
+        self.options = [tuple(o.strip().split(":", 1)) for o in re.split(r", (?=[A-Z])", options) if ":" in o]
+
+    def option(self, name):
+        return [value for n, value in self.options if n == name]
+
+
+class Coap:
+    """coap-client against one server."""
+
+    def __init__(self, stage, server):
+        self.stage, self.uri = stage, f"coap://{server[0]}:{server[1]}"
+
+    def run(self, method, path, *arguments):
+        """Every message that it received, and the body that it printed."""
+        out = self.stage.path(f"out-{threading.get_ident()}")
+        command = ["-v", "6", "-B", "300", "-o", out, "-m", method, *arguments, self.uri + path]
+        done = self.stage.run([self.stage.foreign("coap-client"), *command], 320)
+        # What it sends are requests: c:GET; what it receives has a number.
+        answers = [Answer(m) for m in PDU.finditer(done.stdout + done.stderr) if re.match(r"[245]\.", m.group(2))]
+        body = ""
+        if os.path.exists(out):
+            with open(out, encoding="utf-8") as file:
+                body = file.read()
+            os.remove(out)
+        return answers, body
+
+    def last(self, method, path, *arguments):
+        answers, body = self.run(method, path, *arguments)
+        check(answers, f"{method} {path}: no answer")
+        return answers[-1], body
+
+    def code(self, expected, method, path, *arguments):
+        answer, body = self.last(method, path, *arguments)
+        equal(answer.code, expected, f"{method} {path} {arguments}")
+        return answer, body
+
+
+def core(coap):
+    for types in ([], ["-N"]):
+        _, body = coap.code("2.05", "get", "/test", *types)
+        check(body, "CC01, CC05: payload")
+        coap.code("2.02", "delete", "/test", *types)
+        coap.code("2.04", "put", "/test", "-e", "TEST", *types)
+        answer, _ = coap.code("2.01", "post", "/test", "-e", "TEST", *types)
+        equal(answer.option("Location-Path"), ["location1", "location2", "location3"], "CC18")
+    answer, _ = coap.code("2.01", "post", "/location-query", "-e", "TEST")
+    equal(answer.option("Location-Query"), ["first=1", "second=2"], "CC19")
+    coap.code("2.05", "get", "/seg1/seg2/seg3")
+    _, body = coap.code("2.05", "get", "/query?first=1&second=2&third=3")
+    check("third=3" in body, "CC14")
+    answer, body = coap.code("2.05", "get", "/separate")
+    equal(answer.kind, "CON", "CC09")
+    check("second" in body, "CC09: payload")
+    for accept, start in (("0", "format"), ("41", "<?xml"), ("50", "{")):
+        _, body = coap.code("2.05", "get", "/multi-format", "-A", accept)
+        check(body.startswith(start), f"CC20: {body}")
+    coap.code("4.06", "get", "/multi-format", "-A", "112")
+    coap.code("4.04", "get", "/nothing")
+    coap.code("4.05", "put", "/separate", "-e", "x")
+
+
+def creation(coap):
+    coap.code("2.01", "put", "/create1", "-O", "5,", "-e", "x")
+    coap.code("4.12", "put", "/create1", "-O", "5,", "-e", "x")
+
+
+def blocks(coap, sizes=("16", "64", "1024")):
+    body = (cases.BODY[:cases.LARGE]).decode()
+    with open(coap.stage.path("body"), "w", encoding="ascii") as file:
+        file.write(body)
+    for size in sizes:
+        answers, text = coap.run("get", "/large", "-b", size)
+        equal(answers[-1].option("Block2")[0].split("/")[1:], ["_", size], f"CB01 {size}: the last block")
+        equal(len(text), cases.LARGE, f"CB01 {size}: length")
+    upload = ["-b", "64", "-f", coap.stage.path("body")]
+    coap.code("2.04", "put", "/large-update", *upload)
+    _, text = coap.code("2.05", "get", "/large-update")
+    equal(text, body, "CB03: read back")
+    answer, _ = coap.code("2.01", "post", "/large-create", *upload)
+    where = "/" + "/".join(answer.option("Location-Path"))
+    _, text = coap.code("2.05", "get", where)
+    equal(text, body, "CB04: read back")
+    _, text = coap.code("2.04", "post", "/large-post", *upload)
+    equal(text, body.upper(), "CB05")
+
+
+def blocks_lossy(coap):
+    blocks(coap, ("64", "1024"))  # each loss costs seconds
+
+
+def qblocks(coap):
+    """RFC 9177, if this coap-client can do it."""
+    body = (cases.BODY[:cases.LARGE]).decode()
+    answers, text = coap.run("post", "/large-post", "-L", "4", "-b", "64", "-f", coap.stage.path("body"))
+    check(answers, "Q-Block: no answer")
+    equal(text, body.upper(), "Q-Block")
+
+
+def links(coap):
+    for query, expected in (("rt=Type1", {"/link1", "/link3"}), ("if=If*", {"/link1", "/link2"}), ("ct=40", {"/path"}),
+                            ("sz=*", {"/large", "/large-update", "/large-create", "/large-post"}), ("rt=none", set())):
+        _, body = coap.code("2.05", "get", f"/.well-known/core?{query}")
+        equal(set(re.findall(r"<([^>]*)>", body)), expected, f"links ?{query}")
+
+
+def observation(coap):
+    """It observes for 12 seconds."""
+    answers, _ = coap.run("get", "/obs", "-s", "12")
+    seen = [int(a.option("Observe")[0]) for a in answers if a.option("Observe")]
+    check(len(seen) >= 3 and seen == sorted(seen), f"CO01: Observe {seen}")
+    notes = [a for a in answers if a.kind == "CON"]
+    check(len(notes) >= 2 and len({a.token for a in answers}) == 1, "CO01: confirmable notifications under one token")
+
+
+def observation_non(coap):
+    answers, _ = coap.run("get", "/obs-non", "-N", "-s", "12")
+    check(len([a for a in answers if a.kind == "NON" and a.option("Observe")]) >= 3, "CO02: non-confirmable notifications")
+
+
+def walk(case, coap, failures):
+    try:
+        case(coap)
+    except Failure as failure:
+        failures.append(f"{case.__name__} at {coap.uri}: {failure}")
+    except Exception as error:  # pylint: disable=broad-except
+        failures.append(f"{case.__name__} at {coap.uri}: {error!r}")
+
+
+def test(stage):
+    def start():
+        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
+        return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
+
+    stage.foreign("coap-client")
+    clean, relay = start(), Relay(start(), 0.1, 11)
+    jobs = [(case, Coap(stage, clean)) for case in (core, creation, blocks, links, observation, observation_non)]
+    jobs += [(case, Coap(stage, relay.address)) for case in (blocks_lossy, links, observation)]
+    failures = []
+    threads = [threading.Thread(target=walk, args=(case, coap, failures)) for case, coap in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    relay.stop()
+    check(not failures, "; ".join(failures))
+    check(relay.lost > 0, "the relay has lost something")
+    print(f"the relay lost {relay.lost} of {relay.lost + relay.passed} datagrams")
+
+
+play(test)
