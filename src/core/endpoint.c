@@ -25,27 +25,51 @@ static uint32_t table_slots(const struct copse_config *c)
 	return core_table_slots(2u * c->exchange_cap + c->incoming_cap + c->peer_cap);
 }
 
-/* All of an endpoint's memory in its order; `ep` is at the beginning. */
-static struct core_slot *lay_out(struct copse_endpoint *ep, const struct copse_config *c,
-				 struct core_carver *cut)
+/* Where everything begins. */
+struct areas {
+	struct copse_endpoint *ep;
+	struct exchange *exchange;
+	struct incoming *incoming;
+	struct remote *remote;
+	struct core_chunk *chunk;
+	struct core_timer **timer;
+	struct short_reply *short_reply;
+	struct core_slot *slot;
+	uint16_t *next_id;
+};
+
+static void lay_out(struct areas *a, const struct copse_config *c, struct core_carver *cut)
 {
-	core_carve(cut, 1, sizeof *ep);
-	ep->exchange = core_carve(cut, c->exchange_cap, sizeof *ep->exchange);
-	ep->incoming = core_carve(cut, c->incoming_cap, sizeof *ep->incoming);
-	ep->remote = core_carve(cut, c->peer_cap, sizeof *ep->remote);
-	ep->store.chunk = core_carve(cut, c->chunk_cap, sizeof *ep->store.chunk);
-	ep->timers.timer = core_carve(cut, c->exchange_cap + 1u, sizeof *ep->timers.timer);
-	ep->short_reply = core_carve(cut, c->reply_cap, sizeof *ep->short_reply);
-	ep->next_id = core_carve(cut, id_counters(c), sizeof *ep->next_id);
-	return core_carve(cut, table_slots(c), sizeof(struct core_slot));
+	a->ep = core_carve(cut, 1, sizeof *a->ep);
+	a->exchange = core_carve(cut, c->exchange_cap, sizeof *a->exchange);
+	a->incoming = core_carve(cut, c->incoming_cap, sizeof *a->incoming);
+	a->remote = core_carve(cut, c->peer_cap, sizeof *a->remote);
+	a->chunk = core_carve(cut, c->chunk_cap, sizeof *a->chunk);
+	a->timer = core_carve(cut, c->exchange_cap + 1u, sizeof *a->timer);
+	a->short_reply = core_carve(cut, c->reply_cap, sizeof *a->short_reply);
+	a->next_id = core_carve(cut, id_counters(c), sizeof *a->next_id);
+	a->slot = core_carve(cut, table_slots(c), sizeof *a->slot);
 }
 
 size_t copse_endpoint_bytes(const struct copse_config *config)
 {
-	struct copse_endpoint unused;
+	struct areas unused;
 	struct core_carver cut = {NULL, 0};
 	lay_out(&unused, config, &cut);
 	return cut.used;
+}
+
+static void place(struct copse_endpoint *ep, const struct areas *a, const struct copse_config *c)
+{
+	ep->exchange = a->exchange;
+	ep->incoming = a->incoming;
+	ep->remote = a->remote;
+	ep->timers.timer = a->timer;
+	ep->timers.cap = c->exchange_cap;
+	ep->short_reply = a->short_reply;
+	ep->next_id = a->next_id;
+	core_store_init(&ep->store, a->chunk, c->chunk_cap);
+	core_table_init(&ep->table, a->slot, table_slots(c));
 }
 
 static void init_pools(struct copse_endpoint *ep, const struct copse_config *c)
@@ -63,7 +87,6 @@ static void init_pools(struct copse_endpoint *ep, const struct copse_config *c)
 	}
 	for (uint32_t i = 0; i < c->peer_cap; i++)
 		core_node_insert(&ep->free_remotes, &ep->remote[i].node);
-	core_store_init(&ep->store, ep->store.chunk, c->chunk_cap);
 }
 
 static void init_groups(struct copse_endpoint *ep)
@@ -98,11 +121,11 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	struct copse_endpoint *ep = memory;
 	memset(memory, 0, needed);
 	struct core_carver cut = {memory, 0};
-	struct core_slot *slots = lay_out(ep, config, &cut);
-	core_table_init(&ep->table, slots, table_slots(config));
+	struct areas areas;
+	lay_out(&areas, config, &cut);
+	place(ep, &areas, config);
 	ep->config = *config;
 	ep->now = now;
-	ep->timers.cap = config->exchange_cap;
 	init_pools(ep, config);
 	init_groups(ep);
 	ep->id_mask = id_counters(config) - 1;
@@ -366,14 +389,11 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 	return n;
 }
 
-/* Answer with `code` alone, the diagnostic being `text` (§5.5.2). */
-static int answer_error(struct copse_endpoint *ep, struct incoming *in, uint8_t code, const char *text)
+/* Answer with `code` and a diagnostic payload (§5.5.2): `rest` is the marker and the text, ended by a NUL. */
+static int answer_error(struct copse_endpoint *ep, struct incoming *in, uint8_t code, const char *rest,
+			size_t size)
 {
-	uint8_t buf[48];
-	struct copse_builder b;
-	copse_build_rest(&b, buf, sizeof buf);
-	copse_build_payload(&b, text, strlen(text));
-	struct copse_out out = {.code = code, .rest = buf, .rest_len = (size_t)copse_build_finish(&b)};
+	const struct copse_out out = {.code = code, .rest = (const uint8_t *)rest, .rest_len = size - 1};
 	if (in_respond(ep, in, &out) != 0)
 		in_forget(ep, in); /* the peer repeats, and may find room then */
 	return COPSE_ERR_BADOPTION;
@@ -397,9 +417,11 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 	}
 	if (bad) {
 		EP_COUNT(ep, rejected_options);
+		static const char proxy[] = "\xffnot a proxy", option[] = "\xff"
+									  "critical option not understood";
 		if (bad == COPSE_OPTION_PROXY_URI || bad == COPSE_OPTION_PROXY_SCHEME) /* §5.10.2 */
-			return answer_error(ep, in, COPSE_CODE_PROXYING_NOT_SUPPORTED, "not a proxy");
-		return answer_error(ep, in, COPSE_CODE_BAD_OPTION, "critical option not understood");
+			return answer_error(ep, in, COPSE_CODE_PROXYING_NOT_SUPPORTED, proxy, sizeof proxy);
+		return answer_error(ep, in, COPSE_CODE_BAD_OPTION, option, sizeof option);
 	}
 	EP_COUNT(ep, requests_in);
 	return event(ep, COPSE_EVENT_REQUEST, in_handle(ep, in), NULL);

@@ -327,7 +327,9 @@ struct exchange *x_send(struct copse_endpoint *ep, enum exchange_kind kind, cons
 	if (!x)
 		return NULL;
 	x->token_len = token_len <= COPSE_TOKEN_MAX ? (uint8_t)token_len : 0; /* a response is encoded once */
-	memcpy(x->token, token, x->token_len);
+	if (token_len == 0)
+		token = x->token; /* the caller may have none at all */
+	memmove(x->token, token, x->token_len);
 	if (!encode(ep, x, token, token_len, out)) {
 		undo(ep, x);
 		return NULL;
@@ -441,7 +443,7 @@ int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer
 {
 	ep_advance(ep, now);
 	const struct copse_out out = {.code = COPSE_CODE_EMPTY, .con = true};
-	const struct exchange *x = x_send(ep, X_PING, peer, (const uint8_t *)"", 0, &out, user, 0);
+	const struct exchange *x = x_send(ep, X_PING, peer, NULL, 0, &out, user, 0);
 	if (!x)
 		return COPSE_ERR_NOROOM;
 	*exchange = x_handle(ep, x);
