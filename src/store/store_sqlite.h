@@ -1,0 +1,92 @@
+/* The inside of the SQLite back end, for the files that make it up.
+ *
+ * Invariant: what `series` and `pending` hold agrees with the database. A transaction that fails makes them stale, and they
+ * are read again before the next use.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef STORE_STORE_SQLITE_H
+#define STORE_STORE_SQLITE_H
+
+#include "core/table.h"
+#include "store.h"
+#include "vector.h"
+
+#include <sqlite3.h>
+
+enum statement {
+	SQL_BEGIN,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_ADD_ORIGIN,
+	SQL_ADD_DEVICE,
+	SQL_FIND_DEVICE,
+	SQL_ADD_SERIES,
+	SQL_ADD_ARRIVAL,
+	SQL_ADD_DOCUMENT,
+	SQL_SET_DEVICE,
+	SQL_FORGET_DEVICE,
+	SQL_MERGE,
+	SQL_MERGED,
+	SQL_MERGED_NEXT,
+	SQL_CLEAR_ARRIVAL,
+	SQL_GET_ARRIVAL,
+	SQL_READ_RANGE,
+	SQL_READ_LATEST,
+	SQL_READ_LAST,
+	SQL_COUNT_RANGE,
+	SQL_READ_DOCUMENTS,
+	SQL_READ_PATHS,
+	SQL_READ_DEVICES,
+	SQL_TRIM_ARRIVAL,
+	SQL_TRIM_SERIES,
+	SQL_TRIM_DOCUMENTS,
+	SQL_TRIM_ORIGINS,
+	SQL_N
+};
+
+struct sqlite_series {
+	int64_t id;
+	char *device; /* ours, in one piece with the two below */
+	const char *name, *unit;
+	uint32_t hash;
+	uint32_t pending_n;
+	uint32_t newest; /* of its arrivals: place in `pending` + 1 */
+};
+
+struct sqlite_pending {
+	int64_t id;
+	uint32_t older; /* place + 1 */
+};
+
+struct sqlite_store {
+	sqlite3 *db;
+	sqlite3_stmt *statement[SQL_N]; /* made when first used */
+	struct store_vector series;     /* of struct sqlite_series, in the order in which they were met */
+	struct store_vector pending;    /* of struct sqlite_pending, in the order of their ids */
+	struct core_table index;        /* of series, by hash: place + 1 */
+	uint32_t index_cap;
+	uint64_t key[2];
+	int64_t next; /* id of the next arrival */
+	bool fresh;   /* series and pending agree with the database */
+};
+
+/* Arrivals are merged when there are so many, or so many of one series: a query never has to sort more than that. */
+#define SQLITE_MERGE_ALL    262144u
+#define SQLITE_MERGE_SERIES 4096u
+
+/* The statement, ready to be bound and stepped; NULL without memory or when the database is damaged. */
+sqlite3_stmt *sqlite_statement(struct sqlite_store *s, enum statement which);
+
+/* Step a statement that gives no rows, and reset it. Returns a store_result. */
+int sqlite_do(struct sqlite_store *s, sqlite3_stmt *statement);
+
+/* The store_result of what the database said last. */
+int sqlite_result(struct sqlite_store *s);
+
+/* Read series and arrivals again, if a failed transaction has made them stale. Returns a store_result. */
+int sqlite_refresh(struct sqlite_store *s);
+
+/* store_sqlite_read.c */
+int sqlite_read(void *self, const struct store_query *query, store_row_fn *row, void *user);
+
+#endif

@@ -1,0 +1,323 @@
+/* The store in SQLite: the suite, and what only a file can suffer: restarts, SIGKILL, a full disk, no permission, damage.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "suite.h"
+
+#include <sqlite3.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[64];
+static unsigned files;
+
+static const char *new_path(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%u.db", folder, files++);
+	return path;
+}
+
+static int open_at(const char *path, uint64_t max_bytes, struct store *out, char *why, size_t cap)
+{
+	const struct store_sqlite_config config = {.path = path, .max_bytes = max_bytes};
+
+	return store_sqlite_open(&config, out, why, cap);
+}
+
+static void open_sqlite(struct store *out, uint64_t max_bytes)
+{
+	char why[256];
+
+	assert_int_equal(open_at(new_path(), max_bytes, out, why, sizeof(why)), STORE_OK);
+}
+
+static const struct store_query everything = {.subject = STORE_READINGS, .from = INT64_MIN, .to = INT64_MAX};
+
+static void a_restart_finds_everything(void **state)
+{
+	const char *path = new_path();
+	struct store store;
+	(void)state;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 2 - i, i), 5), i ? STORE_DUPLICATE : STORE_OK);
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 20 - i, i), (uint64_t)i + 6), STORE_OK);
+		if (i == 1)
+			assert_int_equal(store_trim(&store, 0, 0), STORE_OK); /* arrivals change their place */
+		store_close(&store);
+	}
+	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+	assert_string_equal(suite_read(&store, &everything), "d n 2 number 0 Cel\nd n 18 number 2 Cel\n"
+							     "d n 19 number 1 Cel\nd n 20 number 0 Cel\n");
+	store_close(&store);
+}
+
+/* What `sqlite3 file 'SELECT ...'` gives. */
+static void the_views_are_for_people(void **state)
+{
+	const char *path = new_path();
+	struct store store;
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	(void)state;
+
+	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+	suite_put(&store, suite_number("urn:dev:ow:1", "temp", (int64_t)1320067464 * 1000000 + 250000, 21.5), 0);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT device, name, time, value, unit FROM readings", -1, &st, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	assert_string_equal(sqlite3_column_text(st, 0), "urn:dev:ow:1");
+	assert_string_equal(sqlite3_column_text(st, 1), "temp");
+	assert_string_equal(sqlite3_column_text(st, 2), "2011-10-31T13:24:24.250Z");
+	assert_string_equal(sqlite3_column_text(st, 3), "21.5");
+	assert_string_equal(sqlite3_column_text(st, 4), "Cel");
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	store_close(&store);
+}
+
+/* --- SIGKILL --- */
+
+/* Store without end; each reading that is safe is told as one number. */
+static _Noreturn void store_until_killed(const char *path, int out, uint32_t first)
+{
+	struct store store;
+
+	if (open_at(path, 0, &store, NULL, 0) != STORE_OK)
+		_exit(1);
+	for (uint32_t i = first;; i++) {
+		struct store_reading r[2];
+		struct store_batch batch = {.reading = r, .reading_n = 2, .origin = i + 1}, *list[] = {&batch};
+		r[0] = suite_number("d", "a", i, i);
+		r[1] = suite_number("d", "b", i, i);
+		if (store_write(&store, list, 1) != STORE_OK || batch.result != STORE_OK ||
+		    write(out, &i, sizeof(i)) != sizeof(i))
+			_exit(1);
+		if (i % 64 == 63)
+			store_trim(&store, INT64_MIN, INT64_MIN); /* merge often, to be killed while at it */
+	}
+}
+
+/* Returns the last reading that was told to be safe. */
+static uint32_t kill_once(const char *path, uint32_t first, unsigned after)
+{
+	uint32_t last = first - 1, told;
+	int ends[2], status;
+
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		store_until_killed(path, ends[1], first);
+	close(ends[1]);
+	while (read(ends[0], &told, sizeof(told)) == sizeof(told)) {
+		assert_int_equal(told, last + 1);
+		last = told;
+		if (told == first + after)
+			kill(pid, SIGKILL);
+	}
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	return last;
+}
+
+static void count_once(const struct store_row *row, uint32_t *next)
+{
+	assert_int_equal(row->reading->time, *next);
+	++*next;
+}
+
+struct seen {
+	uint32_t a, b;
+};
+
+static int take_row(void *user, const struct store_row *row)
+{
+	struct seen *seen = user;
+
+	count_once(row, row->reading->name[0] == 'a' ? &seen->a : &seen->b);
+	return 0;
+}
+
+static void what_was_told_to_be_safe_survives_sigkill_once(void **state)
+{
+	const char *path = new_path();
+	uint32_t first = 0;
+	(void)state;
+
+	for (unsigned round = 0; round < 12; round++) {
+		uint32_t last = kill_once(path, first, 1 + round * 17);
+		struct store store;
+		struct seen seen = {0, 0};
+		assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+		assert_int_equal(store_read(&store, &everything, take_row, &seen), STORE_OK);
+		assert_int_equal(seen.a, seen.b); /* no half batch */
+		assert_true(seen.a == last + 1 || seen.a == last + 2);
+		/* its sender, who was not told, sends the last one again */
+		int again = suite_put(&store, suite_number("d", "a", last, 0), last + 1);
+		assert_int_equal(again, STORE_DUPLICATE);
+		store_close(&store);
+		first = seen.a;
+	}
+}
+
+/* --- faults of the system --- */
+
+static void a_folder_that_cannot_be_written_is_told(void **state)
+{
+	struct store store;
+	char why[256], path[128];
+	(void)state;
+
+	snprintf(path, sizeof(path), "%s/none/x.db", folder);
+	assert_int_equal(open_at(path, 0, &store, why, sizeof(why)), STORE_READONLY);
+	assert_non_null(strstr(why, path));
+	assert_null(store.ops);
+	/* root may write anywhere, but not below a file */
+	assert_int_equal(open_at("/dev/null/x.db", 0, &store, why, sizeof(why)), STORE_READONLY);
+}
+
+static void a_file_that_is_none_of_ours_is_left_alone(void **state)
+{
+	static const char junk[] = "This is a text, and a long one: longer than the head of a database, which has "
+				   "a hundred bytes and begins in another way.\n";
+	const char *path = new_path();
+	struct store store;
+	char why[256], found[sizeof(junk)] = "";
+	(void)state;
+
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(junk, file);
+	fclose(file);
+	assert_int_equal(open_at(path, 0, &store, why, sizeof(why)), STORE_DAMAGED);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(found, 1, sizeof(found), file), sizeof(junk) - 1);
+	fclose(file);
+	assert_string_equal(found, junk);
+
+	sqlite3 *db; /* a database, but of another program */
+	path = new_path();
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE mine (x)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(open_at(path, 0, &store, why, sizeof(why)), STORE_DAMAGED);
+}
+
+static void damage_is_told_and_does_no_harm(void **state)
+{
+	const char *path = new_path();
+	struct store store;
+	struct stat status;
+	int damaged = 0;
+	(void)state;
+
+	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+	for (int i = 0; i < 5000; i++) {
+		struct store_reading r[64];
+		struct store_batch batch = {.reading = r, .reading_n = 64}, *list[] = {&batch};
+		for (int j = 0; j < 64; j++)
+			r[j] = suite_number("d", "n", i + j, i);
+		store_write(&store, list, 1);
+	}
+	store_trim(&store, INT64_MIN, INT64_MIN);
+	store_close(&store);
+	assert_int_equal(stat(path, &status), 0);
+	int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	for (off_t at = 4096; at < status.st_size; at += 4096) /* all pages but the first */
+		assert_int_equal(pwrite(fd, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, at), 8);
+	close(fd);
+	int result = open_at(path, 0, &store, NULL, 0);
+	if (result == STORE_OK) {
+		struct seen seen = {0, 0};
+		damaged += store_read(&store, &everything, take_row, &seen) == STORE_DAMAGED;
+		damaged += suite_put(&store, suite_number("d", "n", 1, 1), 0) == STORE_DAMAGED;
+		store_close(&store);
+	} else {
+		damaged = result == STORE_DAMAGED;
+	}
+	assert_true(damaged > 0);
+}
+
+/* A disk without room: files may not grow any more. The one that wants to write is told, and recovers. */
+static void a_full_disk_is_survived(void **state)
+{
+	const char *path = new_path();
+	struct rlimit old, small = {200000, 0};
+	static uint8_t big[20000];
+	struct store store;
+	int result = STORE_OK, stored = 0;
+	(void)state;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	while (result == STORE_OK && stored < 100) {
+		struct store_reading r = suite_number("d", "n", stored, 0);
+		r.kind = STORE_DATA;
+		r.bytes = big;
+		r.len = sizeof(big);
+		result = suite_put(&store, r, (uint64_t)stored + 1);
+		stored += result == STORE_OK;
+	}
+	assert_true(result == STORE_FULL || result == STORE_IO);
+	struct store_query q = everything;
+	q.every = 1000;
+	q.agg = STORE_AGG_COUNT;
+	char line[64];
+	snprintf(line, sizeof(line), "d n 0 number %d \n", stored);
+	assert_string_equal(suite_read(&store, &q), line); /* can be read while it cannot be written */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(suite_put(&store, suite_number("d", "n", 1, 1), (uint64_t)stored + 1), STORE_OK);
+	store_close(&store);
+	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+	snprintf(line, sizeof(line), "d n 0 number %d \n", stored + 1);
+	assert_string_equal(suite_read(&store, &q), line);
+	store_close(&store);
+}
+
+static void remove_folder(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	if (system(command) != 0)
+		perror(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_restart_finds_everything),
+	    cmocka_unit_test(the_views_are_for_people),
+	    cmocka_unit_test(what_was_told_to_be_safe_survives_sigkill_once),
+	    cmocka_unit_test(a_folder_that_cannot_be_written_is_told),
+	    cmocka_unit_test(a_file_that_is_none_of_ours_is_left_alone),
+	    cmocka_unit_test(damage_is_told_and_does_no_harm),
+	    cmocka_unit_test(a_full_disk_is_survived),
+	};
+
+	snprintf(folder, sizeof(folder), "/tmp/copse-store-XXXXXX");
+	if (!mkdtemp(folder))
+		return 1;
+	int failed = suite_run("sqlite", open_sqlite);
+	failed += cmocka_run_group_tests_name("sqlite, the file", tests, NULL, NULL);
+	remove_folder();
+	return failed;
+}
