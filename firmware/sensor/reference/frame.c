@@ -219,8 +219,8 @@ int twin_adc_read(struct twin_adc *adc)
 {
 	int value;
 
-	adc_sample(adc);
-	adc_sample(adc);
+	for (unsigned i = 0; i < adc->samples; i++)
+		adc_sample(adc);
 	value = adc->fifo[adc->first];
 	adc->first = (adc->first + 1) % 16;
 	adc->kept--;

@@ -24,8 +24,10 @@ struct twin {
 size_t twin_frame(const struct twin *twin, uint32_t number, int value, uint8_t *frame);
 
 /* What the emulated ADC gives on the first read after each time-out: pseudo-random from 512 to 519, two samples a
- * time-out, 16 of them kept. Zero it before the first use. */
+ * time-out, 16 of them kept. QEMU's -icount with sleep=off lets the timer run out twice for each time that the processor
+ * wakes, so that there are four. All zero but `samples` before the first use. */
 struct twin_adc {
+	unsigned samples; /* taken for each read, at least 1 */
 	uint32_t noise;
 	uint32_t first, kept;
 	uint16_t fifo[16];

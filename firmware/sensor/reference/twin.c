@@ -107,7 +107,7 @@ static int differs(const struct twin *twin, uint32_t number, int value, const st
 
 static int check_adc(const struct twin *twin, struct capture *capture, uint32_t count)
 {
-	struct twin_adc adc = { 0 };
+	struct twin_adc adc = { .samples = 4 };
 
 	for (uint32_t n = 1; n <= count; n++) {
 		int value = twin_adc_read(&adc);
