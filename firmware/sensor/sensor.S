@@ -61,6 +61,7 @@ template:
 	.set	frame_words, words
 	finish	spare, 0
 	.section .padding, "a"
+	.balign	256, 0xff
 	.fill	256 - frame_words * 4, 1, 0xff
 
 	.section .vectors, "a"

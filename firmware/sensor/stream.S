@@ -34,6 +34,7 @@
 	.thumb
 
 #include "frame.inc"
+#include "counted.inc"
 
 #define STRIDE 88
 #define BACK 836
@@ -42,27 +43,6 @@
 #define SECOND 0x33c
 #define STRIDE 88
 #define BACK 836
-
-.macro keep n, x			/* word n of the template, counted in the checksum */
-	.set	frame_\n, \x
-	.set	sum, sum + ((\x) & 0xffff) + (((\x) >> 16) & 0xffff)
-	.set	words, words + 1
-.endm
-
-	keep	6, W(0xfe, 0x80, 0, 0)
-	keep	7, 0
-	keep	8, ((BUILD_IA0 ^ 2) & 0xffffff | 0xff000000)
-	keep	9, (0xfe | (BUILD_IA0 >> 24) << 8 | BUILD_IA1 << 16)
-	keep	10, W(0xff, 0x02, 0, 0)
-	keep	11, 0
-	keep	12, W(0, 0, 0, 1)
-	keep	13, W(0xfe, 0, 0, 1)
-	keep	14, (SWAP(PORT) | SWAP(PORT) << 16)
-	keep	17, W(0xb7, 'p', 'u', 'b')
-	keep	18, W('l', 'i', 's', 'h')
-	keep	19, W(0x11, 42, 0xff, 3)
-	.set	words, 21
-	finish	0, 0x10000 + 0xffff
 
 	.text
 vectors:
@@ -117,13 +97,6 @@ tick:
 	.word	frame_\n
 .endm
 
-	.set	frame_0, (frame_octets - 14) | 0x33330000
-	.set	frame_1, W(0xfe, 0, 0, 1)
-	.set	frame_2, BUILD_IA0
-	.set	frame_3, 0xdd860000 | BUILD_IA1
-	.set	frame_4, W(0x60, 0, 0, 0)
-	.set	frame_5, SWAP(udp_octets) | W(0, 0, 17, 1)
-	.set	frame_15, SWAP(udp_octets) | checksum << 16
 	at	FIRST, 0
 	at	FIRST + 1 * STRIDE, 1
 	at	FIRST + 2 * STRIDE, 2
@@ -148,6 +121,6 @@ setup:						@ for reset: r1 to r12, lr
 	.word	RCGC, RCGC0_ADC, RCGC1_TIMER0, RCGC2_MAC, ADC, ACTSS_3
 	.word	NVIC, 1 << TIMER0_IRQ, 0, 0, EMUX_3_TIMER, 0, idle + 1
 						@ r0 to r10, r12, pc
-	.word	TCTL_SEND, 0x0000fdb0, MAC + MAC_TCTL, BUILD_IA0
+	.word	TCTL_SEND, FRAME_20, MAC + MAC_TCTL, BUILD_IA0
 	.word	GPTM0_IMR, GPTM0_TAMR, IMR_TIMEOUT, TAMR_PERIODIC, ADC, CTL_RUN, PERIOD
 	.word	FIRST, tick + 1
