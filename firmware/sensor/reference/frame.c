@@ -39,7 +39,7 @@ static size_t append(uint8_t *at, const void *bytes, size_t len)
 	return len;
 }
 
-/* A payload in text: what precedes the value, four characters, what follows. `*value_at` is set to the place of the value. */
+/* A payload in text: what precedes the value, four characters, what follows. `*value_at` becomes the value's place. */
 static size_t text_payload(uint8_t *at, const char *before, const char *after, int value, uint8_t **value_at)
 {
 	size_t len = append(at, before, strlen(before));
@@ -55,12 +55,21 @@ static size_t cbor_payload(uint8_t *at, enum twin_sensor sensor, int value, uint
 	size_t len;
 
 	if (sensor == TWIN_ADC) {
-		len = append(at, "\x81\xa2\x00\x63" "adc" "\x02\x1a", 9);
+		len = append(at,
+			     "\x81\xa2\x00\x63"
+			     "adc"
+			     "\x02\x1a",
+			     9);
 		*value_at = at + len;
 		put_big32(at + len, value);
 		return len + 4;
 	}
-	len = append(at, "\x81\xa3\x01\x63" "Cel" "\x00\x78\x0b" "temperature", 21);
+	len = append(at,
+		     "\x81\xa3\x01\x63"
+		     "Cel"
+		     "\x00\x78\x0b"
+		     "temperature",
+		     21);
 	*value_at = at + len;
 	at[len] = 2;
 	at[len + 1] = value < 0 ? 0x39 : 0x19;
@@ -72,13 +81,13 @@ static size_t cbor_payload(uint8_t *at, enum twin_sensor sensor, int value, uint
 static size_t payload(const struct twin *twin, int value, uint8_t *at, uint8_t **value_at, unsigned *content)
 {
 	static const char *const before[3][2] = {
-		{ "<temp v=\"", "<adc  v=\"" },
-		{ "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml  n=\"temperature\" u=\"Cel\" v=\"",
-		  "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml  n=\"adc\" v=\"" },
-		{ "[{\"n\":\"temperature\",\"u\":\"Cel\",\"v\":   ", "[{\"n\":\"adc\",\"v\": " },
+	    {"<temp v=\"", "<adc  v=\""},
+	    {"<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml  n=\"temperature\" u=\"Cel\" v=\"",
+	     "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml  n=\"adc\" v=\""},
+	    {"[{\"n\":\"temperature\",\"u\":\"Cel\",\"v\":   ", "[{\"n\":\"adc\",\"v\": "},
 	};
-	static const char *const after[3] = { "\"/>\n", "\"/></sensml>", "}]" };
-	static const unsigned contents[] = { 41, 310, 110, 112, 42, 42 };
+	static const char *const after[3] = {"\"/>\n", "\"/></sensml>", "}]"};
+	static const unsigned contents[] = {41, 310, 110, 112, 42, 42};
 
 	*content = contents[twin->format];
 	if (twin->format == TWIN_SENML_CBOR)
@@ -166,8 +175,8 @@ static uint32_t add_up(const uint8_t *at, size_t len, uint32_t sum)
 
 static void put_headers(const struct twin *twin, uint8_t *frame, size_t udp_len)
 {
-	static const uint8_t to[] = { 0x33, 0x33, 0xfe, 0, 0, 1 }; /* RFC 2464 §7 */
-	static const uint8_t group[] = { 0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xfe, 0, 0, 1 };
+	static const uint8_t to[] = {0x33, 0x33, 0xfe, 0, 0, 1}; /* RFC 2464 §7 */
+	static const uint8_t group[] = {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xfe, 0, 0, 1};
 	uint8_t *ip = frame + ETHERNET, *udp = ip + IPV6;
 
 	memset(frame, 0, ETHERNET + IPV6 + UDP);

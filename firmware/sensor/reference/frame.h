@@ -14,17 +14,17 @@ struct twin {
 	enum twin_format format;
 	enum twin_sensor sensor;
 	uint8_t mac[6];
-	int hardware; /* the token makes up for the identity too, RFC 768 wants the checksum right either way */
+	int hardware; /* the token makes up for the identity, too */
 };
 
 #define TWIN_FRAME_MAX 256
 
-/* The Ethernet frame (without FCS) of message `number`, from 1 on, with reading `value`: degrees -128 to 127, or counts
- * 0 to 1023. `frame` holds TWIN_FRAME_MAX octets. Returns its length, never 0. */
+/* The Ethernet frame (without FCS) of message `number`, from 1 on, with reading `value`: degrees -128 to 127, or
+ * counts 0 to 1023. `frame` holds TWIN_FRAME_MAX octets. Returns its length, never 0. */
 size_t twin_frame(const struct twin *twin, uint32_t number, int value, uint8_t *frame);
 
-/* What the emulated ADC gives on the first read after each time-out: pseudo-random from 512 to 519, two samples a
- * time-out, 16 of them kept. QEMU's -icount with sleep=off lets the timer run out twice for each time that the processor
+/* What the emulated ADC gives on the first read after each time-out: pseudo-random from 512 to 519, two samples
+ * a time-out, 16 of them kept. QEMU's -icount with sleep=off lets the timer run out twice for each time that the processor
  * wakes, so that there are four. All zero but `samples` before the first use. */
 struct twin_adc {
 	unsigned samples; /* taken for each read, at least 1 */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* twin VARIANT MAC CAPTURE COUNT [DEGREES ...]
  *
- * Compares the first COUNT frames of a capture, octet for octet, with those of the twin. VARIANT is FORMAT-SENSOR[-...], as
- * the images are named. Of the ADC every value is known beforehand. Of the thermometer the values must come in the order of
- * DEGREES, each at least once, from the first on. Exit status 0: all equal; 1: not; 2: called wrongly. */
+ * Compares the first COUNT frames of a capture, octet for octet, with those of the twin. VARIANT is FORMAT-SENSOR[-...],
+ * as the images are named. Of the ADC every value is known beforehand. Of the thermometer the values must come in the
+ * order of DEGREES, each at least once, from the first on. Exit status 0: all equal; 1: not; 2: called wrongly. */
 #include "frame.h"
 
 #include <stdio.h>
@@ -26,7 +26,8 @@ static int capture_open(struct capture *capture, const char *path)
 	uint8_t head[24];
 
 	capture->file = fopen(path, "rb");
-	if (!capture->file || fread(head, sizeof head, 1, capture->file) != 1 || little32(head) != 0xa1b2c3d4) {
+	if (!capture->file || fread(head, sizeof head, 1, capture->file) != 1 ||
+	    little32(head) != 0xa1b2c3d4) {
 		fprintf(stderr, "twin: %s is no capture of this machine\n", path);
 		return -1;
 	}
@@ -47,8 +48,8 @@ static int capture_next(struct capture *capture)
 
 static int parse_variant(struct twin *twin, const char *name)
 {
-	static const char *const formats[] = { "xml", "senml-xml", "senml-json", "senml-cbor", "binary" };
-	static const char *const sensors[] = { "i2c", "adc" };
+	static const char *const formats[] = {"xml", "senml-xml", "senml-json", "senml-cbor", "binary"};
+	static const char *const sensors[] = {"i2c", "adc"};
 
 	for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
 		for (size_t s = 0; s < 2; s++) {
@@ -107,7 +108,7 @@ static int differs(const struct twin *twin, uint32_t number, int value, const st
 
 static int check_adc(const struct twin *twin, struct capture *capture, uint32_t count)
 {
-	struct twin_adc adc = { .samples = 4 };
+	struct twin_adc adc = {.samples = 4};
 
 	for (uint32_t n = 1; n <= count; n++) {
 		int value = twin_adc_read(&adc);
@@ -122,7 +123,8 @@ static int check_adc(const struct twin *twin, struct capture *capture, uint32_t 
 	return 0;
 }
 
-static int check_i2c(const struct twin *twin, struct capture *capture, uint32_t count, char **degrees, int steps)
+static int check_i2c(const struct twin *twin, struct capture *capture, uint32_t count, char **degrees,
+		     int steps)
 {
 	int step = 0;
 
