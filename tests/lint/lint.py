@@ -321,8 +321,8 @@ def scripts(root):
 def check_scripts(root):
     for path, language in scripts(root):
         full = os.path.join(root, path)
-        if "bash" in language:
-            done = subprocess.run(["bash", "-n", full], capture_output=True, text=True, check=False)
+        if "bash" in language or "bin/sh" in language:
+            done = subprocess.run(["bash" if "bash" in language else "sh", "-n", full], capture_output=True, text=True, check=False)
             if done.returncode:
                 yield f"{path}:1: {done.stderr.strip()}"
             if not re.search(r"^set -[a-z]*e?[a-z]*u", text_of(root, path), re.M):
@@ -337,7 +337,7 @@ def check_scripts(root):
             if done.returncode:
                 yield f"{path}:1: {done.stderr.strip()}"
         else:
-            yield f"{path}:1: {language}: scripts are bash, Python or node"
+            yield f"{path}:1: {language}: scripts are bash, sh, Python or node"
         if not os.access(full, os.X_OK) and "node" not in language and "python" not in language:
             yield f"{path}:1: not executable"
 

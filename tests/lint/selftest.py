@@ -47,7 +47,7 @@ BAD = [
     ("format", "src/core/a.c", HEAD + "int f(" + "int abcdefghijk, " * 8 + "int b);\n", "src/core/a.c:4: "),
     ("scripts", "run", "#!/usr/bin/env bash\nset -euo pipefail\nif true; then\n", "run:1: "),
     ("scripts", "run", "#!/usr/bin/env bash\ntrue\n", "no `set -euo pipefail`"),
-    ("scripts", "run", "#!/bin/zsh\n", "scripts are bash, Python or node"),
+    ("scripts", "run", "#!/bin/zsh\n", "scripts are bash, sh, Python or node"),
     ("scripts", "tests/x.py", "#!/usr/bin/env python3\nif x\n", "tests/x.py:2: "),
     ("scripts", "tests/x.mjs", "import {;\n", "tests/x.mjs:1: "),
     ("packages", "run", "#!/usr/bin/env bash\nset -eu\nqemu-system-arm -M x\n", "run:3: qemu-system-arm is "),
