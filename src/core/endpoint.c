@@ -255,7 +255,8 @@ bool ep_keep(struct copse_endpoint *ep, struct core_kept *k, uint8_t type, uint1
 {
 	uint8_t head[EP_HEAD_MAX];
 	const size_t n = put_header(head, type, out->code, id, token_len);
-	memcpy(head + n, token, token_len);
+	if (token_len)
+		memcpy(head + n, token, token_len);
 	if (!ep_make_room(ep, n + token_len + out->rest_len)) {
 		EP_COUNT(ep, refused_exchange);
 		return false;
