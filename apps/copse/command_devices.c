@@ -4,15 +4,17 @@
 #include "links.h"
 #include "output.h"
 #include "report.h"
+#include "table.h"
 
-static void print_table(const char *at, const char *end)
+static void print_table(const struct buffer *body)
 {
 	static const char *const heads[] = {"DEVICE", "TYPE", "URI"};
-	struct link link;
+	struct copse_link_reader reader = links_of(body->bytes, body->len);
+	struct copse_link link;
 	struct table t;
 
 	table_begin(&t, heads, 3);
-	while (links_next(&at, end, &link) > 0) {
+	while (copse_link_next(&reader, &link) > 0) {
 		char ep[256], et[256], target[512];
 		table_add(&t, (const char *const[]){link_attribute(&link, "ep", ep, sizeof(ep)),
 						    link_attribute(&link, "et", et, sizeof(et)),
@@ -22,12 +24,13 @@ static void print_table(const char *at, const char *end)
 	table_free(&t);
 }
 
-static void print_json(const struct args *args, const char *at, const char *end)
+static void print_json(const struct args *args, const struct buffer *body)
 {
+	struct copse_link_reader reader = links_of(body->bytes, body->len);
 	json_t *list = json_array();
-	struct link link;
+	struct copse_link link;
 
-	while (links_next(&at, end, &link) > 0) {
+	while (copse_link_next(&reader, &link) > 0) {
 		char target[512];
 		json_t *o = link_json(&link);
 		json_object_set_new(o, "uri", json_string(link_target(&link, target, sizeof(target))));
@@ -38,7 +41,6 @@ static void print_json(const struct args *args, const char *at, const char *end)
 
 static int print(const struct args *args, const struct answer *answer)
 {
-	const char *at = (const char *)answer->body.bytes, *end = at + answer->body.len;
 	bool raw = args_count(args, ARG_OUTPUT) || args_count(args, ARG_INCLUDE);
 
 	if (raw || !copse_code_is_success(answer->message.code))
@@ -46,9 +48,9 @@ static int print(const struct args *args, const struct answer *answer)
 	if (!links_are_good(answer->body.bytes, answer->body.len))
 		return report_error(EXIT_OTHER, "the gateway's list of devices is not in link format");
 	if (args_count(args, ARG_JSON))
-		print_json(args, at, end);
+		print_json(args, &answer->body);
 	else
-		print_table(at, end);
+		print_table(&answer->body);
 	return output_finish(EXIT_OK);
 }
 

@@ -5,6 +5,7 @@
 #include "links.h"
 #include "output.h"
 #include "report.h"
+#include "table.h"
 
 #include <copse/mem.h>
 
@@ -39,10 +40,10 @@ struct search {
 
 static void add_rows(struct table *t, const char *device, const struct buffer *body)
 {
-	const char *at = (const char *)body->bytes, *end = at + body->len;
-	struct link link;
+	struct copse_link_reader reader = links_of(body->bytes, body->len);
+	struct copse_link link;
 
-	while (links_next(&at, end, &link) > 0) {
+	while (copse_link_next(&reader, &link) > 0) {
 		char target[512], rt[256], interface[256], ct[64];
 		table_add(t, (const char *const[]){device, link_target(&link, target, sizeof(target)),
 						   link_attribute(&link, "rt", rt, sizeof(rt)),
@@ -53,10 +54,10 @@ static void add_rows(struct table *t, const char *device, const struct buffer *b
 
 static void add_objects(json_t *list, const char *device, const struct buffer *body)
 {
-	const char *at = (const char *)body->bytes, *end = at + body->len;
-	struct link link;
+	struct copse_link_reader reader = links_of(body->bytes, body->len);
+	struct copse_link link;
 
-	while (links_next(&at, end, &link) > 0) {
+	while (copse_link_next(&reader, &link) > 0) {
 		char target[512];
 		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "device", device, "resource",
 						      link_target(&link, target, sizeof(target)),
