@@ -2,8 +2,9 @@
 # is expected. Usage: `source stage.bash` with the folder of the programs as first argument of the script.
 set -euo pipefail
 
-programs=${1:?folder with the programs}
-export PATH=$programs/copse:$programs/copse-gateway:$programs/copse-sim:$PATH
+programs=$(realpath "${1:?folder with the programs}")
+script=$(realpath "$0")
+export PATH=$programs/../examples:$programs/copse:$programs/copse-gateway:$programs/copse-sim:$PATH
 stage=$(mktemp -d "${TMPDIR:-/tmp}/copse-scenario-XXXXXX")
 cd "$stage"
 export XDG_RUNTIME_DIR=$stage HOME=$stage LC_ALL=C.UTF-8 NO_COLOR=
