@@ -64,15 +64,15 @@ static inline bool copse_option_is_reserved_location(uint16_t number)
 	COPSE_OPTION_SLOT_NONE)))))))))
 /* clang-format on */
 
-static inline unsigned copse_option_slot_high(uint16_t number)
-{
-	return COPSE_OPTION_SLOT_HIGH(number);
-}
+/* The same for a number that is no constant. */
+unsigned copse_option_slot_high(uint16_t number);
 
 /* Where the index of a message keeps option `number`. Folds to a constant for a constant. */
 static inline unsigned copse_option_slot(uint16_t number)
 {
-	return number < COPSE_OPTION_LOW ? number : copse_option_slot_high(number);
+	if (number < COPSE_OPTION_LOW)
+		return number;
+	return __builtin_constant_p(number) ? COPSE_OPTION_SLOT_HIGH(number) : copse_option_slot_high(number);
 }
 
 /* A row of the registry in sixteen bits: the longest value, whether it may be empty, and how often it may occur.

@@ -67,19 +67,15 @@ static inline void put_header(uint8_t *p, enum copse_type type, uint8_t code, ui
 static COLD void begin_message(struct copse_builder *b, void *buf, size_t cap, enum copse_type type,
 			       uint8_t code, uint16_t id, const void *token, size_t token_len)
 {
-	uint8_t length[2], *end = length;
-	unsigned nibble = put_extended(&end, token_len);
-	size_t n = (size_t)(end - length);
+	size_t n = COPSE_HEADER_LEN + (token_len >= 13) + (token_len >= 269) + token_len;
 	COPSE_ASSERT(token_len <= 269 + UINT16_MAX);
 	copse_build_rest(b, buf, cap);
-	if (COPSE_HEADER_LEN + n + token_len > (size_t)(b->end - b->at)) {
+	if (n > (size_t)(b->end - b->buf)) {
 		fail(b, COPSE_ERR_NOROOM);
 		return;
 	}
-	put_header(b->buf, type, code, id, nibble);
 	b->at += COPSE_HEADER_LEN;
-	memcpy(b->at, length, n);
-	b->at += n;
+	put_header(b->buf, type, code, id, put_extended(&b->at, token_len));
 	if (token_len > 0)
 		memcpy(b->at, token, token_len);
 	b->options = b->at += token_len;
@@ -161,21 +157,25 @@ static int add(struct copse_builder *b, unsigned number, const void *value, size
 	return 0;
 }
 
-void copse_build_raw(struct copse_builder *b, uint16_t number, const void *value, size_t len)
+/* Any option; `rule` 0 allows all. */
+static void add_by_rule(struct copse_builder *b, uint16_t number, const void *value, size_t len, unsigned rule)
 {
-	int err = b->last == CLOSED ? COPSE_ERR_ARGUMENT : add(b, number, value, len, false);
+	int err = COPSE_ERR_ARGUMENT;
+	bool allowed = rule == 0 || (len <= (rule & COPSE_RULE_MAX) && (len > 0 || (rule & COPSE_RULE_EMPTY)));
+	if (b->last != CLOSED && allowed)
+		err = add(b, number, value, len, rule != 0 && !(rule & COPSE_RULE_MANY));
 	if (err < 0)
 		fail(b, err);
 }
 
-static COLD void check_and_add(struct copse_builder *b, uint16_t number, const void *value, size_t len)
+void copse_build_raw(struct copse_builder *b, uint16_t number, const void *value, size_t len)
 {
-	unsigned rule = copse_option_rule(number);
-	int err = COPSE_ERR_ARGUMENT;
-	if (b->last != CLOSED && copse_option_len_ok(number, len))
-		err = add(b, number, value, len, rule != 0 && !(rule & COPSE_RULE_MANY));
-	if (err < 0)
-		fail(b, err);
+	add_by_rule(b, number, value, len, 0);
+}
+
+static COLD void add_any(struct copse_builder *b, uint16_t number, const void *value, size_t len)
+{
+	add_by_rule(b, number, value, len, copse_option_rule(number));
 }
 
 /* Append an option of the common kind: number below 64 and not below the last one, a value that the registry allows,
@@ -201,7 +201,7 @@ void copse_build_option(struct copse_builder *b, uint16_t number, const void *va
 	size_t n = number;
 	FULL_WIDTH(n);
 	if (!SHORT_WAY || unlikely(!append_short(b, n, value, len)))
-		check_and_add(b, number, value, len);
+		add_any(b, number, value, len);
 }
 
 void copse_build_uint(struct copse_builder *b, uint16_t number, uint32_t value)
@@ -212,7 +212,24 @@ void copse_build_uint(struct copse_builder *b, uint16_t number, uint32_t value)
 	size_t n = 4;
 	for (; value != 0; value >>= 8)
 		bytes[--n] = (uint8_t)value;
-	check_and_add(b, number, bytes + n, 4 - n);
+	add_any(b, number, bytes + n, 4 - n);
+}
+
+void copse_build_options(struct copse_builder *b, const void *options, size_t len)
+{
+	uint8_t *end = b->at + len;
+	COPSE_ASSERT(b->err != 0 || (b->at == b->options && b->last == 0));
+	if (len > (size_t)(b->end - b->at))
+		fail(b, COPSE_ERR_NOROOM);
+	if (b->err != 0 || len == 0)
+		return;
+	memcpy(b->at, options, len);
+	while (b->at < end) {
+		size_t delta, value_len;
+		b->at = read_head(b->at, &delta, &value_len) + value_len;
+		b->last += (uint32_t)delta;
+	}
+	COPSE_ASSERT(b->at == end && b->last <= UINT16_MAX);
 }
 
 uint8_t *copse_build_payload_room(struct copse_builder *b, size_t *cap)

@@ -209,7 +209,7 @@ int copse_link_value(const struct copse_link_attribute *attribute, char *buf, si
 
 void copse_link_filter_parse(struct copse_link_filter *filter, const char *text, size_t len)
 {
-	const char *equals = len > 0 ? memchr(text, '=', len) : NULL;
+	const char *equals = len > 0 ? uri_find(text, len, '=') : NULL;
 	size_t name = equals ? (size_t)(equals - text) : len;
 	filter->name = (struct copse_text){text, name};
 	filter->value = (struct copse_text){text + len, 0};

@@ -24,49 +24,50 @@ static unsigned extended(struct wire *w, unsigned nibble)
 	return 0;
 }
 
-/* Enter option `at` into the index, or mark it as RFC 7252 §5.4.1, §5.4.3 and §5.4.5 say. */
-static void judge_option(struct copse_message *m, unsigned at)
+/* Enter option `o` into the index, or mark it as RFC 7252 §5.4.1, §5.4.3 and §5.4.5 say. */
+static void judge_option(struct copse_message *m, struct copse_option *o)
 {
-	struct copse_option *o = &m->option[at];
 	unsigned slot = copse_option_slot(o->number);
 	unsigned rule = slot < COPSE_OPTION_SLOTS ? copse_option_rules[slot] : 0;
 	unsigned many = copse_code_is_request(m->code) ? COPSE_RULE_MANY : COPSE_RULE_MANY_RESP;
-	bool again = at > 0 && o[-1].number == o->number;
-	bool valid = o->len <= (rule & COPSE_RULE_MAX) && (o->len || (rule & COPSE_RULE_EMPTY)) &&
-		     (!again || (rule & many));
-	if ((valid || rule == 0) && slot < COPSE_OPTION_SLOTS && m->first[slot] == 0)
-		m->first[slot] = (uint8_t)(at + 1);
-	if (valid)
-		return;
+	bool critical = copse_option_is_critical(o->number);
+	o->mark = 0;
+	if (rule == 0)
+		o->mark = COPSE_OPTION_UNKNOWN;
+	else if (o->len > (rule & COPSE_RULE_MAX) || (o->len == 0 && !(rule & COPSE_RULE_EMPTY)) ||
+		 (!(rule & many) && o > m->option && o[-1].number == o->number))
+		o->mark = critical ? 0 : COPSE_OPTION_IGNORED;
+	else
+		critical = false;
+	if (slot < COPSE_OPTION_SLOTS && m->first[slot] == 0 && (rule == 0 || !(critical || o->mark)))
+		m->first[slot] = (uint8_t)(o - m->option + 1);
 	/* §5.10.7: a reserved Location-* beside those that we know must not be overlooked */
-	bool location = copse_option_is_reserved_location(o->number) &&
-			(m->first[COPSE_OPTION_LOCATION_PATH] | m->first[COPSE_OPTION_LOCATION_QUERY]);
-	o->mark = rule ? 0 : COPSE_OPTION_UNKNOWN;
-	if (copse_option_is_critical(o->number) || location) {
-		o->mark |= COPSE_OPTION_BAD;
-		if (m->bad_option == 0)
-			m->bad_option = o->number;
-	} else if (rule) {
-		o->mark = COPSE_OPTION_IGNORED;
-	}
+	if (copse_option_is_reserved_location(o->number))
+		critical = m->first[COPSE_OPTION_LOCATION_PATH] | m->first[COPSE_OPTION_LOCATION_QUERY];
+	if (!critical)
+		return;
+	o->mark |= COPSE_OPTION_BAD;
+	if (m->bad_option == 0)
+		m->bad_option = o->number;
 }
 
 /* Take any option, the one at offset `i`. Returns the offset behind it, or an error. */
 static COLD int take_option(struct copse_message *m, unsigned i, unsigned at)
 {
 	struct wire w = {m->bytes + i, m->bytes + m->len, false};
+	struct copse_option *o = &m->option[at];
 	unsigned first = wire_u8(&w);
-	unsigned number = extended(&w, first >> 4) + (at > 0 ? m->option[at - 1].number : 0);
+	unsigned number = extended(&w, first >> 4) + (at > 0 ? o[-1].number : 0);
 	unsigned n = extended(&w, first & 15);
-	const uint8_t *value = wire_skip(&w, n);
-	if (w.bad || number > UINT16_MAX)
+	if (w.bad || n > wire_left(&w) || number > UINT16_MAX)
 		return COPSE_ERR_MALFORMED;
 	if (at == COPSE_MESSAGE_OPTIONS)
 		return COPSE_ERR_OPTIONS;
-	unsigned off = (unsigned)(value - m->bytes);
-	m->option[at] = (struct copse_option){(uint16_t)number, (uint16_t)off, (uint16_t)n, 0};
-	judge_option(m, at);
-	return (int)(off + n);
+	o->number = (uint16_t)number;
+	o->off = (uint16_t)(w.at - m->bytes);
+	o->len = (uint16_t)n;
+	judge_option(m, o);
+	return (int)(o->off + n);
 }
 
 /* The options from offset `off` on, of which `at` are known, and the payload. */
@@ -157,26 +158,9 @@ static inline HOT int parse_header(struct copse_message *m, const uint8_t *bytes
 	return 0;
 }
 
-int copse_message_parse(struct copse_message *m, const void *datagram, size_t len)
-{
-	const uint8_t *bytes = datagram;
-	size_t token_len;
-	int err = parse_header(m, bytes, len, &token_len);
-	if (err < 0)
-		return err;
-	size_t off = COPSE_HEADER_LEN + token_len;
-	if (token_len > COPSE_TOKEN_MAX || off > len)
-		return COPSE_ERR_MALFORMED;
-	m->token_off = COPSE_HEADER_LEN;
-	m->token_len = (uint16_t)token_len;
-	return SHORT_WAY ? parse_short(m, bytes, off, len) : parse_rest(m, (unsigned)off, 0);
-}
-
 int copse_message_parse_extended(struct copse_message *m, const void *datagram, size_t len, size_t token_max)
 {
 	const uint8_t *bytes = datagram;
-	if (len < COPSE_HEADER_LEN || (bytes[0] & 15) <= COPSE_TOKEN_MAX)
-		return copse_message_parse(m, datagram, len);
 	size_t nibble;
 	int err = parse_header(m, bytes, len, &nibble);
 	if (err < 0)
@@ -189,6 +173,23 @@ int copse_message_parse_extended(struct copse_message *m, const void *datagram, 
 	m->token_off = (uint16_t)(token - bytes);
 	m->token_len = (uint16_t)token_len;
 	return parse_rest(m, m->token_off + token_len, 0);
+}
+
+int copse_message_parse(struct copse_message *m, const void *datagram, size_t len)
+{
+	if (!SHORT_WAY)
+		return copse_message_parse_extended(m, datagram, len, COPSE_TOKEN_MAX);
+	const uint8_t *bytes = datagram;
+	size_t token_len;
+	int err = parse_header(m, bytes, len, &token_len);
+	if (err < 0)
+		return err;
+	size_t off = COPSE_HEADER_LEN + token_len;
+	if (token_len > COPSE_TOKEN_MAX || off > len)
+		return COPSE_ERR_MALFORMED;
+	m->token_off = COPSE_HEADER_LEN;
+	m->token_len = (uint16_t)token_len;
+	return parse_short(m, bytes, off, len);
 }
 
 enum copse_reaction copse_message_reaction(const struct copse_message *m, int err)

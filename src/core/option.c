@@ -19,6 +19,24 @@ const uint16_t copse_option_rules[COPSE_OPTION_SLOTS] = {
 #undef OPTION
 };
 
+#define HIGH(name) [COPSE_OPTION_SLOT_HIGH(COPSE_OPTION_##name) - COPSE_OPTION_LOW] = COPSE_OPTION_##name
+
+static const uint16_t high[] = {
+    HIGH(PROXY_CRI),           HIGH(PROXY_SCHEME_NUMBER), HIGH(ECHO),
+    HIGH(NO_RESPONSE),         HIGH(REQUEST_TAG),         HIGH(OCF_ACCEPT_VERSION),
+    HIGH(OCF_CONTENT_VERSION), HIGH(SCP82_PARAMS),        HIGH(X_ADMIN_PROTOCOL),
+};
+
+_Static_assert(sizeof(high) / sizeof(high[0]) == COPSE_OPTION_HIGH_N, "a number of 64 or more is missing");
+
+unsigned copse_option_slot_high(uint16_t number)
+{
+	for (unsigned i = 0; i < COPSE_OPTION_HIGH_N; i++)
+		if (high[i] == number)
+			return COPSE_OPTION_LOW + i;
+	return COPSE_OPTION_SLOT_NONE;
+}
+
 /* The flags in a row repeat what the number says (RFC 7252 §5.4.6): a row where they differ has a wrong
  * number. */
 enum { ELECTIVE = 0, CRITICAL = 1, SAFE = 0, UNSAFE = 2, CACHEKEY = 0, NOCACHEKEY = 4 };

@@ -59,7 +59,7 @@ static unsigned dots(const struct copse_text *part)
 static struct copse_text cut(const struct copse_text *text, size_t from, char separator)
 {
 	const char *at = text->at + from;
-	const char *stop = memchr(at, separator, text->len - from);
+	const char *stop = uri_find(at, text->len - from, separator);
 	return (struct copse_text){at, stop ? (size_t)(stop - at) : text->len - from};
 }
 
@@ -121,14 +121,14 @@ static bool parse_port(struct copse_uri *uri, const char *at, const char *end)
 /* "[address%zone]". Returns where it ends, or NULL. */
 static const char *parse_literal(struct copse_uri *uri, const char *at, const char *end)
 {
-	const char *close = memchr(at, ']', (size_t)(end - at));
+	const char *close = uri_find(at, (size_t)(end - at), ']');
 	if (!close || !copse_ip_parse(&uri->ip, at, (size_t)(close + 1 - at), &uri->zone) ||
 	    uri->ip.family != 6)
 		return NULL;
 	if (uri->zone.len > 0 && scan(uri->zone.at, close, "") != close)
 		return NULL;
 	uri->host_kind = COPSE_HOST_IPV6;
-	const char *stop = memchr(at, '%', (size_t)(close - at));
+	const char *stop = uri_find(at, (size_t)(close - at), '%');
 	uri->host = (struct copse_text){at + 1, (size_t)((stop ? stop : close) - at - 1)};
 	return close + 1;
 }
@@ -136,7 +136,7 @@ static const char *parse_literal(struct copse_uri *uri, const char *at, const ch
 /* The authority, from behind "//" to `end`. */
 static int parse_authority(struct copse_uri *uri, const char *text, const char *at, const char *end)
 {
-	const char *user = memchr(at, '@', (size_t)(end - at));
+	const char *user = uri_find(at, (size_t)(end - at), '@');
 	if (user)
 		return fault(uri, COPSE_URI_USERINFO, (size_t)(user - text));
 	const char *stop;

@@ -39,6 +39,9 @@ static inline bool uri_is_one_of(char c, const char *set)
 /* Unreserved characters and sub-delimiters: those that a host may have unencoded, and path and query too. */
 bool uri_is_plain(char c);
 
+/* The first `c` among the `len` characters at `text`, or NULL. */
+const char *uri_find(const char *text, size_t len, char c);
+
 /* Equal but for the case of ASCII letters. */
 bool uri_equal_text(const char *a, size_t a_len, const char *b, size_t b_len);
 

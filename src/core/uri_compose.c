@@ -102,7 +102,7 @@ static void put_host(struct pen *w, const uint8_t *host, size_t len)
 		return;
 	}
 	size_t skip = text[0] == '[';
-	const char *stop = memchr(text, '%', len);
+	const char *stop = uri_find(text, len, '%');
 	put(w, '[');
 	put_text(w, text + skip, stop ? (size_t)(stop - text) - skip : len - 2 * skip);
 	if (zone.len > 0) {

@@ -37,6 +37,14 @@ bool uri_is_plain(char c)
 	return uri_is_alpha(c) || uri_is_digit(c) || (c != 0 && uri_is_one_of(c, "-._~!$&'()*+,;="));
 }
 
+const char *uri_find(const char *text, size_t len, char c)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == c)
+			return text + i;
+	return NULL;
+}
+
 bool uri_equal_text(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	size_t i = 0;
@@ -50,7 +58,7 @@ enum copse_scheme copse_scheme_from_text(const char *text, size_t len)
 	unsigned scheme = COPSE_SCHEME_COAP;
 	for (; scheme < COPSE_SCHEME_OTHER; scheme++) {
 		const char *name = schemes[scheme].name;
-		size_t n = (size_t)((const char *)memchr(name, 0, SCHEME_LEN) - name);
+		size_t n = (size_t)((const char *)uri_find(name, SCHEME_LEN, 0) - name);
 		if (uri_equal_text(name, n, text, len))
 			break;
 	}
@@ -149,7 +157,7 @@ bool copse_ip_parse(struct copse_ip *ip, const char *text, size_t len, struct co
 		if (text == end || *--end != ']')
 			return false;
 	}
-	const char *stop = memchr(text, '%', (size_t)(end - text));
+	const char *stop = uri_find(text, (size_t)(end - text), '%');
 	if (stop) {
 		const char *at = stop + 1;
 		if (end - at > 2 && at[0] == '2' && at[1] == '5') /* "%" as a URI writes it (RFC 6874 §2) */

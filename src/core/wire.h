@@ -9,13 +9,16 @@
 
 #include <string.h>
 
-/* Where size counts for more than speed, the short ways for what is common are left out. */
+/* Where size counts for more than speed, the short ways for what is common are left out. HOT is inlined wherever it
+ * is used; COLD is kept out of the way of what is common: never inlined, and small rather than fast. */
 #ifdef __OPTIMIZE_SIZE__
 #define SHORT_WAY 0
 #define HOT
+#define COLD
 #else
 #define SHORT_WAY 1
 #define HOT       __attribute__((always_inline))
+#define COLD      __attribute__((noinline, cold))
 #endif
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -23,9 +26,6 @@
 
 /* Compute `x` here and keep it in a register of full width: gcc narrows what ends in a small field, once for each use. */
 #define FULL_WIDTH(x) __asm__("" : "+r"(x))
-
-/* Kept out of the way of what is common: never inlined, and small rather than fast. */
-#define COLD __attribute__((noinline, cold))
 
 struct wire {
 	const uint8_t *at;
