@@ -38,7 +38,7 @@ static unsigned put_extended(uint8_t **p, size_t n)
 #define HEAD_MAX 5
 
 /* Make what stands before an option's value. Returns its length. */
-static size_t make_head(uint8_t head[HEAD_MAX], size_t delta, size_t len)
+static size_t make_head(uint8_t *head, size_t delta, size_t len)
 {
 	uint8_t *p = head + 1;
 	unsigned high = put_extended(&p, delta) << 4;
@@ -157,13 +157,32 @@ static int add(struct copse_builder *b, unsigned number, const void *value, size
 	return 0;
 }
 
+/* The same for a number that is not below the last, with nothing to move. */
+static int append(struct copse_builder *b, unsigned number, const void *value, size_t len, bool once)
+{
+	size_t delta = number - b->last, room = (size_t)(b->end - b->at);
+	if (once && delta == 0 && b->at > b->options)
+		return COPSE_ERR_ARGUMENT;
+	if (len > room || len + 1 + (delta >= 13) + (delta >= 269) + (len >= 13) + (len >= 269) > room)
+		return COPSE_ERR_NOROOM;
+	b->at += make_head(b->at, delta, len);
+	if (len > 0)
+		memcpy(b->at, value, len);
+	b->at += len;
+	b->last = number;
+	return 0;
+}
+
 /* Any option; `rule` 0 allows all. */
-static void add_by_rule(struct copse_builder *b, uint16_t number, const void *value, size_t len, unsigned rule)
+static void add_by_rule(struct copse_builder *b, uint16_t number, const void *value, size_t len,
+			unsigned rule)
 {
 	int err = COPSE_ERR_ARGUMENT;
-	bool allowed = rule == 0 || (len <= (rule & COPSE_RULE_MAX) && (len > 0 || (rule & COPSE_RULE_EMPTY)));
+	bool allowed =
+	    rule == 0 || (len <= (rule & COPSE_RULE_MAX) && (len > 0 || (rule & COPSE_RULE_EMPTY)));
 	if (b->last != CLOSED && allowed)
-		err = add(b, number, value, len, rule != 0 && !(rule & COPSE_RULE_MANY));
+		err = (SHORT_WAY && number >= b->last ? append : add)(b, number, value, len,
+								      rule != 0 && !(rule & COPSE_RULE_MANY));
 	if (err < 0)
 		fail(b, err);
 }
@@ -173,7 +192,7 @@ void copse_build_raw(struct copse_builder *b, uint16_t number, const void *value
 	add_by_rule(b, number, value, len, 0);
 }
 
-static COLD void add_any(struct copse_builder *b, uint16_t number, const void *value, size_t len)
+static APART void add_any(struct copse_builder *b, uint16_t number, const void *value, size_t len)
 {
 	add_by_rule(b, number, value, len, copse_option_rule(number));
 }

@@ -52,7 +52,7 @@ static void judge_option(struct copse_message *m, struct copse_option *o)
 }
 
 /* Take any option, the one at offset `i`. Returns the offset behind it, or an error. */
-static COLD int take_option(struct copse_message *m, unsigned i, unsigned at)
+static APART int take_option(struct copse_message *m, unsigned i, unsigned at)
 {
 	struct wire w = {m->bytes + i, m->bytes + m->len, false};
 	struct copse_option *o = &m->option[at];
@@ -70,30 +70,14 @@ static COLD int take_option(struct copse_message *m, unsigned i, unsigned at)
 	return (int)(o->off + n);
 }
 
-/* The options from offset `off` on, of which `at` are known, and the payload. */
-static COLD int parse_rest(struct copse_message *m, unsigned off, unsigned at)
+/* Takes options from offset `off` on for as long as they are of the common kind: number below 64, valid, with a value,
+ * delta and length in one byte; a few instructions each. Stops at another one, and behind so many bytes that there may
+ * be too many options. `*taken` options are in the index. Returns the offset where it stopped. */
+static inline HOT size_t take_short(struct copse_message *m, const uint8_t *bytes, size_t off, size_t len,
+				    size_t number, size_t *taken)
 {
-	for (; off < m->len && m->bytes[off] != COPSE_PAYLOAD_MARK; at++) {
-		int next = take_option(m, off, at);
-		if (next < 0)
-			return next;
-		off = (unsigned)next;
-	}
-	if (off < m->len && ++off == m->len) /* behind the payload marker there must be something (§3) */
-		return COPSE_ERR_MALFORMED;
-	m->option_n = (uint16_t)at;
-	m->payload_off = (uint16_t)off;
-	m->payload_len = (uint16_t)(m->len - off);
-	return 0;
-}
-
-/* What parse_rest does, in a few instructions an option for as long as options are of the common kind: number below 64,
- * valid, with a value, delta and length in one byte. The first other one, or one behind the first 128 bytes, and all
- * that follow it are left to parse_rest. */
-static inline HOT int parse_short(struct copse_message *m, const uint8_t *bytes, size_t off, size_t len)
-{
-	size_t number = 0, n = 1; /* n: one more than the options taken */
-	size_t end = off + 2 * COPSE_MESSAGE_OPTIONS; /* each takes two bytes or more */
+	size_t n = *taken + 1;
+	size_t end = off + 2 * (COPSE_MESSAGE_OPTIONS - *taken); /* each takes two bytes or more */
 	for (end = len < end ? len : end; off < end; n++) {
 		size_t first = bytes[off];
 		size_t value_len = first & 15;
@@ -114,9 +98,38 @@ static inline HOT int parse_short(struct copse_message *m, const uint8_t *bytes,
 		o->mark = 0;
 		off += value_len;
 	}
+	*taken = n - 1;
+	return off;
+}
+
+/* The options from offset `off` on, of which `at` are known, and the payload. */
+static APART int parse_rest(struct copse_message *m, size_t off, size_t at)
+{
+	while (off < m->len && m->bytes[off] != COPSE_PAYLOAD_MARK) {
+		int next = take_option(m, (unsigned)off, (unsigned)at);
+		if (next < 0)
+			return next;
+		off = (size_t)next;
+		at++;
+		if (SHORT_WAY && m->option[at - 1].number < COPSE_OPTION_LOW)
+			off = take_short(m, m->bytes, off, m->len, m->option[at - 1].number, &at);
+	}
+	if (off < m->len && ++off == m->len) /* behind the payload marker there must be something (§3) */
+		return COPSE_ERR_MALFORMED;
+	m->option_n = (uint16_t)at;
+	m->payload_off = (uint16_t)off;
+	m->payload_len = (uint16_t)(m->len - off);
+	return 0;
+}
+
+/* What parse_rest does, where nothing is known yet and most probably nothing uncommon follows. */
+static inline HOT int parse_short(struct copse_message *m, const uint8_t *bytes, size_t off, size_t len)
+{
+	size_t taken = 0;
+	off = take_short(m, bytes, off, len, 0, &taken);
 	if (off < m->len)
-		return parse_rest(m, (unsigned)off, (unsigned)n - 1);
-	m->option_n = (uint16_t)(n - 1);
+		return parse_rest(m, off, taken);
+	m->option_n = (uint16_t)taken;
 	m->payload_off = (uint16_t)off;
 	m->payload_len = 0;
 	return 0;
