@@ -39,6 +39,14 @@ class Show:
                                             stderr=subprocess.STDOUT, start_new_session=True,
                                             env={**stage.environment, "TMPDIR": self.temporary, "COPSE_BUILD": stage.build})
 
+        stage.cleanups.append(self.end)
+
+    def end(self):
+        """What is left of its session, if anything."""
+        for member in session_members(self.process.pid):
+            os.kill(member, signal.SIGKILL)
+        self.process.wait()
+
     def output(self):
         with open(self.output_path, encoding="utf-8", errors="replace") as file:
             return file.read()

@@ -256,6 +256,7 @@ class Stage:
         self.build, self.folder, self.processes = build, folder, []
         self.environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "HOME": folder}
         self.gateway_address = None
+        self.cleanups = []  # called at the end, whatever happened
         self.devices = {}
 
     def path(self, name):
@@ -374,10 +375,12 @@ def play(test):
     except Skip as reason:
         print(f"skipped: {reason}")
         status = 77
-    except Failure as failure:
+    except (Failure, subprocess.TimeoutExpired) as failure:
         print(f"FAILED: {failure}")
         status = 1
     finally:
+        for cleanup in stage.cleanups:
+            cleanup()
         wrong = stage.stop()
     if status == 0 and wrong:
         print("FAILED: " + "; ".join(wrong))
