@@ -20,7 +20,8 @@ enum arg_group {
 	CLOSE = 256,
 	KEYS = 512,
 	ALIAS = 1024,
-	ALL = 2047
+	ENERGY = 2048,
+	ALL = 4095
 };
 
 enum arg_name {
@@ -104,6 +105,7 @@ int command_discover(const struct args *args);
 int command_session(const struct args *args);
 int command_devices(const struct args *args);
 int command_token(const struct args *args);
+int command_energy(const struct args *args);
 int command_completion(const struct args *args);
 
 #endif
