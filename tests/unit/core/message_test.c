@@ -205,6 +205,24 @@ static void a_wrong_instance_hides_no_right_one(void **state)
 	assert_ptr_equal(copse_message_option_next(&m, o), &m.option[2]);
 }
 
+/* The same where the wrong one is followed by one of the common kind. */
+static void a_long_instance_hides_no_short_one(void **state)
+{
+	(void)state;
+	uint8_t bytes[300];
+	struct copse_message m;
+	struct copse_builder b;
+	copse_build_message(&b, bytes, sizeof(bytes), COPSE_ACK, COPSE_CODE_CREATED, 1, NULL, 0);
+	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, bytes, 256);
+	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, "a", 1);
+	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, "b", 1);
+	int len = copse_build_finish(&b);
+	assert_int_equal(copse_message_parse(&m, guard_put(&guard, bytes, (size_t)len), (size_t)len), 0);
+	message_check(&m, (size_t)len);
+	assert_int_equal(m.option[0].mark, COPSE_OPTION_IGNORED);
+	assert_ptr_equal(copse_message_option(&m, COPSE_OPTION_LOCATION_PATH), &m.option[1]);
+}
+
 static void uints_have_up_to_four_bytes(void **state)
 {
 	(void)state;
@@ -372,6 +390,7 @@ int main(void)
 	    cmocka_unit_test(options_above_64_are_found),
 	    cmocka_unit_test(ignored_options_are_not_found),
 	    cmocka_unit_test(a_wrong_instance_hides_no_right_one),
+	    cmocka_unit_test(a_long_instance_hides_no_short_one),
 	    cmocka_unit_test(uints_have_up_to_four_bytes),
 	    cmocka_unit_test(the_index_is_bounded),
 	    cmocka_unit_test(options_behind_long_ones_are_found),
