@@ -104,6 +104,7 @@ static int take_proxy(struct gw_config *c, cfg_t *proxy)
 	c->requests_max = (uint32_t)cfg_getint(proxy, "requests");
 	c->max_message = (uint32_t)cfg_getint(proxy, "max_message");
 	c->hop_limit = (uint8_t)cfg_getint(proxy, "hop_limit");
+	c->waiting_max = (uint32_t)cfg_getint(proxy, "waiting");
 	c->outside_n = cfg_size(proxy, "outside");
 	c->outside = copse_mem_new(c->outside_n, sizeof(*c->outside));
 	if (!c->outside)
@@ -111,6 +112,108 @@ static int take_proxy(struct gw_config *c, cfg_t *proxy)
 	for (unsigned i = 0; i < c->outside_n; i++)
 		gw_prefix_parse(cfg_getnstr(proxy, "outside", i), &c->outside[i]);
 	return 0;
+}
+
+static void take_cache(struct gw_config *c, cfg_t *cache)
+{
+	c->cache_entries = (uint32_t)cfg_getint(cache, "entries");
+	c->cache_bytes = (uint64_t)cfg_getint(cache, "bytes");
+	c->cache_waiters = (uint32_t)cfg_getint(cache, "waiters");
+}
+
+static bool same_params(const struct copse_params *a, const struct copse_params *b)
+{
+	return a->ack_timeout_ms == b->ack_timeout_ms && a->ack_random_percent == b->ack_random_percent &&
+	       a->max_retransmit == b->max_retransmit && a->nstart == b->nstart &&
+	       a->response_timeout_ms == b->response_timeout_ms;
+}
+
+/* A class whose transmission differs from the mesh's has a group of the endpoint of its own. */
+static int take_class_params(struct gw_config *c, struct gw_class *class, cfg_t *sec)
+{
+	struct copse_params p = c->mesh;
+
+	if (cfg_size(sec, "ack_timeout"))
+		p.ack_timeout_ms = (uint32_t)ms(cfg_getfloat(sec, "ack_timeout"));
+	if (cfg_size(sec, "ack_random_factor"))
+		p.ack_random_percent = (uint16_t)(cfg_getfloat(sec, "ack_random_factor") * 100 + 0.5);
+	if (cfg_size(sec, "max_retransmit"))
+		p.max_retransmit = (uint8_t)cfg_getint(sec, "max_retransmit");
+	if (cfg_size(sec, "response_timeout"))
+		p.response_timeout_ms = (uint32_t)ms(cfg_getfloat(sec, "response_timeout"));
+	if (p.nstart < class->lane.concurrent)
+		p.nstart = class->lane.concurrent;
+	const char *why = copse_params_check(&p);
+	if (why) {
+		cfg_error(sec, "class '%s': %s", class->name, why);
+		return -1;
+	}
+	if (same_params(&p, &c->mesh))
+		return 0;
+	if (c->group_n == COPSE_GROUPS_MAX) {
+		cfg_error(sec, "more than %d classes differ from the mesh in transmission or concurrency",
+			  COPSE_GROUPS_MAX - GW_GROUP_CLASSES);
+		return -1;
+	}
+	class->group = c->group_n;
+	c->groups[c->group_n++] = p;
+	return 0;
+}
+
+static int take_class(struct gw_config *c, struct gw_class *class, cfg_t *sec)
+{
+	const char *title = cfg_title(sec);
+
+	gw_name_normalize(title, strlen(title), class->name);
+	class->group = GW_GROUP_MESH;
+	class->lane.concurrent = (uint16_t)cfg_getint(sec, "concurrent");
+	class->lane.queue = (uint16_t)cfg_getint(sec, "queue");
+	class->cache = (enum gw_sharing)gw_sharing_from_text(cfg_getstr(sec, "cache"));
+	return take_class_params(c, class, sec);
+}
+
+static const struct gw_class *find_class(const struct gw_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->class_n; i++)
+		if (strcmp(c->classes[i].name, name) == 0)
+			return &c->classes[i];
+	return NULL;
+}
+
+/* The default class is there whether or not it has a section. */
+static int take_classes(struct gw_config *c, cfg_t *cfg)
+{
+	unsigned n = cfg_size(cfg, "class");
+
+	c->group_n = GW_GROUP_CLASSES;
+	c->classes = copse_mem_new(n + 1, sizeof(*c->classes));
+	if (!c->classes)
+		return -1;
+	c->classes[0] = (struct gw_class){.name = "default", .lane = {1, 0}, .group = GW_GROUP_MESH};
+	c->class_n = 1;
+	for (unsigned i = 0; i < n; i++) {
+		cfg_t *sec = cfg_getnsec(cfg, "class", i);
+		bool is_default = strcasecmp(cfg_title(sec), "default") == 0;
+		struct gw_class *class = &c->classes[is_default ? 0 : c->class_n];
+		if (take_class(c, class, sec) != 0)
+			return -1;
+		if (!is_default && find_class(c, class->name)) {
+			cfg_error(sec, "class '%s' stands here twice, if differently written", class->name);
+			return -1;
+		}
+		c->class_n += !is_default;
+	}
+	return 0;
+}
+
+static uint16_t class_number(const struct gw_config *c, const char *text)
+{
+	char name[GW_NAME_MAX + 1];
+
+	if (gw_name_normalize(text, strlen(text), name) < 0)
+		return GW_CLASS_DEFAULT;
+	const struct gw_class *class = find_class(c, name);
+	return class ? (uint16_t)(class - c->classes) : GW_CLASS_DEFAULT;
 }
 
 /* The path of a file that a section names: relative to the file of the section. */
@@ -205,6 +308,7 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 	d->port = port ? (uint16_t)port : c->mesh_port;
 	d->deny = cfg_getbool(sec, "deny") == cfg_true;
 	copy(d->class, sizeof(d->class), cfg_getstr(sec, "class"));
+	d->class_number = class_number(c, d->class);
 	copy(d->uri_host, sizeof(d->uri_host), cfg_getstr(sec, "uri_host"));
 	if (address) {
 		copse_address_parse(address, d->port, &d->address);
@@ -271,9 +375,10 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 {
 	take_token(c, cfg_getsec(cfg, "token"));
 	take_sessions(c, cfg_getsec(cfg, "sessions"));
+	take_cache(c, cfg_getsec(cfg, "cache"));
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
-	       take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
+	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])
@@ -302,6 +407,7 @@ void gw_config_free(struct gw_config *c)
 		gw_key_wipe(&c->keys[i]);
 	copse_mem_free(c->keys);
 	copse_mem_free(c->outside);
+	copse_mem_free(c->classes);
 	copse_mem_free(c->devices);
 	copse_mem_free(c->device_list);
 	copse_mem_free(c->device_index.slot);
@@ -318,11 +424,15 @@ static bool same_listen(const struct gw_config *a, const struct gw_config *b)
 	return true;
 }
 
-static bool same_params(const struct copse_params *a, const struct copse_params *b)
+/* Groups are the endpoint's, and made once. */
+static bool same_groups(const struct gw_config *a, const struct gw_config *b)
 {
-	return a->ack_timeout_ms == b->ack_timeout_ms && a->ack_random_percent == b->ack_random_percent &&
-	       a->max_retransmit == b->max_retransmit && a->nstart == b->nstart &&
-	       a->response_timeout_ms == b->response_timeout_ms;
+	if (a->group_n != b->group_n)
+		return false;
+	for (unsigned i = GW_GROUP_CLASSES; i < a->group_n; i++)
+		if (!same_params(&a->groups[i], &b->groups[i]))
+			return false;
+	return true;
 }
 
 const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_config *b, char *buf,
@@ -340,6 +450,10 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {copse_address_equal(&a->mesh_bind, &b->mesh_bind), "mesh.bind"},
 	    {a->requests_max == b->requests_max, "proxy.requests"},
 	    {a->max_message == b->max_message, "proxy.max_message"},
+	    {a->waiting_max == b->waiting_max, "proxy.waiting"},
+	    {same_groups(a, b), "class (transmission)"},
+	    {a->cache_entries == b->cache_entries, "cache.entries"},
+	    {a->cache_bytes == b->cache_bytes, "cache.bytes"},
 	};
 	size_t len = 0;
 

@@ -7,6 +7,7 @@
 #ifndef GATEWAY_CONFIG_H
 #define GATEWAY_CONFIG_H
 
+#include "lane.h"
 #include "log.h"
 
 #include "core/table.h"
@@ -18,6 +19,12 @@
 #define GW_CLAIM_MAX  63   /* name of the claim with the account */
 #define GW_CONFIG_WHY 2048 /* room for what is wrong with a configuration */
 #define GW_LISTEN_MAX 8
+
+/* Parameter groups of the endpoint. */
+#define GW_GROUP_CLIENTS 0
+#define GW_GROUP_MESH    1
+#define GW_GROUP_CLASSES 2 /* the first of classes that differ */
+
 #define GW_SECRET_MIN 32 /* RFC 7518 §3.2: as long as the hash's output */
 
 enum gw_algorithm { GW_HS256, GW_RS256, GW_ES256 };
@@ -39,12 +46,28 @@ struct gw_token_rules {
 	uint32_t rate; /* verifications a second */
 };
 
+/* Who shares what the response cache holds of a device. */
+enum gw_sharing { GW_SHARE_ALL, GW_SHARE_ACCOUNT, GW_SHARE_NOTHING };
+
+#define GW_QUEUE_MAX 64 /* deepest queue of a lane */
+
+/* How devices of a class are treated. */
+struct gw_class {
+	char name[GW_NAME_MAX + 1];
+	struct gw_lane_rule lane;
+	enum gw_sharing cache;
+	uint8_t group; /* of the endpoint: GW_GROUP_MESH, or one of its own */
+};
+
+#define GW_CLASS_DEFAULT 0 /* of devices without a class, or with one that has no section */
+
 struct gw_device {
 	char name[GW_NAME_MAX + 1]; /* as gw_name_normalize makes it */
 	char class[GW_NAME_MAX + 1];
 	char uri_host[GW_NAME_MAX + 1]; /* "": none is sent */
 	struct copse_address address;   /* with port; len 0: by the mesh's prefix */
 	uint16_t port;
+	uint16_t class_number; /* in gw_config.classes */
 	bool deny;
 };
 
@@ -75,9 +98,18 @@ struct gw_config {
 	struct gw_prefix mesh_prefix;
 
 	uint32_t requests_max, max_message;
-	uint8_t hop_limit; /* 0: none is added */
+	uint8_t hop_limit;    /* 0: none is added */
+	uint32_t waiting_max; /* messages that wait in lanes */
 	struct gw_prefix *outside;
 	size_t outside_n;
+
+	uint32_t cache_entries, cache_waiters;
+	uint64_t cache_bytes;
+
+	struct gw_class *classes; /* GW_CLASS_DEFAULT first */
+	size_t class_n;
+	struct copse_params groups[COPSE_GROUPS_MAX]; /* of classes, from GW_GROUP_CLASSES on */
+	uint8_t group_n;                              /* GW_GROUP_CLASSES and as many more */
 
 	struct gw_device *devices; /* in the order of the file */
 	uint32_t device_n;

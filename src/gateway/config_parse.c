@@ -78,6 +78,16 @@ static const struct range {
     {"proxy", "requests", 1, 60000},
     {"proxy", "max_message", 256, 60000},
     {"proxy", "hop_limit", 0, 255},
+    {"proxy", "waiting", 0, 60000},
+    {"cache", "entries", 1, 10000000},
+    {"cache", "bytes", 0, 100e9},
+    {"cache", "waiters", 0, 60000},
+    {"class", "concurrent", 1, 60000},
+    {"class", "queue", 0, GW_QUEUE_MAX},
+    {"class", "ack_timeout", 0.001, 600},
+    {"class", "ack_random_factor", 1, 4},
+    {"class", "max_retransmit", 0, 20},
+    {"class", "response_timeout", 0.001, 86400},
     {"device", "port", 1, 65535},
 };
 
@@ -159,6 +169,25 @@ static int check_security(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+int gw_sharing_from_text(const char *text)
+{
+	static const char *const names[] = {
+	    [GW_SHARE_ALL] = "shared", [GW_SHARE_ACCOUNT] = "account", [GW_SHARE_NOTHING] = "off"};
+
+	for (int i = 0; i < (int)(sizeof(names) / sizeof(*names)); i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	return -1;
+}
+
+static int check_sharing(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (gw_sharing_from_text(last(opt)) >= 0)
+		return 0;
+	cfg_error(cfg, "'%s' must be shared, account or off", opt->name);
+	return -1;
+}
+
 static int check_algorithm(cfg_t *cfg, cfg_opt_t *opt)
 {
 	if (gw_algorithm_from_text(last(opt)) >= 0)
@@ -224,6 +253,8 @@ static const struct {
     {"mesh|prefix", check_mesh_prefix},
     {"mesh|security", check_security},
     {"proxy|outside", check_prefix},
+    {"class", check_title},
+    {"class|cache", check_sharing},
     {"device", check_title},
     {"device|address", check_host},
     {"device|class", check_name},
@@ -317,10 +348,26 @@ static cfg_opt_t mesh_options[] = {
 };
 
 static cfg_opt_t proxy_options[] = {
-    CFG_INT("requests", 4096, CFGF_NONE),
-    CFG_INT("max_message", 2048, CFGF_NONE),
-    CFG_INT("hop_limit", 16, CFGF_NONE),
-    CFG_STR_LIST("outside", no_list, CFGF_NONE),
+    CFG_INT("requests", 4096, CFGF_NONE),        CFG_INT("max_message", 2048, CFGF_NONE),
+    CFG_INT("hop_limit", 16, CFGF_NONE),         CFG_INT("waiting", 64, CFGF_NONE),
+    CFG_STR_LIST("outside", no_list, CFGF_NONE), CFG_END(),
+};
+
+static cfg_opt_t cache_options[] = {
+    CFG_INT("entries", 16384, CFGF_NONE),
+    CFG_INT("bytes", 8388608, CFGF_NONE),
+    CFG_INT("waiters", 256, CFGF_NONE),
+    CFG_END(),
+};
+
+static cfg_opt_t class_options[] = {
+    CFG_INT("concurrent", 1, CFGF_NONE),
+    CFG_INT("queue", 0, CFGF_NONE),
+    CFG_STR("cache", "shared", CFGF_NONE),
+    CFG_FLOAT("ack_timeout", 0, CFGF_NODEFAULT),
+    CFG_FLOAT("ack_random_factor", 0, CFGF_NODEFAULT),
+    CFG_INT("max_retransmit", 0, CFGF_NODEFAULT),
+    CFG_FLOAT("response_timeout", 0, CFGF_NODEFAULT),
     CFG_END(),
 };
 
@@ -340,6 +387,8 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("clients", clients_options, CFGF_NONE),
     CFG_SEC("mesh", mesh_options, CFGF_NONE),
     CFG_SEC("proxy", proxy_options, CFGF_NONE),
+    CFG_SEC("cache", cache_options, CFGF_NONE),
+    CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),
     CFG_END(),

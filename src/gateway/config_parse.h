@@ -8,6 +8,9 @@
 
 #include <confuse.h>
 
+/* An enum gw_sharing, or -1. */
+int gw_sharing_from_text(const char *text);
+
 /* Parse `path` and all that it includes; each value is valid by itself afterwards.
  * Returns it, to be given to gw_config_parsed_free, or NULL with `why`. Until then cfg_error on it or a section of it
  * appends to `why`. */

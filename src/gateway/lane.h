@@ -1,9 +1,9 @@
 /* Lanes: how many requests may be on their way to one device. A device of a serialized class takes one at a time; what
  * comes meanwhile is refused, or waits in the lane's queue where the class allows one.
  *
- * A lane exists while a request is under way to its device: so there are never more than requests. Requests are named by
- * numbers of the caller's, 1 to `max`. The messages of those that wait lie here, in a fixed number of places. Memory is taken
- * once. One worker owns all lanes of its devices.
+ * A lane exists while a request is under way to its device: so there are never more than requests. Requests are named
+ * by numbers of the caller's, 1 to `max`. The messages of those that wait lie here, in a fixed number of places. Memory is
+ * taken once. One worker owns all lanes of its devices.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_LANE_H

@@ -203,7 +203,8 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 	}
 	if (wish.secure) {
 		w->counters.refused_secure++;
-		gw_log(w->around.log, GW_LOG_INFO, "sessions", "refused, secure", {"account", claims.account});
+		gw_log(w->around.log, GW_LOG_INFO, "sessions", "refused, secure",
+		       {"account", claims.account});
 		copse_response_error(
 		    rs, COPSE_CODE_NOT_IMPLEMENTED,
 		    "secure sessions are not available: the mesh is in the clear, ask for ?security=none");

@@ -3,32 +3,13 @@
  * doc/states/proxy.md.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "proxy_options.h"
-#include "resolver.h"
-#include "worker_state.h"
+#include "proxy_pass.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* One run through the steps, until the request rests or is over. */
-struct pass {
-	struct gw_worker *w;
-	const struct copse_event *event;
-	const struct copse_message *m; /* the client's request, or the device's answer; NULL without one */
-	copse_ms now;
-	struct gw_session *session; /* NULL: none */
-	struct gw_request *r;       /* NULL before FORWARD */
-	copse_handle client;
-	uint8_t no_response;
-	struct gw_refusal refusal;
-	uint32_t max_age; /* of the refusal; 0: none is sent */
-	struct copse_peer device;
-	struct gw_target target;
-	struct gw_asked asked;
-};
-
-typedef enum gw_step step_run(struct pass *p);
-static step_run session, target, policy, resolve, forward, answer, refuse, local;
+typedef enum gw_step step_run(struct gw_pass *p);
+static step_run session, target, policy, resolve, prepare, lane, forward, answer, refuse, local;
 
 #define MAY(step) (1u << GW_STEP_##step)
 
@@ -41,7 +22,12 @@ static const struct {
     [GW_STEP_SESSION] = {"session", session, MAY(TARGET)},
     [GW_STEP_TARGET] = {"target", target, MAY(POLICY) | MAY(LOCAL) | MAY(REFUSE)},
     [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
-    [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(FORWARD) | MAY(REFUSE)},
+    [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(PREPARE) | MAY(REFUSE)},
+    [GW_STEP_PREPARE] = {"prepare", prepare, MAY(CACHE) | MAY(REFUSE)},
+    [GW_STEP_CACHE] = {"cache", gw_proxy_cache, MAY(LANE) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE)},
+    [GW_STEP_QUEUE] = {"queue", NULL, MAY(FORWARD)},
+    [GW_STEP_JOINED] = {"joined", NULL, MAY(DELIVER) | MAY(FREE)},
     [GW_STEP_FORWARD] = {"forward", forward, MAY(WAIT) | MAY(REFUSE)},
     [GW_STEP_WAIT] = {"wait", NULL, MAY(ANSWER) | MAY(REFUSE)},
     [GW_STEP_ANSWER] = {"answer", answer, MAY(DELIVER) | MAY(FREE) | MAY(REFUSE)},
@@ -61,7 +47,7 @@ static void release(struct gw_worker *w, struct gw_request *r)
 	w->requests_used--;
 }
 
-static void enter(struct pass *p, enum gw_step from, enum gw_step to)
+static void enter(struct gw_pass *p, enum gw_step from, enum gw_step to)
 {
 	COPSE_ASSERT(steps[from].allowed & 1u << to);
 	if (!p->r)
@@ -71,7 +57,7 @@ static void enter(struct pass *p, enum gw_step from, enum gw_step to)
 		release(p->w, p->r);
 }
 
-static void run(struct pass *p, enum gw_step from, enum gw_step step)
+static void run(struct gw_pass *p, enum gw_step from, enum gw_step step)
 {
 	enter(p, from, step);
 	while (steps[step].run) {
@@ -81,7 +67,7 @@ static void run(struct pass *p, enum gw_step from, enum gw_step step)
 	}
 }
 
-static enum gw_step refuse_with(struct pass *p, uint64_t *counter, uint8_t code, const char *text)
+enum gw_step gw_proxy_refuse(struct gw_pass *p, uint64_t *counter, uint8_t code, const char *text)
 {
 	if (counter)
 		++*counter;
@@ -89,22 +75,22 @@ static enum gw_step refuse_with(struct pass *p, uint64_t *counter, uint8_t code,
 	return GW_STEP_REFUSE;
 }
 
-static enum gw_step refuse_busy(struct pass *p, const char *text)
+enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text)
 {
 	p->max_age = 1;
-	return refuse_with(p, &p->w->counters.refused_busy, COPSE_CODE_SERVICE_UNAVAILABLE, text);
+	return gw_proxy_refuse(p, &p->w->counters.refused_busy, COPSE_CODE_SERVICE_UNAVAILABLE, text);
 }
 
 /* --- the steps --- */
 
 /* Whose request is it? That nobody is known there matters in the next step. */
-static enum gw_step session(struct pass *p)
+static enum gw_step session(struct gw_pass *p)
 {
 	p->session = gw_sessions_find(p->w->sessions, p->event->peer, p->now);
 	return GW_STEP_TARGET;
 }
 
-static enum gw_step refuse_anonymous(struct pass *p)
+static enum gw_step refuse_anonymous(struct gw_pass *p)
 {
 	char peer[GW_PEER_TEXT], msg[GW_PEER_TEXT + 128];
 
@@ -114,12 +100,12 @@ static enum gw_step refuse_anonymous(struct pass *p)
 		 "account Id",
 		 copse_peer_text(p->event->peer, peer, sizeof(peer)));
 	gw_log_stranger(p->w->around.log, GW_LOG_WARN, "SessionAwareHandler", msg);
-	return refuse_with(p, &p->w->counters.refused_anonymous, COPSE_CODE_UNAUTHORIZED,
-			   "no session for this address and port: POST a token to /sessions");
+	return gw_proxy_refuse(p, &p->w->counters.refused_anonymous, COPSE_CODE_UNAUTHORIZED,
+			       "no session for this address and port: POST a token to /sessions");
 }
 
 /* RFC 7252 §5.7.2: a host that is the proxy itself makes the request a local one. */
-static bool is_here(struct pass *p)
+static bool is_here(struct gw_pass *p)
 {
 	const struct gw_asked *asked = &p->asked;
 	struct copse_address local;
@@ -150,7 +136,7 @@ static uint64_t *counter_of(struct gw_counters *c, uint8_t code)
 }
 
 /* Where does it want to go, and can it be forwarded as it is? */
-static enum gw_step target(struct pass *p)
+static enum gw_step target(struct gw_pass *p)
 {
 	struct gw_refusal refusal = gw_options_asked(p->m, p->w->config->hop_limit, &p->asked);
 
@@ -162,47 +148,65 @@ static enum gw_step target(struct pass *p)
 	if (refusal.code == COPSE_CODE_HOP_LIMIT_REACHED)
 		refusal.text = p->w->name; /* RFC 8768 §4: who found the loop */
 	if (refusal.code)
-		return refuse_with(p, counter_of(&p->w->counters, refusal.code), refusal.code, refusal.text);
+		return gw_proxy_refuse(p, counter_of(&p->w->counters, refusal.code), refusal.code,
+				       refusal.text);
 	if (p->m->code > COPSE_CODE_IPATCH)
-		return refuse_with(p, &p->w->counters.refused_target, COPSE_CODE_METHOD_NOT_ALLOWED,
-				   "unknown method");
+		return gw_proxy_refuse(p, &p->w->counters.refused_target, COPSE_CODE_METHOD_NOT_ALLOWED,
+				       "unknown method");
 	return GW_STEP_POLICY;
 }
 
 /* May it? */
-static enum gw_step policy(struct pass *p)
+static enum gw_step policy(struct gw_pass *p)
 {
 	if (p->session->pending >= p->w->config->session_requests)
-		return refuse_busy(p, "too many requests of this session are under way");
+		return gw_proxy_refuse_busy(p, "too many requests of this session are under way");
 	return GW_STEP_RESOLVE;
 }
 
 /* Which device is it, and where? */
-static enum gw_step resolve(struct pass *p)
+static enum gw_step resolve(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
 	switch (gw_resolve(w->config, p->asked.host, p->asked.host_len, p->asked.port,
 			   copse_scheme_port(p->asked.scheme), &p->target)) {
 	case GW_RESOLVE_UNKNOWN:
-		return refuse_with(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
-				   "no device has this name");
+		return gw_proxy_refuse(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
+				       "no device has this name");
 	case GW_RESOLVE_DENIED:
-		return refuse_with(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
-				   "this device may not be reached");
+		return gw_proxy_refuse(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				       "this device may not be reached");
 	case GW_RESOLVE_OUTSIDE:
-		return refuse_with(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
-				   "hosts outside of the mesh may not be reached");
+		return gw_proxy_refuse(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				       "hosts outside of the mesh may not be reached");
 	case GW_RESOLVED: break;
 	}
 	if (w->around.mesh_peer(w->around.self, &p->target.address, &p->device) != 0)
-		return refuse_with(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
-				   "the device's address cannot be reached from here");
-	p->device.group = GW_GROUP_MESH;
-	return GW_STEP_FORWARD;
+		return gw_proxy_refuse(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				       "the device's address cannot be reached from here");
+	/* a class that a new configuration has brought has no group of the endpoint before the next start */
+	p->device.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
+	return GW_STEP_PREPARE;
 }
 
-static struct gw_request *take_request(struct pass *p)
+/* The request as it goes to the device: with a header, so that its options can be looked up. */
+static enum gw_step prepare(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct copse_builder b;
+
+	copse_build_message(&b, w->out, w->out_cap, COPSE_CON, p->m->code, 0, "", 0);
+	gw_options_request(p->m, &p->asked, p->target.uri_host, &b);
+	int n = copse_build_finish(&b);
+	if (n < 0 || copse_message_parse(&w->upstream, w->out, (size_t)n) != 0)
+		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				       "the request is too large to be forwarded");
+	p->message_len = (size_t)n;
+	return GW_STEP_CACHE;
+}
+
+struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 	struct gw_request *r = w->requests_free ? &w->requests[w->requests_free - 1] : NULL;
@@ -211,107 +215,205 @@ static struct gw_request *take_request(struct pass *p)
 		return NULL;
 	w->requests_free = r->next_free;
 	w->requests_used++;
-	r->device = COPSE_NO_HANDLE;
-	r->con = p->m->type == COPSE_CON;
-	r->no_response = p->no_response;
-	r->client = p->client;
-	r->session = gw_sessions_number(w->sessions, p->session);
-	r->generation = p->session->generation;
+	*r = (struct gw_request){
+	    .magic = GW_REQUEST_MAGIC,
+	    .method = p->m->code,
+	    .con = p->m->type == COPSE_CON,
+	    .no_response = p->no_response,
+	    .client = p->client,
+	    .session = gw_sessions_number(w->sessions, p->session),
+	    .generation = p->session->generation,
+	    .key = p->key,
+	    .storable = p->storable,
+	};
 	p->session->pending++;
 	return r;
 }
 
-static enum gw_step refuse_forward(struct pass *p, int err)
+static uint32_t number_of(const struct gw_worker *w, const struct gw_request *r)
+{
+	return (uint32_t)(r - w->requests) + 1;
+}
+
+/* One request at a time to a device that is serialized; or as its class has it. */
+static enum gw_step lane(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+
+	p->r = gw_proxy_take_request(p);
+	if (!p->r)
+		return gw_proxy_refuse_busy(p, "too many requests are under way");
+	p->r->step = GW_STEP_LANE;
+	gw_proxy_validate(p);
+	switch (gw_lanes_enter(w->lanes, &p->device, &p->target.class->lane, number_of(w, p->r),
+			       w->out + COPSE_HEADER_LEN, p->message_len - COPSE_HEADER_LEN, &p->r->lane)) {
+	case GW_LANE_GO: break;
+	case GW_LANE_WAIT:
+		w->counters.queued++;
+		gw_proxy_acknowledge(p);
+		gw_proxy_depart(p);
+		return GW_STEP_QUEUE;
+	case GW_LANE_BUSY:
+		p->r->lane = 0;
+		p->max_age = 1;
+		/* the wording is what clients of such gateways look for */
+		return gw_proxy_refuse(
+		    p, &w->counters.refused_lane, COPSE_CODE_SERVICE_UNAVAILABLE,
+		    "Request blocked by device serialization requirements, another request is "
+		    "enqueued or in process for this device.");
+	}
+	gw_proxy_depart(p);
+	return GW_STEP_FORWARD;
+}
+
+static enum gw_step refuse_forward(struct gw_pass *p, int err)
 {
 	if (err == COPSE_ERR_RATE)
-		return refuse_busy(p, "the device has left too many messages unanswered");
-	return refuse_busy(p, "too many requests are under way");
+		return gw_proxy_refuse_busy(p, "the device has left too many messages unanswered");
+	return gw_proxy_refuse_busy(p, "too many requests are under way");
+}
+
+/* The client learns that its request has arrived. */
+void gw_proxy_acknowledge(struct gw_pass *p)
+{
+	if (p->r->con && !p->r->acknowledged) {
+		p->r->acknowledged = true;
+		copse_endpoint_acknowledge(p->w->ep, p->client, p->now);
+	}
 }
 
 /* Out to the device. The client learns at once that its request has arrived. */
-static enum gw_step forward(struct pass *p)
+static enum gw_step forward(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
-	struct copse_builder b;
+	const struct copse_out out = {.code = p->r->method,
+				      .con = p->r->con,
+				      .rest = w->out + COPSE_HEADER_LEN,
+				      .rest_len = p->message_len - COPSE_HEADER_LEN};
+	int err = copse_endpoint_request(w->ep, gw_lanes_device(w->lanes, p->r->lane), &out, 0, p->r, p->now,
+					 &p->r->device);
 
-	copse_build_rest(&b, w->out, w->out_cap);
-	gw_options_request(p->m, &p->asked, p->target.uri_host, &b);
-	int n = copse_build_finish(&b);
-	if (n < 0)
-		return refuse_with(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
-				   "the request is too large to be forwarded");
-	p->r = take_request(p);
-	if (!p->r)
-		return refuse_busy(p, "too many requests are under way");
-	p->r->step = GW_STEP_FORWARD;
-	const struct copse_out out = {
-	    .code = p->m->code, .con = p->r->con, .rest = w->out, .rest_len = (size_t)n};
-	int err = copse_endpoint_request(w->ep, &p->device, &out, 0, p->r, p->now, &p->r->device);
 	if (err)
 		return refuse_forward(p, err);
-	if (p->r->con)
-		copse_endpoint_acknowledge(w->ep, p->client, p->now);
+	gw_proxy_acknowledge(p);
 	w->counters.forwarded++;
 	return GW_STEP_WAIT;
 }
 
-/* Send `len` bytes of `out` to the client as its answer. */
-static enum gw_step respond(struct pass *p, uint8_t code, size_t len)
+/* What one client is told. `r` is NULL for a request without a record. */
+static enum gw_step tell(struct gw_pass *p, struct gw_request *r, uint8_t no_response, copse_handle client,
+			 const struct copse_out *out)
 {
 	struct gw_worker *w = p->w;
-	const struct copse_out out = {.code = code, .rest = w->out, .rest_len = len};
 
-	if (p->no_response & 1u << (copse_code_class(code) - 1)) { /* RFC 7967 §2.1 */
+	if (no_response & 1u << (copse_code_class(out->code) - 1)) { /* RFC 7967 §2.1 */
 		w->counters.answers_unwanted++;
-		copse_endpoint_ignore(w->ep, p->client, p->now);
+		copse_endpoint_ignore(w->ep, client, p->now);
 		return GW_STEP_FREE;
 	}
-	if (p->r)
-		copse_endpoint_tag(w->ep, p->client, p->r);
-	int err = copse_endpoint_respond(w->ep, p->client, &out, p->now);
+	if (r)
+		copse_endpoint_tag(w->ep, client, r);
+	int err = copse_endpoint_respond(w->ep, client, out, p->now);
 	if (err) {
 		w->counters.answers_lost++;
-		copse_endpoint_ignore(w->ep, p->client, p->now);
+		copse_endpoint_ignore(w->ep, client, p->now);
 		return GW_STEP_FREE;
 	}
-	/* a request that has a record was acknowledged, if confirmable: its answer is a message of its own. Except when
-	 * it was refused in the same breath: then the answer is the acknowledgement */
-	return p->r && p->r->con && p->r->device ? GW_STEP_DELIVER : GW_STEP_FREE;
+	/* the answer to a request that was acknowledged is a message of its own. One that was refused in the same breath
+	 * was not: then the answer is the acknowledgement */
+	return r && r->acknowledged ? GW_STEP_DELIVER : GW_STEP_FREE;
+}
+
+/* Those that joined `p->r` get the same answer, each under its own token. */
+static void tell_joined(struct gw_pass *p, const struct copse_out *out)
+{
+	struct gw_worker *w = p->w;
+	uint32_t number = p->r->joined;
+
+	p->r->joined = 0;
+	p->r->joined_n = 0;
+	while (number) {
+		struct gw_request *r = &w->requests[number - 1];
+		struct gw_pass other = {.w = w, .r = r, .now = p->now};
+		number = r->next_joined;
+		enter(&other, GW_STEP_JOINED, tell(p, r, r->no_response, r->client, out));
+	}
+}
+
+static void resume(struct gw_worker *w, uint32_t number, size_t len, copse_ms now);
+
+/* The request has no more to do with its device: the next one may go. */
+static void leave_device(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct gw_request *r = p->r;
+	uint32_t from = r->lane;
+	size_t len;
+
+	gw_flights_end(w->flights, number_of(w, r));
+	if (r->entry)
+		gw_cache_unpin(w->cache, r->entry);
+	r->entry = NULL;
+	r->lane = 0;
+	if (!from)
+		return;
+	uint32_t next = gw_lanes_leave(w->lanes, from, w->out + COPSE_HEADER_LEN, &len);
+	if (next)
+		resume(w, next, len, p->now);
+}
+
+enum gw_step gw_proxy_respond(struct gw_pass *p, uint8_t code, size_t len)
+{
+	const struct copse_out out = {.code = code, .rest = p->w->out, .rest_len = len};
+	enum gw_step next = tell(p, p->r, p->no_response, p->client, &out);
+
+	if (p->r) {
+		tell_joined(p, &out);
+		leave_device(p);
+	}
+	return next;
 }
 
 /* The device's answer, to the client. */
-static enum gw_step answer(struct pass *p)
+static enum gw_step answer(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
 
-	copse_build_rest(&b, w->out, w->out_cap);
+	uint8_t code = p->m->code;
+	size_t len = 0;
+
+	if (gw_proxy_learn(p, &code, &len)) {
+		w->counters.device_answers++;
+		return gw_proxy_respond(p, code, len);
+	}
+	copse_build_rest(&b, w->out, w->rest_cap);
 	struct gw_refusal refusal = gw_options_response(p->m, w->name, &b);
 	int n = copse_build_finish(&b);
 	if (refusal.code)
-		return refuse_with(p, &w->counters.device_unfit, refusal.code, refusal.text);
+		return gw_proxy_refuse(p, &w->counters.device_unfit, refusal.code, refusal.text);
 	if (n < 0)
-		return refuse_with(p, &w->counters.device_unfit, COPSE_CODE_BAD_GATEWAY,
-				   "the device's answer is too large to be passed on");
+		return gw_proxy_refuse(p, &w->counters.device_unfit, COPSE_CODE_BAD_GATEWAY,
+				       "the device's answer is too large to be passed on");
 	w->counters.device_answers++;
-	return respond(p, p->m->code, (size_t)n);
+	return gw_proxy_respond(p, code, (size_t)n);
 }
 
 /* An answer of our own. */
-static enum gw_step refuse(struct pass *p)
+static enum gw_step refuse(struct gw_pass *p)
 {
 	struct copse_builder b;
 
-	copse_build_rest(&b, p->w->out, p->w->out_cap);
+	copse_build_rest(&b, p->w->out, p->w->rest_cap);
 	if (p->max_age)
 		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, p->max_age);
 	copse_build_payload(&b, p->refusal.text, strlen(p->refusal.text));
 	int n = copse_build_finish(&b);
-	return respond(p, p->refusal.code, n > 0 ? (size_t)n : 0);
+	return gw_proxy_respond(p, p->refusal.code, n > 0 ? (size_t)n : 0);
 }
 
 /* The same request as the local server would have got it: without Proxy-Uri, with what that names. */
-static const struct copse_message *rewrite(struct pass *p)
+static const struct copse_message *rewrite(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
@@ -324,14 +426,14 @@ static const struct copse_message *rewrite(struct pass *p)
 										       : NULL;
 }
 
-static enum gw_step local(struct pass *p)
+static enum gw_step local(struct gw_pass *p)
 {
 	struct copse_event event = *p->event;
 
 	event.message = p->asked.by_uri ? rewrite(p) : p->m;
 	if (!event.message)
-		return refuse_with(p, &p->w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
-				   "the request is too large");
+		return gw_proxy_refuse(p, &p->w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				       "the request is too large");
 	gw_local_request(p->w, &event, p->now);
 	return GW_STEP_FREE;
 }
@@ -346,13 +448,13 @@ bool gw_proxy_is_for(const struct copse_message *m)
 
 void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
-	struct pass p;
+	struct gw_pass p;
 
 	if (event->peer->flags & COPSE_PEER_MULTICAST) { /* nobody asks a group to be its proxy */
 		copse_endpoint_ignore(w->ep, event->exchange, now);
 		return;
 	}
-	memset(&p, 0, offsetof(struct pass, asked));
+	memset(&p, 0, offsetof(struct gw_pass, asked));
 	p.w = w;
 	p.event = event;
 	p.m = event->message;
@@ -362,28 +464,44 @@ void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, cops
 	run(&p, GW_STEP_FREE, GW_STEP_SESSION);
 }
 
-static enum gw_step failed(struct pass *p, int error)
+static enum gw_step failed(struct gw_pass *p, int error)
 {
 	struct gw_counters *c = &p->w->counters;
 
+	gw_proxy_unknown(p);
 	switch (error) {
 	case COPSE_ERR_TIMEOUT:
-		return refuse_with(p, &c->device_timeouts, COPSE_CODE_GATEWAY_TIMEOUT,
-				   "the device did not answer");
+		return gw_proxy_refuse(p, &c->device_timeouts, COPSE_CODE_GATEWAY_TIMEOUT,
+				       "the device did not answer");
 	case COPSE_ERR_TRANSPORT:
-		return refuse_with(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
-				   "the device cannot be reached");
+		return gw_proxy_refuse(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				       "the device cannot be reached");
 	case COPSE_ERR_RESET:
-		return refuse_with(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
-				   "the device rejected the message");
+		return gw_proxy_refuse(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				       "the device rejected the message");
 	default:
-		return refuse_with(p, &c->device_unfit, COPSE_CODE_BAD_GATEWAY,
-				   "the device's answer cannot be understood");
+		return gw_proxy_refuse(p, &c->device_unfit, COPSE_CODE_BAD_GATEWAY,
+				       "the device's answer cannot be understood");
 	}
 }
 
+/* Request `number` has waited in its lane for long enough; its message is in `out`. */
+static void resume(struct gw_worker *w, uint32_t number, size_t len, copse_ms now)
+{
+	struct gw_pass p;
+
+	memset(&p, 0, offsetof(struct gw_pass, asked));
+	p.w = w;
+	p.now = now;
+	p.r = &w->requests[number - 1];
+	p.client = p.r->client;
+	p.no_response = p.r->no_response;
+	p.message_len = COPSE_HEADER_LEN + len;
+	run(&p, GW_STEP_QUEUE, GW_STEP_FORWARD);
+}
+
 /* The exchange with the client has ended: the answer was acknowledged, or never will be. */
-static void delivered(struct pass *p)
+static void delivered(struct gw_pass *p)
 {
 	if (p->event->kind == COPSE_EVENT_ACKED)
 		p->w->counters.answers_delivered++;
@@ -394,10 +512,10 @@ static void delivered(struct pass *p)
 
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now)
 {
-	struct pass p;
+	struct gw_pass p;
 
 	COPSE_ASSERT(r->magic == GW_REQUEST_MAGIC);
-	memset(&p, 0, offsetof(struct pass, asked));
+	memset(&p, 0, offsetof(struct gw_pass, asked));
 	p.w = w;
 	p.event = event;
 	p.m = event->message;

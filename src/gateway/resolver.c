@@ -76,6 +76,7 @@ static enum gw_resolution by_name(const struct gw_config *config, const char *na
 	if (port != own && port != default_port)
 		return GW_RESOLVE_UNKNOWN;
 	target->uri_host = d ? d->uri_host : "";
+	target->class = &config->classes[d ? d->class_number : GW_CLASS_DEFAULT];
 	if (!d || d->address.len == 0)
 		return by_prefix(config, name, own, target);
 	target->address = d->address;
@@ -99,6 +100,7 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 	}
 	copse_address_set_port(a, port);
 	target->uri_host = "";
+	target->class = &config->classes[GW_CLASS_DEFAULT];
 	if (copse_address_is_group(a) || copse_address_is_any(a))
 		return GW_RESOLVE_OUTSIDE;
 	for (size_t i = 0; i < config->outside_n; i++)

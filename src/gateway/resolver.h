@@ -16,6 +16,7 @@ enum gw_resolution {
 
 struct gw_target {
 	struct copse_address address; /* with port */
+	const struct gw_class *class; /* lives as long as the configuration */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
 };
 

@@ -32,7 +32,9 @@ void gw_worker_endpoint_config(const struct gw_config *config, struct copse_conf
 
 	out->group[GW_GROUP_CLIENTS] = config->clients;
 	out->group[GW_GROUP_MESH] = config->mesh;
-	out->group_n = 2;
+	out->group_n = config->group_n;
+	for (unsigned i = GW_GROUP_CLASSES; i < config->group_n; i++)
+		out->group[i] = config->groups[i];
 	out->exchange_cap = config->requests_max + spare;
 	out->incoming_cap = 65536 + 4 * config->requests_max;
 	out->peer_cap = out->exchange_cap;
@@ -54,6 +56,33 @@ static bool make_requests(struct gw_worker *w)
 	return true;
 }
 
+static bool make_buffers(struct gw_worker *w)
+{
+	w->rest_cap = w->config->max_message;
+	w->out_cap = COPSE_HEADER_LEN + w->rest_cap;
+	w->out = copse_mem_new(w->out_cap, 1);
+	w->stored = copse_mem_new(w->out_cap, 1);
+	w->keys.scratch_cap = w->out_cap + GW_KEY_SCRATCH;
+	w->scratch = copse_mem_new(w->keys.scratch_cap, 1);
+	w->keys.scratch = w->scratch;
+	copse_host_random(w->keys.secret, sizeof(w->keys.secret));
+	return w->out && w->stored && w->scratch;
+}
+
+static bool make_cache(struct gw_worker *w)
+{
+	const struct gw_lane_bounds bounds = {.requests = w->requests_max,
+					      .waiting = w->config->waiting_max,
+					      .message_len = w->config->max_message};
+	uint64_t key[2];
+
+	copse_host_random(key, sizeof(key));
+	w->cache = gw_cache_new(w->config->cache_entries, w->config->cache_bytes, key);
+	w->flights = gw_flights_new(w->requests_max, key);
+	w->lanes = gw_lanes_new(&bounds, key);
+	return w->cache && w->flights && w->lanes;
+}
+
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
 				struct copse_endpoint *ep, copse_ms now)
 {
@@ -69,11 +98,11 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 	w->verifications.at = now;
 	w->verifications.left = config->token.rate * 1000;
 	memcpy(w->name, config->name, sizeof(w->name));
-	w->out_cap = config->max_message;
-	w->out = copse_mem_new(w->out_cap, 1);
+	w->group_n = config->group_n;
 	copse_host_random(key, sizeof(key));
 	w->sessions = gw_sessions_new(config->sessions_max, config->session_idle_ms, key);
-	if (!w->out || !w->sessions || !make_requests(w) || !gw_local_new(w, now)) {
+	if (!w->sessions || !make_requests(w) || !make_buffers(w) || !make_cache(w) ||
+	    !gw_local_new(w, now)) {
 		gw_worker_free(w);
 		return NULL;
 	}
@@ -90,6 +119,11 @@ void gw_worker_free(struct gw_worker *w)
 	gw_sessions_free(w->sessions);
 	copse_mem_free(w->requests);
 	copse_mem_free(w->out);
+	copse_mem_free(w->stored);
+	copse_mem_free(w->scratch);
+	gw_cache_free(w->cache);
+	gw_flights_free(w->flights);
+	gw_lanes_free(w->lanes);
 	copse_mem_free(w->server_memory);
 	copse_mem_free(w);
 }

@@ -15,9 +15,6 @@
 
 #include <copse/endpoint.h>
 
-#define GW_GROUP_CLIENTS 0 /* parameter groups of the endpoint */
-#define GW_GROUP_MESH    1
-
 /* What a worker has from its surroundings. All of it must live as long as the worker. */
 struct gw_surroundings {
 	struct gw_log *log; /* may be NULL */

@@ -4,6 +4,9 @@
 #ifndef GATEWAY_WORKER_STATE_H
 #define GATEWAY_WORKER_STATE_H
 
+#include "cache.h"
+#include "flight.h"
+#include "lane.h"
 #include "session.h"
 #include "worker.h"
 
@@ -20,8 +23,13 @@ enum gw_step {
 	GW_STEP_TARGET,
 	GW_STEP_POLICY,
 	GW_STEP_RESOLVE,
+	GW_STEP_PREPARE,
+	GW_STEP_CACHE,
+	GW_STEP_LANE,
+	GW_STEP_QUEUE, /* wait for the device's lane */
 	GW_STEP_FORWARD,
-	GW_STEP_WAIT, /* for the device */
+	GW_STEP_WAIT,   /* for the device */
+	GW_STEP_JOINED, /* wait for the answer to an identical request */
 	GW_STEP_ANSWER,
 	GW_STEP_DELIVER, /* wait for the client's acknowledgement of a confirmable answer */
 	GW_STEP_REFUSE,
@@ -33,13 +41,23 @@ enum gw_step {
  * ours open: with the device, then with the client. */
 struct gw_request {
 	uint32_t magic;
-	uint8_t step;        /* enum gw_step */
+	uint8_t step; /* enum gw_step */
+	uint8_t method;
 	bool con;            /* the client's request was confirmable */
+	bool acknowledged;   /* and has its empty acknowledgement: the answer is a message of its own */
+	bool storable;       /* the answer may go into the cache */
+	bool own_etag;       /* the ETag of `entry` went to the device, though the client has not named it */
 	uint8_t no_response; /* value of No-Response (RFC 7967): classes that are not wanted */
 	uint32_t session, generation;
 	uint32_t next_free;  /* number + 1 */
 	copse_handle client; /* the exchange with the client */
 	copse_handle device; /* and with the device */
+
+	uint32_t lane;             /* the device's, while the request is there; 0: in none */
+	uint32_t joined, joined_n; /* requests that wait for the same answer: number + 1 of the first */
+	uint32_t next_joined;      /* of one that waits */
+	struct gw_cache_key key;
+	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 };
 
 /* Which part of a second's allowance is left. */
@@ -63,8 +81,17 @@ struct gw_worker {
 
 	struct gw_request *requests; /* requests_max of them */
 	uint32_t requests_max, requests_used, requests_free;
-	uint8_t *out; /* a message that is being built: max_message bytes */
-	uint32_t out_cap;
+	uint8_t *out;               /* a message that is being built: max_message bytes behind a header */
+	uint32_t out_cap, rest_cap; /* with and without the header */
+	uint8_t *stored;            /* an answer from the cache or for it: as large as `out` */
+	uint8_t *scratch;
+	struct gw_key_maker keys;
+	struct copse_message upstream; /* over `out` or `stored` */
+
+	struct gw_cache *cache;
+	struct gw_flights *flights;
+	struct gw_lanes *lanes;
+	uint8_t group_n; /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
 
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */

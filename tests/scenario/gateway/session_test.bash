@@ -70,7 +70,7 @@ contains "$(through -m get coap://001350030a1b2c3d/)" 4.01 'a closed session is 
 kill "$device"
 wait "$device" 2>/dev/null || true
 ask -m post -e "$(token '{"sub":"me"}')" "$uri/sessions?security=none" >/dev/null
-contains "$(through -m get coap://001350030a1b2c3d/)" 5.02 'an unreachable device'
+contains "$(through -m get coap://001350030a1b2c3d/not-cached)" 5.02 'an unreachable device'
 
 # A token that takes several blocks.
 long=$(token "{\"sub\":\"blocks\",\"more\":\"$(printf '%03000d' 0)\"}")

@@ -98,7 +98,60 @@ static void test_defaults(void **state)
 	assert_int_equal(c->token.skew, 30);
 	assert_int_equal(c->log_level, GW_LOG_INFO);
 	assert_true(strlen(c->name) > 0);
+	assert_int_equal(c->cache_entries, 16384);
+	assert_int_equal(c->cache_bytes, 8388608);
+	assert_int_equal(c->cache_waiters, 256);
+	assert_int_equal(c->waiting_max, 64);
+	assert_int_equal(c->class_n, 1);
+	assert_int_equal(c->group_n, GW_GROUP_CLASSES);
+	assert_int_equal(c->classes[GW_CLASS_DEFAULT].lane.concurrent, 1);
+	assert_int_equal(c->classes[GW_CLASS_DEFAULT].lane.queue, 0);
+	assert_int_equal(c->classes[GW_CLASS_DEFAULT].cache, GW_SHARE_ALL);
+	assert_int_equal(c->classes[GW_CLASS_DEFAULT].group, GW_GROUP_MESH);
 	gw_config_free(c);
+}
+
+static void test_classes(void **state)
+{
+	char names[256], many[1000] = "";
+
+	(void)state;
+	struct gw_config *c = must_read("class \"Fast\" {\n concurrent = 4\n queue = 2\n cache = account\n}\n"
+					"class \"same\" {\n ack_timeout = 20\n cache = off\n}\n"
+					"class \"default\" {\n max_retransmit = 1\n response_timeout = 5\n}\n"
+					"device \"a\" {\n address = \"::1\"\n class = FAST\n}\n"
+					"device \"b\" {\n address = \"::1\"\n class = nobody\n}\n"
+					"device \"c\" {\n address = \"::1\"\n}\n");
+	assert_int_equal(c->class_n, 3);
+	const struct gw_class *fast = &c->classes[c->devices[0].class_number];
+	assert_string_equal(fast->name, "fast");
+	assert_string_equal(c->devices[0].class, "FAST"); /* shown as it was written */
+	assert_int_equal(fast->lane.concurrent, 4);
+	assert_int_equal(fast->lane.queue, 2);
+	assert_int_equal(fast->cache, GW_SHARE_ACCOUNT);
+	assert_int_equal(c->groups[fast->group].nstart, 4);
+	assert_int_equal(c->groups[fast->group].ack_timeout_ms, 20000);
+	assert_int_equal(c->classes[2].group, GW_GROUP_MESH); /* nothing differs */
+	assert_int_equal(c->classes[2].cache, GW_SHARE_NOTHING);
+	for (int i = 1; i < 3; i++)
+		assert_int_equal(c->devices[i].class_number, GW_CLASS_DEFAULT);
+	const struct copse_params *p = &c->groups[c->classes[GW_CLASS_DEFAULT].group];
+	assert_int_equal(p->max_retransmit, 1);
+	assert_int_equal(p->response_timeout_ms, 5000);
+	assert_int_equal(c->group_n, GW_GROUP_CLASSES + 2);
+	struct gw_config *plain = must_read("cache {\n entries = 1\n bytes = 0\n waiters = 0\n}\n");
+	assert_string_equal(gw_config_restart_needed(c, plain, names, sizeof(names)),
+			    "class (transmission), cache.entries, cache.bytes");
+	gw_config_free(plain);
+	gw_config_free(c);
+	must_fail("class \"a\" {\n concurrent = 0\n}\n", 2, "must be 1 to");
+	must_fail("class \"a\" {\n queue = 65\n}\n", 2, "must be 0 to 64");
+	must_fail("class \"a\" {\n cache = maybe\n}\n", 2, "shared, account or off");
+	must_fail("class \"a\" {\n}\nclass \"A\" {\n}\n", 4, "twice");
+	for (int i = 0; i < 7; i++)
+		snprintf(many + strlen(many), sizeof(many) - strlen(many),
+			 "class \"c%d\" {\n ack_timeout = %d\n}\n", i, i + 1);
+	must_fail(many, 21, "more than 6 classes");
 }
 
 static void test_everything(void **state)
@@ -441,11 +494,17 @@ static void test_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
-	    cmocka_unit_test(test_errors),         cmocka_unit_test(test_error_in_include),
-	    cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_key_strength),
-	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
-	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_everything),
+	    cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_error_in_include),
+	    cmocka_unit_test(test_unreadable),
+	    cmocka_unit_test(test_key_strength),
+	    cmocka_unit_test(test_restart_needed),
+	    cmocka_unit_test(test_many_devices),
+	    cmocka_unit_test(test_prefixes),
+	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_prefix),
 	};
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <copse/mem.h>
@@ -120,9 +121,11 @@ static void open_session(void)
 static void forward_one(uint16_t id)
 {
 	struct copse_message m;
+	char uri[64];
+	int uri_len = snprintf(uri, sizeof(uri), "coap://d/temperature?n=%u", id);
 
 	copse_build_message(&b, in, sizeof(in), COPSE_CON, COPSE_CODE_GET, id, "tok", 3);
-	copse_build_option(&b, COPSE_OPTION_PROXY_URI, "coap://d/temperature?unit=C", 27);
+	copse_build_option(&b, COPSE_OPTION_PROXY_URI, uri, (size_t)uri_len);
 	receive(&client);
 	transmit(&client, &m);
 	assert_int_equal(m.type, COPSE_ACK);
@@ -139,6 +142,20 @@ static void forward_one(uint16_t id)
 	now += 10;
 }
 
+/* Answered from the cache. */
+static void ask_again(uint16_t id)
+{
+	struct copse_message m;
+
+	copse_build_message(&b, in, sizeof(in), COPSE_CON, COPSE_CODE_GET, id, "tok", 3);
+	copse_build_option(&b, COPSE_OPTION_PROXY_URI, "coap://d/temperature?n=999", 26);
+	receive(&client);
+	transmit(&client, &m);
+	assert_int_equal(m.type, COPSE_ACK);
+	assert_int_equal(m.code, COPSE_CODE_CONTENT);
+	now += 10;
+}
+
 static struct gw_config *read_config(void)
 {
 	char folder[256], path[512], why[GW_CONFIG_WHY];
@@ -146,6 +163,7 @@ static struct gw_config *read_config(void)
 	make_folder(folder);
 	make_file(folder, "g.conf",
 		  "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+		  "cache {\n entries = 100\n}\n" /* of which 900 are evicted */
 		  "device \"d\" {\n address = \"127.0.0.1\"\n}\n",
 		  path);
 	struct gw_config *config = gw_config_read(path, why);
@@ -175,8 +193,12 @@ static void test_steady_state(void **state)
 	for (uint16_t i = 0; i < 1000; i++)
 		forward_one(i);
 	assert_int_equal(allocations, 0);
+	for (uint16_t i = 0; i < 1000; i++)
+		ask_again((uint16_t)(2000 + i));
+	assert_int_equal(allocations, 0);
 	counters = gw_worker_counters(worker);
 	assert_int_equal(counters->forwarded, 1000);
+	assert_int_equal(counters->cache_hits, 1000);
 	assert_int_equal(counters->answers_delivered, 1000);
 	gw_worker_usage(worker, &usage);
 	assert_int_equal(usage.requests, 0);

@@ -245,7 +245,7 @@ static void test_rejected(void **state)
 	device[DEVICE1].behaviour = LATER;
 	get(ALICE, COPSE_NON, 1, "t", "coap://d1/a");
 	(void)sent;
-	get(ALICE, COPSE_CON, 2, "u", "coap://d1/a");
+	get(ALICE, COPSE_CON, 2, "u", "coap://d1/b");
 	sim.node[DEVICE1].dead = true;
 	run_for(1);
 	/* node 3 never sees it: answer in its place, with the ID that the gateway would have used; tried for all */
