@@ -64,12 +64,30 @@ static int run(const struct sim_options *options, struct copse_loop *loop)
 		log_line(LOG_ERROR, "msg=\"cannot write\" file=\"%s\" error=\"%s\"", options->conf,
 			 strerror_r(err, reason, sizeof(reason)));
 	} else {
-		log_line(LOG_INFO, "msg=listening devices=%" PRIu32 " seed=%" PRIu64, options->count, options->seed);
+		log_line(LOG_INFO, "msg=listening devices=%" PRIu32 " seed=%" PRIu64, options->count,
+			 options->seed);
 		copse_loop_run(loop);
 		log_weather(hood);
 	}
 	hood_free(hood);
 	return err ? 1 : 0;
+}
+
+/* A reading a minute; a device that listens now and then does so for a second. */
+static int keep_ledger(const struct sim_options *options)
+{
+	struct ledger_config config = {.radio = options->radio,
+				       .loss = options->weather.loss,
+				       .seed = options->seed,
+				       .hours = options->hours,
+				       .period_s = 60,
+				       .window_ms = 1000};
+
+	if (ledger_print(&config, options->count, stdout) < 0 || fflush(stdout) != 0) {
+		log_line(LOG_ERROR, "msg=\"no memory, or nowhere to print\"");
+		return 1;
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -88,6 +106,7 @@ int main(int argc, char **argv)
 	case SIM_HELP: fputs(sim_options_help, stdout); return 0;
 	case SIM_VERSION: puts("copse-sim " COPSE_RELEASE); return 0;
 	case SIM_LIST: sim_options_list(&options, stdout); return 0;
+	case SIM_LEDGER: return keep_ledger(&options);
 	case SIM_RUN: break;
 	}
 	loop = copse_loop_new();

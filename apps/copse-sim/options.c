@@ -28,6 +28,9 @@ const char sim_options_help[] =
     "      --loss PERCENT        lose datagrams, each way (0)\n"
     "      --delay MS[-MS]       let what goes leave later\n"
     "      --sleep PERIOD[/AWAKE]  listen only AWAKE seconds (1) in every PERIOD\n"
+    "      --ledger              simulate what ways of communicating cost a device, and end\n"
+    "      --radio NAME          for --ledger: ethernet (default), 802.15.4 or ble\n"
+    "      --hours N             for --ledger: how long each device lives (24)\n"
     "      --list                print a section for gateway.conf for each device, and end\n"
     "      --conf FILE           write the same to FILE once all devices listen\n"
     "  -v, --verbose             log writes and losses\n"
@@ -212,6 +215,21 @@ static int take_sleep(const struct parser *p, const char *text)
 	return 0;
 }
 
+static int take_radio(const struct parser *p, const char *text)
+{
+	p->options->radio = ledger_radio_find(text);
+	return p->options->radio ? 0 : complain(p, "--radio takes ethernet, 802.15.4 or ble, not \"%s\"", text);
+}
+
+static int take_hours(const struct parser *p, const char *text)
+{
+	double value = 0;
+	int err = whole(p, "hours", text, 1, LEDGER_HOURS_MAX, &value);
+
+	p->options->hours = (uint32_t)value;
+	return err;
+}
+
 static int take_conf(const struct parser *p, const char *text)
 {
 	p->options->conf = text;
@@ -224,6 +242,7 @@ static int take_flag(const struct parser *p, int letter)
 	case 'v': p->options->verbose = 1; return 0;
 	case 'q': p->options->verbose = -1; return 0;
 	case 'l': p->options->action = SIM_LIST; return 0;
+	case 'g': p->options->action = SIM_LEDGER; return 0;
 	case 'h': p->options->action = SIM_HELP; return 0;
 	case 'V': p->options->action = SIM_VERSION; return 0;
 	default: return -1;
@@ -248,6 +267,9 @@ static const struct {
 	{"delay", 'D', take_delay},
 	{"sleep", 'Z', take_sleep},
 	{"conf", 'c', take_conf},
+	{"radio", 'R', take_radio},
+	{"hours", 'H', take_hours},
+	{"ledger", 'g', NULL},
 	{"list", 'l', NULL},
 	{"verbose", 'v', NULL},
 	{"quiet", 'q', NULL},
@@ -288,7 +310,8 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 	struct option longs[ROW_N + 1] = {0};
 	int letter, err = 0;
 
-	*options = (struct sim_options){.count = 20, .port = COPSE_PORT, .seed = 1, .speed = 1};
+	*options = (struct sim_options){.count = 20, .port = COPSE_PORT, .seed = 1, .speed = 1, .hours = 24};
+	options->radio = ledger_radio_find("ethernet");
 	take_kinds(&p, "meter,thermostat,light,climate,tracker");
 	take_bind(&p, "127.1.0.0/16");
 	for (size_t i = 0; i < ROW_N; i++)

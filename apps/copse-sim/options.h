@@ -5,6 +5,7 @@
 #define COPSE_SIM_OPTIONS_H
 
 #include "device.h"
+#include "ledger.h"
 #include "weather.h"
 
 #include <copse/address.h>
@@ -12,7 +13,7 @@
 #define SIM_COUNT_MAX 60000u
 #define SIM_KINDS_MAX 64 /* of the pattern that --kinds makes */
 
-enum sim_action { SIM_RUN, SIM_LIST, SIM_HELP, SIM_VERSION };
+enum sim_action { SIM_RUN, SIM_LIST, SIM_LEDGER, SIM_HELP, SIM_VERSION };
 
 struct sim_options {
 	enum sim_action action;
@@ -28,6 +29,8 @@ struct sim_options {
 	bool started; /* start_ms was given */
 	int64_t start_ms;
 	struct weather_config weather;
+	const struct ledger_radio *radio; /* for the ledger, as are the hours */
+	uint32_t hours;
 	const char *conf;
 	int verbose; /* -1 quiet, 0, 1 */
 };
