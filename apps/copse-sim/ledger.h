@@ -1,6 +1,6 @@
 /* What ways of communicating cost a sleepy device, found out by letting it communicate: a device and an intermediary,
- * each with an endpoint of the core, over a link that loses datagrams, in virtual time. An account is kept of what the device does
- * awake.
+ * each with an endpoint of the core, over a link that loses datagrams, in virtual time. An account is kept of what the
+ * device does awake.
  *
  * Nothing here waits, opens or reads a clock. One run is one device; runs share nothing.
  *
