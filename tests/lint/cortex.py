@@ -17,7 +17,7 @@ ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "memchr", "copse_assert_fail
 
 # The message layer: codec, options, endpoint. What is built on top of it (server, client, block-wise ...) is linked only by
 # who uses it. The aim is 8192 bytes (bench/RESULTS.md says what stands in the way); this holds what has been reached.
-LAYER_BUDGET = 12500
+LAYER_BUDGET = 11800
 STACK_MAX = 768
 
 
