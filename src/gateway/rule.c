@@ -1,0 +1,157 @@
+/* See rule.h.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "rule.h"
+
+#include "config.h"
+
+#include <string.h>
+
+struct part {
+	const char *at;
+	size_t len;
+};
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The next part of `rest`, which goes behind it; empty at the end. */
+static struct part next_part(struct part *rest)
+{
+	struct part part;
+
+	while (rest->len && is_blank(*rest->at))
+		rest->at++, rest->len--;
+	part.at = rest->at;
+	while (rest->len && !is_blank(*rest->at))
+		rest->at++, rest->len--;
+	part.len = (size_t)(rest->at - part.at);
+	return part;
+}
+
+static uint8_t method_of(const char *text, size_t len)
+{
+	static const struct {
+		const char *name;
+		uint8_t code;
+	} methods[] = {
+	    {"get", COPSE_CODE_GET},       {"post", COPSE_CODE_POST},   {"put", COPSE_CODE_PUT},
+	    {"delete", COPSE_CODE_DELETE}, {"fetch", COPSE_CODE_FETCH}, {"patch", COPSE_CODE_PATCH},
+	    {"ipatch", COPSE_CODE_IPATCH},
+	};
+
+	if (len == 1 && *text == '*')
+		return 0x7f;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		if (len == strlen(methods[i].name) && strncasecmp(text, methods[i].name, len) == 0)
+			return (uint8_t)(1u << (methods[i].code - 1));
+	return 0;
+}
+
+static bool take_methods(struct part part, struct gw_rule *rule)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= part.len; i++) {
+		if (i < part.len && part.at[i] != ',')
+			continue;
+		uint8_t bit = method_of(part.at + from, i - from);
+		if (!bit)
+			return false;
+		rule->methods |= bit;
+		from = i + 1;
+	}
+	return true;
+}
+
+static bool take_device(struct part part, struct gw_rule *rule)
+{
+	rule->beginning = part.len == 0 || part.at[part.len - 1] == '*';
+	if (part.len && rule->beginning)
+		part.len--;
+	if (part.len > GW_RULE_DEVICE_MAX || memchr(part.at, '*', part.len) || memchr(part.at, 0, part.len))
+		return false;
+	int n = rule->beginning ? -1 : gw_name_normalize(part.at, part.len, rule->device);
+	if (n < 0) { /* the beginning of a name, or an IPv6 address */
+		n = (int)part.len;
+		for (size_t i = 0; i < part.len; i++) {
+			char c = part.at[i];
+			rule->device[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+		}
+	}
+	rule->device_len = (uint8_t)n;
+	rule->device[n] = 0;
+	return true;
+}
+
+static bool take_path(struct part part, struct gw_rule *rule)
+{
+	if (part.len > GW_RULE_PATH_MAX || (part.len && part.at[0] != '/'))
+		return false;
+	memcpy(rule->path, part.at, part.len);
+	rule->path_len = (uint8_t)part.len;
+	return true;
+}
+
+const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule)
+{
+	struct part rest = {text, len}, methods, device, path;
+
+	memset(rule, 0, sizeof(*rule));
+	methods = next_part(&rest);
+	device = next_part(&rest);
+	path = next_part(&rest);
+	if (!methods.len)
+		return "a rule needs methods";
+	if (next_part(&rest).len)
+		return "a rule is METHODS DEVICE PATH, and no more";
+	if (!take_methods(methods, rule))
+		return "methods are *, or get, put and so on with commas between";
+	if (!take_device(device, rule))
+		return "a device is its name, or the beginning of it and *";
+	if (!take_path(path, rule))
+		return "a path begins with / and has at most 127 bytes";
+	return NULL;
+}
+
+static bool is_device(const struct gw_rule *rule, const char *name)
+{
+	return strncmp(rule->device, name, rule->device_len) == 0 &&
+	       (rule->beginning || name[rule->device_len] == 0);
+}
+
+/* The next segment of the rule's path that is not empty. */
+static bool next_segment(const struct gw_rule *rule, size_t *pos, struct part *segment)
+{
+	while (*pos < rule->path_len && rule->path[*pos] == '/')
+		++*pos;
+	segment->at = rule->path + *pos;
+	while (*pos < rule->path_len && rule->path[*pos] != '/')
+		++*pos;
+	segment->len = (size_t)(rule->path + *pos - segment->at);
+	return segment->len > 0;
+}
+
+static bool is_path(const struct gw_rule *rule, const struct copse_message *m)
+{
+	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_URI_PATH);
+	struct part segment;
+
+	for (size_t pos = 0; next_segment(rule, &pos, &segment); o = copse_message_option_next(m, o)) {
+		while (o && o->len == 0)
+			o = copse_message_option_next(m, o);
+		if (!o || !copse_option_is(m, o, segment.at, segment.len))
+			return false;
+	}
+	return true;
+}
+
+bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias)
+{
+	return m->code >= COPSE_CODE_GET && m->code <= COPSE_CODE_IPATCH &&
+	       (rule->methods & 1u << (m->code - 1)) &&
+	       (is_device(rule, name) || (alias[0] && is_device(rule, alias))) && is_path(rule, m);
+}

@@ -1,0 +1,32 @@
+/* Rules: "METHODS DEVICE PATH", as they stand in the configuration and in claims of tokens.
+ *
+ *	get,fetch 0013500* /sensors     * * /     put meter-7 /fw
+ *
+ * METHODS: "*", or names with commas between. DEVICE: a name, or the beginning of one and "*"; "*" is the default. PATH: its
+ * first segments; "/" is the default. Empty segments count for nothing, in rules and in requests.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_RULE_H
+#define GATEWAY_RULE_H
+
+#include <copse/message.h>
+
+#define GW_RULE_DEVICE_MAX 63
+#define GW_RULE_PATH_MAX   127
+
+struct gw_rule {
+	uint8_t methods; /* bit 0: GET, as the codes go */
+	bool beginning;  /* `device` is the beginning of a name */
+	uint8_t device_len, path_len;
+	char device[GW_RULE_DEVICE_MAX + 1]; /* lower case */
+	char path[GW_RULE_PATH_MAX + 1];
+};
+
+/* Read a rule of `len` bytes. Any bytes are taken. Returns NULL, or what is wrong with it; static storage. */
+const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule);
+
+/* Whether it is about the request `m` to the device that is known by `name`, and by `alias` if that is not "". */
+bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias);
+
+#endif

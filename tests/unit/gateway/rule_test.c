@@ -1,0 +1,122 @@
+/* Rules: what is one, and what it is about.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "gateway/rule.h"
+
+static void must_fail(const char *text)
+{
+	struct gw_rule rule;
+
+	if (!gw_rule_parse(text, strlen(text), &rule))
+		print_error("accepted: %s\n", text);
+	assert_non_null(gw_rule_parse(text, strlen(text), &rule));
+}
+
+static void test_syntax(void **state)
+{
+	struct gw_rule rule;
+	char text[200];
+
+	(void)state;
+	assert_null(gw_rule_parse("get,PUT 00-13-50-03-0A-1B-2C-3D /a/b", 36, &rule));
+	assert_int_equal(rule.methods, 0x5);
+	assert_string_equal(rule.device, "001350030a1b2c3d");
+	assert_false(rule.beginning);
+	assert_null(gw_rule_parse("  *\t", 4, &rule));
+	assert_int_equal(rule.methods, 0x7f);
+	assert_true(rule.beginning);
+	assert_int_equal(rule.device_len, 0);
+	static const char *const wrong[] = {"",         " ",          "gett",       "get,",
+					    ",get",     "get put d",  "get,,put",   "get a*b",
+					    "get ** /", "get a path", "get a /p x", "get a / /"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		must_fail(wrong[i]);
+	assert_non_null(gw_rule_parse("get a\0b /", 9, &rule));
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "get ", 4);
+	assert_null(gw_rule_parse(text, 4 + 63, &rule));
+	assert_non_null(gw_rule_parse(text, 4 + 64, &rule));
+	memcpy(text, "get * /", 7);
+	assert_null(gw_rule_parse(text, 6 + 127, &rule));
+	assert_non_null(gw_rule_parse(text, 6 + 128, &rule));
+	for (size_t len = 0; len < 36; len++) /* each beginning is taken or not, and read no further */
+		gw_rule_parse("get,PUT 00-13-50-03-0A-1B-2C-3D /a/b", len, &rule);
+}
+
+static uint8_t bytes[256];
+static struct copse_message message;
+
+/* A request for `path`, of which "|" parts the segments. */
+static const struct copse_message *request(uint8_t code, const char *path)
+{
+	struct copse_builder b;
+
+	copse_build_message(&b, bytes, sizeof(bytes), COPSE_CON, code, 1, "", 0);
+	while (path) {
+		size_t len = strcspn(path, "|");
+		copse_build_option(&b, COPSE_OPTION_URI_PATH, path, len);
+		path = path[len] ? path + len + 1 : NULL;
+	}
+	int n = copse_build_finish(&b);
+	assert_int_equal(copse_message_parse(&message, bytes, (size_t)n), 0);
+	return &message;
+}
+
+static const struct {
+	const char *rule;
+	uint8_t code;
+	const char *device, *alias, *path;
+	bool matches;
+} rows[] = {
+    {"get d /", COPSE_CODE_GET, "d", "", NULL, true},
+    {"get d", COPSE_CODE_GET, "d", "", "a", true},
+    {"get d /", COPSE_CODE_FETCH, "d", "", "a", false},
+    {"* d /", COPSE_CODE_IPATCH, "d", "", "a", true},
+    {"* d /", 8, "d", "", "a", false}, /* no method that anybody knows */
+    {"get d /", COPSE_CODE_GET, "dd", "", "a", false},
+    {"get d* /", COPSE_CODE_GET, "dd", "", "a", true},
+    {"get D* /", COPSE_CODE_GET, "dd", "", "a", true},
+    {"get dd* /", COPSE_CODE_GET, "d", "", "a", false},
+    {"get x /", COPSE_CODE_GET, "d", "x", "a", true},
+    {"get d /a", COPSE_CODE_GET, "d", "", "a", true},
+    {"get d /a", COPSE_CODE_GET, "d", "", "a|b", true},
+    {"get d /a", COPSE_CODE_GET, "d", "", "ab", false}, /* whole segments */
+    {"get d /a", COPSE_CODE_GET, "d", "", "b|a", false},
+    {"get d /a", COPSE_CODE_GET, "d", "", "A", false},
+    {"get d /a/b", COPSE_CODE_GET, "d", "", "a", false},
+    {"get d /a/b", COPSE_CODE_GET, "d", "", "a/b", false}, /* one segment with a slash in it */
+    {"get d /a/b/", COPSE_CODE_GET, "d", "", "a|b", true},
+    {"get d /a/b", COPSE_CODE_GET, "d", "", "|a||b", true}, /* which a device may take for the same */
+    {"get d //a", COPSE_CODE_GET, "d", "", "a", true},
+    {"get d /a", COPSE_CODE_GET, "d", "", NULL, false},
+    {"get d /a", COPSE_CODE_GET, "d", "", "|", false},
+};
+
+static void test_matching(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct gw_rule rule;
+		assert_null(gw_rule_parse(rows[i].rule, strlen(rows[i].rule), &rule));
+		bool matches = gw_rule_matches(&rule, request(rows[i].code, rows[i].path), rows[i].device,
+					       rows[i].alias);
+		if (matches != rows[i].matches)
+			print_error("row %zu: %s\n", i, rows[i].rule);
+		assert_int_equal(matches, rows[i].matches);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_matching)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
