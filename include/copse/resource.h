@@ -173,7 +173,8 @@ void copse_response_view(struct copse_response *rs, uint32_t format, const void 
  * Without `release` each block of a GET or FETCH asks the handler anew: right for what can be read at any offset, and
  * costs the server nothing; give it an ETag, so that the peer notices a change. With `release` the server keeps the
  * reader for the peer that asked, until it has read to the end or copse_server_config.transfer_ms have passed without a
- * request; then, or at once when one block was enough or the peer wanted none, it calls `release`. Answers to methods
+ * request; then, or at once when one block was enough or the peer wanted none, it calls `release`. (Where the last block
+ * may have got lost, as with NON, it is kept a while longer, unless there is need of room.) Answers to methods
  * that are not safe are always kept, if they have more than one block. */
 void copse_response_reader(struct copse_response *rs, uint32_t format, uint32_t len, copse_body_read *read,
 			   void (*release)(void *user), void *user);

@@ -167,9 +167,16 @@ static int send_missing(struct call_turn *turn)
 	if (slot->attempts == 0)
 		return block_failed(turn, COPSE_ERR_INCOMPLETE);
 	slot->attempts--;
+	uint32_t lowest = 0;
 	for (unsigned n = 0; n < CALL_QROW && next_number(&at, end, &number); n++) {
 		if (number >= slot->q.next)
 			continue;
+		/* One that shares its place in the row with another of these would take that one back before it has
+		 * left. */
+		if (n == 0)
+			lowest = number;
+		else if (number - lowest >= CALL_QROW)
+			break;
 		int err = send_one(turn->client, slot, number, turn->now);
 		if (copse_err_is_transient(err))
 			break; /* it will name them again */
@@ -260,15 +267,17 @@ static int due_qsend(struct call_turn *turn)
 		err = send_set(turn->client, slot, turn->now);
 	} else if (slot->q.end <= slot->q.last) {
 		return next_set(turn); /* RFC 9177 §7.2: after NON_TIMEOUT the next set may go */
-	} else if (slot->attempts > 0 && slot->call.code != COPSE_CODE_POST &&
-		   slot->call.code != COPSE_CODE_PATCH) {
+	} else if (slot->attempts-- == 0) {
+		return block_failed(turn, COPSE_ERR_TIMEOUT);
+	} else {
 		/* The last payload once more: it makes a server that got any of the set name what it misses. One that
-		 * has answered takes it for a new request, so not where that does harm. */
-		slot->attempts--;
-		turn->client->counters.repeated++;
-		err = send_one(turn->client, slot, slot->q.last, turn->now);
-		if (copse_err_is_transient(err))
-			err = 0;
+		 * has answered takes it for a new request, so not where that does harm: there it is only waited. */
+		if (slot->call.code != COPSE_CODE_POST && slot->call.code != COPSE_CODE_PATCH) {
+			turn->client->counters.repeated++;
+			err = send_one(turn->client, slot, slot->q.last, turn->now);
+			if (copse_err_is_transient(err))
+				err = 0;
+		}
 		set_timer(turn->client, slot, turn->client->config.non_receive_ms << 1, turn->now);
 	}
 	return err < 0 ? block_failed(turn, err) : 0;

@@ -75,7 +75,7 @@ static void take_areas(struct copse_server *s, const struct areas *a)
 	s->deferred = a->deferred;
 	s->transfer = a->transfer;
 	s->timers.timer = a->timer;
-	s->timers.cap = c->view_cap;
+	s->timers.cap = (uint32_t)c->view_cap + c->transfer_cap;
 	s->view = a->view;
 	s->request = a->request;
 	s->note = a->note;
@@ -90,8 +90,9 @@ static void take_areas(struct copse_server *s, const struct areas *a)
 }
 
 /* The critical options that requests may have beyond Uri-* and Accept. */
-static const uint16_t understood[] = {COPSE_OPTION_IF_MATCH, COPSE_OPTION_IF_NONE_MATCH, COPSE_OPTION_BLOCK1,
-				      COPSE_OPTION_BLOCK2};
+static const uint16_t understood[] = {COPSE_OPTION_IF_MATCH, COPSE_OPTION_IF_NONE_MATCH,
+				      COPSE_OPTION_BLOCK1,   COPSE_OPTION_BLOCK2,
+				      COPSE_OPTION_Q_BLOCK1, COPSE_OPTION_Q_BLOCK2};
 
 struct copse_server *copse_server_init(void *memory, size_t len, const struct copse_server_config *config,
 				       struct copse_endpoint *ep, copse_ms now)
@@ -170,13 +171,22 @@ copse_ms copse_server_deadline(const struct copse_server *server)
 	return t ? earlier(at, t->at) : at;
 }
 
+static void timer_due(struct copse_server *s, struct core_timer *t)
+{
+	const uintptr_t first = (uintptr_t)s->view, at = (uintptr_t)t;
+	if (at >= first && at < first + s->config.view_cap * sizeof *s->view)
+		srv_observe_timer(s, t);
+	else
+		srv_qblock_due(s, CORE_OF(t, struct transfer, timer));
+}
+
 void copse_server_expire(struct copse_server *server, copse_ms now)
 {
 	struct core_timer *t;
 	COPSE_ASSERT(!server->answering);
 	srv_advance(server, now);
 	while ((t = core_heap_first(&server->timers)) != NULL && t->at <= now)
-		srv_observe_timer(server, t);
+		timer_due(server, t);
 	srv_transfer_expire(server);
 	srv_observe_pump(server);
 }

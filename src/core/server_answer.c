@@ -94,7 +94,7 @@ static int choose_block(const struct copse_server *s, const struct server_ask *a
 
 static void put_block(struct server_ask *ask, struct copse_response *rs, const struct copse_block *block)
 {
-	copse_build_block(&rs->options, COPSE_OPTION_BLOCK2, block);
+	copse_build_block(&rs->options, ask->q2 ? COPSE_OPTION_Q_BLOCK2 : COPSE_OPTION_BLOCK2, block);
 	if (total_known(rs) && block->num == 0) /* RFC 7959 §4 */
 		copse_build_uint(&rs->options, COPSE_OPTION_SIZE2, rs->body_len);
 	ask->has_block2 = true;
@@ -168,6 +168,13 @@ static void validate(struct copse_server *s, const struct server_ask *ask, struc
 	rs->code = COPSE_CODE_VALID;
 }
 
+/* An ETag for what nobody knows the content of beforehand: when it was begun. */
+static void stamp(const struct copse_server *s, struct copse_response *rs)
+{
+	const uint64_t digest = core_siphash(s->config.seed, &s->now, sizeof s->now, 1, 3);
+	copse_response_etag(rs, &digest, 4);
+}
+
 static int encode(struct copse_server *s, struct server_ask *ask, struct copse_response *rs)
 {
 	struct copse_builder *b = &rs->options;
@@ -175,6 +182,8 @@ static int encode(struct copse_server *s, struct server_ask *ask, struct copse_r
 	if (!rs->read && !rs->bytes)
 		rs->body_len = 0;
 	mark_version(s, ask, rs);
+	if (ask->q2 && rs->etag_len == 0 && is_success(rs->code)) /* RFC 9177 §4.5: without exception */
+		stamp(s, rs);
 	validate(s, ask, rs);
 	if (rs->code == COPSE_CODE_VALID)
 		ask->has_block2 = false;
@@ -207,8 +216,14 @@ int srv_encode(struct copse_server *s, struct server_ask *ask, struct copse_resp
 /* Whether the blocks that follow are read from what this response brought. */
 static bool must_keep(const struct server_ask *ask, const struct copse_response *rs)
 {
-	return ask->has_block2 && ask->block2.more && copse_code_class(rs->code) == 2 &&
-	       (ask->serving || rs->release != NULL || !copse_code_is_safe(ask->method));
+	if (!ask->has_block2 || copse_code_class(rs->code) != 2)
+		return false;
+	if (ask->q2)
+		return ask->serving || (ask->block2.more && (ask->q2_rest || ask->q2_mask > 1));
+	if (ask->serving &&
+	    !ask->block2.more) /* a NON's answer may get lost, and the last block be asked for again */
+		return !ask->con;
+	return ask->block2.more && (ask->serving || rs->release != NULL || !copse_code_is_safe(ask->method));
 }
 
 /* The request is answered: what hung on it becomes what it was for, or goes. */
@@ -238,6 +253,10 @@ static void stay_silent(struct copse_server *s, struct server_ask *ask, struct c
  * Returns the length, 0 with `*keep`, or < 0 when nothing may be sent at all. */
 static int prepare(struct copse_server *s, struct server_ask *ask, struct copse_response *rs, bool *keep)
 {
+	if (ask->limited) { /* one block at a time is all that it may get */
+		ask->q2_rest = false;
+		ask->q2_mask &= 1;
+	}
 	int len = srv_encode(s, ask, rs);
 	*keep = must_keep(ask, rs);
 	if (*keep && !srv_block_reserve(s, ask, rs)) {

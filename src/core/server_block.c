@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static uint64_t key_of(const struct copse_server *s, struct server_ask *ask)
+uint64_t srv_block_key(const struct copse_server *s, struct server_ask *ask)
 {
 	if (ask->message) {
 		ask->key = srv_request_key(s, &ask->peer, ask->message);
@@ -15,12 +15,7 @@ static uint64_t key_of(const struct copse_server *s, struct server_ask *ask)
 	return ask->key;
 }
 
-void srv_block_remember_key(const struct copse_server *s, struct server_ask *ask)
-{
-	(void)key_of(s, ask);
-}
-
-static bool refuse(struct copse_server *s, struct server_work *w, uint8_t code)
+bool srv_block_refuse(struct copse_server *s, struct server_work *w, uint8_t code)
 {
 	s->counters.incomplete += code == COPSE_CODE_REQUEST_ENTITY_INCOMPLETE;
 	s->counters.too_large += code == COPSE_CODE_REQUEST_ENTITY_TOO_LARGE;
@@ -39,7 +34,7 @@ uint32_t srv_body_max(const struct copse_server *s, const struct copse_resource 
 	return max;
 }
 
-static bool is_too_large(struct copse_server *s, struct server_work *w, uint32_t end)
+bool srv_block_too_large(struct copse_server *s, struct server_work *w, uint32_t end)
 {
 	const uint32_t max = srv_body_max(s, w->rq.resource, true);
 	const bool announced = w->rq.body_size != COPSE_BODY_UNKNOWN && w->rq.body_size > max;
@@ -52,12 +47,12 @@ static struct transfer *begin_upload(struct copse_server *s, struct server_work 
 {
 	const uint8_t code = srv_check_first(s, w);
 	if (code != 0) {
-		refuse(s, w, code);
+		srv_block_refuse(s, w, code);
 		return NULL;
 	}
-	struct transfer *t = srv_transfer_begin(s, &w->ask, key_of(s, &w->ask));
+	struct transfer *t = srv_transfer_begin(s, &w->ask, srv_block_key(s, &w->ask));
 	if (!t) {
-		refuse(s, w, COPSE_CODE_SERVICE_UNAVAILABLE);
+		srv_block_refuse(s, w, COPSE_CODE_SERVICE_UNAVAILABLE);
 		return NULL;
 	}
 	t->size = w->rq.body_size;
@@ -75,18 +70,18 @@ static struct transfer *continue_upload(struct copse_server *s, struct server_wo
 					uint32_t offset)
 {
 	if (!t || t->state != T_RECEIVING) {
-		refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
+		srv_block_refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
 		return NULL;
 	}
 	if (w->ask.block1.more && offset == t->last_offset && offset + w->rq.body_len == t->offset) {
 		srv_transfer_touch(s, t);
-		refuse(s, w, COPSE_CODE_CONTINUE);
+		srv_block_refuse(s, w, COPSE_CODE_CONTINUE);
 		return NULL;
 	}
 	/* §2.3, §2.9.2: a gap, or another format than before */
 	if (offset != t->offset || w->rq.format != t->format) {
 		srv_transfer_abandon(s, t);
-		refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
+		srv_block_refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
 		return NULL;
 	}
 	return t;
@@ -117,14 +112,14 @@ static bool upload(struct copse_server *s, struct server_work *w)
 	const uint32_t offset = copse_block_offset(b);
 	const uint32_t len = (uint32_t)w->rq.body_len;
 	if (!copse_block_fits(b, len))
-		return refuse(s, w, COPSE_CODE_BAD_REQUEST);
-	struct transfer *t = srv_transfer_find(s, &w->ask.peer, key_of(s, &w->ask));
+		return srv_block_refuse(s, w, COPSE_CODE_BAD_REQUEST);
+	struct transfer *t = srv_transfer_find(s, &w->ask.peer, srv_block_key(s, &w->ask));
 	if (offset == 0 && t)
 		srv_transfer_abandon(s, t);
-	if (is_too_large(s, w, offset + len)) {
+	if (srv_block_too_large(s, w, offset + len)) {
 		if (offset > 0 && t)
 			srv_transfer_abandon(s, t);
-		return refuse(s, w, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE);
+		return srv_block_refuse(s, w, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE);
 	}
 	if (offset == 0 && !b->more)
 		return false;
@@ -138,7 +133,7 @@ static bool upload(struct copse_server *s, struct server_work *w)
 	w->checked = true;
 	if (b->more && (w->rq.resource->flags & COPSE_RESOURCE_WHOLE)) {
 		srv_transfer_touch(s, t);
-		return refuse(s, w, COPSE_CODE_CONTINUE);
+		return srv_block_refuse(s, w, COPSE_CODE_CONTINUE);
 	}
 	present(s, w, t, offset);
 	return false;
@@ -146,20 +141,25 @@ static bool upload(struct copse_server *s, struct server_work *w)
 
 /* ---- answers that were kept ---- */
 
+void srv_block_response(struct copse_server *s, const struct transfer *t, struct copse_response *rs)
+{
+	srv_response_init(s, rs);
+	rs->code = t->code;
+	rs->format = t->format;
+	rs->max_age = t->max_age;
+	rs->etag_len = t->etag.len;
+	memcpy(rs->etag, t->etag.bytes, t->etag.len);
+	rs->bytes = t->bytes;
+	rs->read = t->read;
+	rs->user = t->user;
+	rs->body_len = t->body_len;
+	rs->kept = true;
+}
+
 static bool serve(struct copse_server *s, struct server_work *w, struct transfer *t)
 {
 	struct copse_response rs;
-	srv_response_init(s, &rs);
-	rs.code = t->code;
-	rs.format = t->format;
-	rs.max_age = t->max_age;
-	rs.etag_len = t->etag.len;
-	memcpy(rs.etag, t->etag.bytes, t->etag.len);
-	rs.bytes = t->bytes;
-	rs.read = t->read;
-	rs.user = t->user;
-	rs.body_len = t->body_len;
-	rs.kept = true;
+	srv_block_response(s, t, &rs);
 	t->exchange = w->ask.exchange;
 	w->ask.transfer = srv_transfer_number(s, t);
 	w->ask.serving = true;
@@ -171,23 +171,27 @@ static bool serve(struct copse_server *s, struct server_work *w, struct transfer
 
 static bool continue_answer(struct copse_server *s, struct server_work *w)
 {
-	struct transfer *t = srv_transfer_find(s, &w->ask.peer, key_of(s, &w->ask));
-	if (t && t->state == T_SERVING)
+	struct transfer *t = srv_transfer_find(s, &w->ask.peer, srv_block_key(s, &w->ask));
+	if (t && t->state == (w->ask.q2 ? T_STREAMING : T_SERVING))
 		return serve(s, w, t);
 	/* A safe method can be asked again for any block; the body of a FETCH must be there for that. */
-	if (w->rq.method == COPSE_CODE_GET || (w->rq.method == COPSE_CODE_FETCH && w->rq.body_len > 0))
+	if (w->rq.method == COPSE_CODE_GET || (w->rq.method == COPSE_CODE_FETCH && w->rq.body_len > 0) ||
+	    w->ask.block2.num == 0)
 		return false;
-	return refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
+	return srv_block_refuse(s, w, COPSE_CODE_REQUEST_ENTITY_INCOMPLETE);
 }
 
 bool srv_block_request(struct copse_server *s, struct server_work *w)
 {
+	if (w->ask.q1)
+		return srv_qblock_upload(s, w);
 	if (w->ask.has_block1)
 		return upload(s, w);
-	if (w->ask.has_block2 && w->ask.block2.num > 0)
+	/* Q-Block2 without M asks for blocks that got lost, the first one maybe. */
+	if (w->ask.has_block2 && (w->ask.block2.num > 0 || (w->ask.q2 && !w->ask.q2_rest)))
 		return continue_answer(s, w);
 	if (s->transfer_n > 0) { /* begun anew, without blocks */
-		struct transfer *t = srv_transfer_find(s, &w->ask.peer, key_of(s, &w->ask));
+		struct transfer *t = srv_transfer_find(s, &w->ask.peer, srv_block_key(s, &w->ask));
 		if (t && t->state != T_HANDLING)
 			srv_transfer_abandon(s, t);
 	}
@@ -209,7 +213,7 @@ bool srv_block_reserve(struct copse_server *s, struct server_ask *ask, const str
 		return false;
 	if (srv_transfer_of(s, ask))
 		return true;
-	const uint64_t key = key_of(s, ask);
+	const uint64_t key = srv_block_key(s, ask);
 	struct transfer *t = srv_transfer_find(s, &ask->peer, key);
 	if (t)
 		srv_transfer_abandon(s, t);
@@ -224,10 +228,14 @@ bool srv_block_reserve(struct copse_server *s, struct server_ask *ask, const str
 void srv_block_keep(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs)
 {
 	struct transfer *t = srv_transfer_of(s, ask);
+	if (t->state == T_STREAMING)
+		srv_qblock_stream(s, t, ask);
 	if (t->state == T_SERVING) {
+		t->sent = !ask->block2.more;
 		srv_transfer_touch(s, t);
-		return;
 	}
+	if (ask->serving)
+		return;
 	t->code = rs->code;
 	t->format = rs->format;
 	t->max_age = rs->max_age;
@@ -244,5 +252,7 @@ void srv_block_keep(struct copse_server *s, const struct server_ask *ask, struct
 	t->user = rs->user;
 	t->release = rs->release;
 	rs->release = NULL; /* the transfer's from here on */
-	srv_transfer_enter(s, t, T_SERVING);
+	srv_transfer_enter(s, t, ask->q2 ? T_STREAMING : T_SERVING);
+	if (ask->q2)
+		srv_qblock_stream(s, t, ask);
 }

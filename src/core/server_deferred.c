@@ -42,7 +42,8 @@ copse_handle copse_request_defer(const struct copse_request *rq)
 	struct copse_server *s = rq->server;
 	if (w->deferred)
 		return w->deferred;
-	struct core_node *n = rq->purpose == COPSE_PURPOSE_REQUEST ? core_list_pop(&s->free_deferred) : NULL;
+	const bool may = rq->purpose == COPSE_PURPOSE_REQUEST && !w->piece;
+	struct core_node *n = may ? core_list_pop(&s->free_deferred) : NULL;
 	if (!n) {
 		s->counters.refused_deferred++;
 		w->refused = true;
@@ -51,7 +52,7 @@ copse_handle copse_request_defer(const struct copse_request *rq)
 	struct server_deferred *d = CORE_OF(n, struct server_deferred, node);
 	d->used = true;
 	s->counters.deferred++;
-	srv_block_remember_key(s, &w->ask); /* the message will be gone */
+	(void)srv_block_key(s, &w->ask); /* the message will be gone */
 	d->ask = w->ask;
 	d->ask.apart = true;
 	w->deferred = handle_of(s, d);

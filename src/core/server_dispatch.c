@@ -42,14 +42,13 @@ static uint8_t find_method(struct copse_server *s, struct server_work *w)
 
 static uint8_t read_blocks(struct copse_server *s, struct server_work *w)
 {
-	(void)s;
 	const int one = copse_block_read(w->rq.message, COPSE_OPTION_BLOCK1, &w->ask.block1);
 	const int two = copse_block_read(w->rq.message, COPSE_OPTION_BLOCK2, &w->ask.block2);
 	if (one < 0 || two < 0) /* RFC 7959 §2.2 */
 		return COPSE_CODE_BAD_REQUEST;
 	w->ask.has_block1 = one > 0;
 	w->ask.has_block2 = two > 0;
-	return 0;
+	return srv_qblock_read(s, w);
 }
 
 static uint8_t check_accept(struct copse_server *s, struct server_work *w)
@@ -117,6 +116,7 @@ static void read_request(struct copse_server *s, struct server_work *w, const st
 	w->rq.transfer = &w->kept;
 	w->ask.peer = *event->peer;
 	w->ask.message = m;
+	w->ask.con = m->type == COPSE_CON;
 	w->ask.token_len = (uint8_t)m->token_len;
 	w->ask.request_len = m->len;
 	srv_read_no_response(&w->ask, m);

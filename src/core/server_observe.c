@@ -191,8 +191,8 @@ static struct server_observer *make(struct copse_server *s, const struct server_
 static bool may_observe(const struct server_work *w)
 {
 	return (w->rq.resource->flags & COPSE_RESOURCE_OBSERVABLE) && copse_code_is_safe(w->rq.method) &&
-	       !w->rq.multicast && w->rq.message->token_len <= COPSE_TOKEN_MAX && w->rq.body_offset == 0 &&
-	       !w->rq.body_more && !(w->ask.has_block2 && w->ask.block2.num > 0);
+	       !w->rq.multicast && !w->ask.q2 && w->rq.message->token_len <= COPSE_TOKEN_MAX &&
+	       w->rq.body_offset == 0 && !w->rq.body_more && !(w->ask.has_block2 && w->ask.block2.num > 0);
 }
 
 static void register_observer(struct copse_server *s, struct server_work *w, struct server_observer *o,

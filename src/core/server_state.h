@@ -60,15 +60,20 @@ struct server_ask {
 	uint32_t body_max;      /* for 4.13: what would have been taken */
 	uint16_t request_len;   /* of the datagram */
 	uint8_t token_len;
+	uint8_t token[COPSE_TOKEN_MAX]; /* with Q-Block */
 	uint8_t etag_n;
 	uint8_t method;
 	uint8_t no_response; /* classes not to be answered, as in the option */
 	bool has_block1, has_block2;
 	bool multicast;
 	bool notification;
-	bool serving; /* a further block of an answer that is kept */
-	bool apart;   /* deferred: the answer may have to be sent several times */
-	bool limited; /* the address is not verified */
+	bool con;         /* the request was confirmable */
+	bool serving;     /* a further block of an answer that is kept */
+	bool q1, q2;      /* Q-Block1: block1 is one, though has_block1 is not set; Q-Block2: block2 is one */
+	bool q2_rest;     /* and all that follow are wanted too */
+	uint32_t q2_mask; /* bit i: block2.num + i is wanted; bit 0 is the answer itself */
+	bool apart;       /* deferred: the answer may have to be sent several times */
+	bool limited;     /* the address is not verified */
 };
 
 /* A request while it is dispatched. `rq` comes first: a handler's request is one of these. */
@@ -80,6 +85,7 @@ struct server_work {
 	void *kept;     /* for *rq.transfer, of a body in one piece */
 	uint32_t place; /* number of the resource's node */
 	bool refused;   /* it could not be deferred */
+	bool piece;     /* of a Q-Block1 upload, not the last: may not be deferred */
 	bool checked;   /* srv_check_first has been passed */
 };
 
@@ -94,8 +100,10 @@ struct server_deferred {
 enum transfer_state {
 	T_FREE,
 	T_RECEIVING, /* an upload waits for its next piece */
+	T_GATHERING, /* an upload by Q-Block1: pieces in any order */
 	T_HANDLING,  /* a handler has a piece or the whole, and has not answered yet */
 	T_SERVING,   /* an answer waits for the request of its next block */
+	T_STREAMING, /* an answer by Q-Block2: blocks leave by themselves, and again when they are asked for */
 	T_STATES
 };
 
@@ -128,6 +136,23 @@ struct transfer {
 	copse_body_read *read;
 	void (*release)(void *user);
 	void *user;
+	bool sent; /* to the end: kept in case that the last block got lost */
+
+	/* Q-Block */
+	struct core_timer timer;
+	uint8_t szx;
+	uint8_t token_len; /* of the last request: what there is to say goes there */
+	uint8_t token[COPSE_TOKEN_MAX];
+	uint8_t rounds; /* upload: times that missing blocks were named in vain */
+	uint32_t
+	    next; /* upload: the first block that is missing; answer: the block that bit 0 of `mask` means */
+	uint32_t named;   /* upload: the set_end at which gaps were named before the time */
+	uint32_t set_end; /* upload: the block behind the set that is to be acknowledged next */
+	uint32_t total;   /* upload: blocks, once the last has come; else 0 */
+	uint32_t highest; /* upload: one more than the highest number that has come */
+	uint64_t have;    /* upload: bit i: block next + i is in the buffer */
+	uint32_t mask;    /* answer: blocks to be sent now */
+	bool rest;        /* answer: and further sets of them */
 };
 
 enum observer_state {
@@ -337,10 +362,21 @@ void srv_transfer_expire(struct copse_server *s);
 /* Whether the request has been dealt with; else the handler is to be called with what `w` says. */
 bool srv_block_request(struct copse_server *s, struct server_work *w);
 uint32_t srv_body_max(const struct copse_server *s, const struct copse_resource *r, bool pieces);
-void srv_block_remember_key(const struct copse_server *s, struct server_ask *ask);
 void srv_block_handled(struct server_ask *ask, struct copse_response *rs);
 bool srv_block_reserve(struct copse_server *s, struct server_ask *ask, const struct copse_response *rs);
 void srv_block_keep(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs);
+
+void srv_block_response(struct copse_server *s, const struct transfer *t, struct copse_response *rs);
+bool srv_block_refuse(struct copse_server *s, struct server_work *w, uint8_t code);
+bool srv_block_too_large(struct copse_server *s, struct server_work *w, uint32_t end);
+uint64_t srv_block_key(const struct copse_server *s, struct server_ask *ask);
+
+/* server_qblock.c */
+uint8_t srv_qblock_read(const struct copse_server *s, struct server_work *w);
+bool srv_qblock_upload(struct copse_server *s, struct server_work *w);
+void srv_qblock_stream(struct copse_server *s, struct transfer *t, const struct server_ask *ask);
+void srv_qblock_due(struct copse_server *s, struct transfer *t);
+bool srv_qblock_is_sent(const struct transfer *t);
 
 /* server_view.c */
 void srv_view_init(struct copse_server *s, uint8_t *requests);

@@ -8,10 +8,12 @@
 
 /* Row: from; bit: to. Drawn in doc/states/block.md. */
 static const uint8_t legal[T_STATES] = {
-    [T_FREE] = 1 << T_RECEIVING | 1 << T_HANDLING,
+    [T_FREE] = 1 << T_RECEIVING | 1 << T_GATHERING | 1 << T_HANDLING,
     [T_RECEIVING] = 1 << T_HANDLING | 1 << T_FREE,
-    [T_HANDLING] = 1 << T_RECEIVING | 1 << T_SERVING | 1 << T_FREE,
+    [T_GATHERING] = 1 << T_HANDLING | 1 << T_FREE,
+    [T_HANDLING] = 1 << T_RECEIVING | 1 << T_SERVING | 1 << T_STREAMING | 1 << T_FREE,
     [T_SERVING] = 1 << T_FREE,
+    [T_STREAMING] = 1 << T_FREE,
 };
 
 void srv_transfer_init(struct copse_server *s, uint8_t *buffers)
@@ -58,21 +60,49 @@ void srv_transfer_enter(struct copse_server *s, struct transfer *t, enum transfe
 	COPSE_ASSERT(legal[t->state] >> state & 1);
 	t->state = (uint8_t)state;
 	core_node_remove(&t->node);
+	core_heap_clear(&s->timers, &t->timer);
 	srv_transfer_touch(s, t);
 }
 
 void srv_transfer_touch(struct copse_server *s, struct transfer *t)
 {
-	/* In order of their last use, so that the first is the first to be forgotten. */
-	if (t->state != T_RECEIVING && t->state != T_SERVING)
-		return;
+	/* In order of their last use, so that the first is the first to be forgotten. What has a timer of its own, or a
+	 * handler at work, is not. */
 	t->used_at = s->now;
 	core_node_remove(&t->node);
+	if (t->state == T_FREE || t->state == T_GATHERING || t->state == T_HANDLING || t->timer.pos != 0)
+		return;
 	core_node_insert(&s->waiting, &t->node);
+}
+
+static void release(struct copse_server *s, struct transfer *t)
+{
+	if (t->release)
+		t->release(t->user);
+	t->release = NULL;
+	core_table_remove(&s->transfer_keys, (uint32_t)t->key, srv_transfer_number(s, t));
+	if (t->state != T_FREE)
+		srv_transfer_enter(s, t, T_FREE);
+	core_node_insert(&s->free_transfers, &t->node);
+	s->transfer_n--;
+}
+
+/* An answer that has been sent to the end is kept only in case that something of it got lost: it makes way. */
+static void forget_sent(struct copse_server *s)
+{
+	for (struct core_node *n = s->waiting.next; n != &s->waiting; n = n->next) {
+		struct transfer *t = CORE_OF(n, struct transfer, node);
+		if (t->sent || (t->state == T_STREAMING && srv_qblock_is_sent(t))) {
+			srv_transfer_end(s, t);
+			return;
+		}
+	}
 }
 
 struct transfer *srv_transfer_begin(struct copse_server *s, const struct server_ask *ask, uint64_t key)
 {
+	if (core_node_alone(&s->free_transfers))
+		forget_sent(s);
 	struct core_node *n = core_list_pop(&s->free_transfers);
 	if (!n) {
 		s->counters.refused_transfer++;
@@ -95,18 +125,6 @@ struct transfer *srv_transfer_begin(struct copse_server *s, const struct server_
 	return t;
 }
 
-static void release(struct copse_server *s, struct transfer *t)
-{
-	if (t->release)
-		t->release(t->user);
-	t->release = NULL;
-	core_table_remove(&s->transfer_keys, (uint32_t)t->key, srv_transfer_number(s, t));
-	if (t->state != T_FREE)
-		srv_transfer_enter(s, t, T_FREE);
-	core_node_insert(&s->free_transfers, &t->node);
-	s->transfer_n--;
-}
-
 void srv_transfer_end(struct copse_server *s, struct transfer *t)
 {
 	s->counters.transfers_done++;
@@ -115,7 +133,7 @@ void srv_transfer_end(struct copse_server *s, struct transfer *t)
 
 void srv_transfer_abandon(struct copse_server *s, struct transfer *t)
 {
-	const bool upload = t->state == T_RECEIVING || t->state == T_HANDLING;
+	const bool upload = t->state == T_RECEIVING || t->state == T_GATHERING || t->state == T_HANDLING;
 	if (upload && t->seen && !t->whole && t->resource->abandon) {
 		const struct copse_request rq = {.server = s,
 						 .resource = t->resource,

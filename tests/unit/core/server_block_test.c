@@ -751,6 +751,37 @@ static void answer_of_post(void **state)
 	srv_done(b);
 }
 
+/* The answer to a NON may get lost: the last block can be asked for again, for a while. */
+static void last_block_again(void **state)
+{
+	(void)state;
+	struct copse_server_config c = srv_config();
+	c.szx = 2;
+	c.transfer_cap = 1;
+	struct srv *b = with_sources(&c);
+	b->type = COPSE_NON;
+	ask(b, COPSE_CODE_POST, "copy");
+	assert_true(go(b));
+	for (uint32_t i = 0; i < 5; i++) {
+		const uint32_t num = i < 3 ? i + 1 : 3;
+		const struct copse_block two = block(num, false, 64);
+		ask(b, COPSE_CODE_POST, "copy");
+		copse_build_block(&b->rq, COPSE_OPTION_BLOCK2, &two);
+		assert_true(go(b));
+		expect_code(b, CHANGED);
+		expect_block(b, COPSE_OPTION_BLOCK2, num, num < 3, 64);
+		at(b, b->now + 93000);
+	}
+	assert_int_equal(gets, 1);
+	/* who needs the room gets it */
+	b->from = srv_peer(2);
+	assert_true(get(b, "kept"));
+	expect_block(b, COPSE_OPTION_BLOCK2, 0, true, 64);
+	at(b, b->now + c.transfer_ms);
+	assert_int_equal(releases, 1);
+	srv_done(b);
+}
+
 static void fetch_in_blocks(void **state)
 {
 	(void)state;
@@ -808,6 +839,7 @@ int main(void)
 	    cmocka_unit_test(both_ways),
 	    cmocka_unit_test(answer_finds_no_room),
 	    cmocka_unit_test(answer_of_post),
+	    cmocka_unit_test(last_block_again),
 	    cmocka_unit_test(fetch_in_blocks),
 	    cmocka_unit_test(nothing_to_keep_with),
 	};
