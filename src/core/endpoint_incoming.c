@@ -153,6 +153,8 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 	in->user = NULL;
 	in->hash = ep_id_hash(peer_hash, m->id);
 	in->id = m->id;
+	in->len = m->len;
+	in->code = m->code;
 	in->type = m->type;
 	in->state = IN_OPEN;
 	/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. */
@@ -186,14 +188,16 @@ void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
 		core_store_release(&ep->store, &in->reply); /* §4.3: a duplicate NON is not answered again */
 }
 
-/* A copy bears the same token. A client that is started anew for each request and keeps its port (the habit with a
- * gateway that knows sessions by address and port) draws its message IDs anew too, and may meet one of the last minutes
- * (RFC 7252 §4.4 forbids it, and cannot prevent it): with another token it is another message, if the first is over. */
+/* A copy has the same bytes. A client that is started anew for each request and keeps its port (the habit with a gateway
+ * that knows sessions by address and port) draws its message IDs anew too, and may meet one of the last minutes (RFC
+ * 7252 §4.4 forbids it, and cannot prevent it): what differs in token, code or length is another message, if the first
+ * is over. libcoap's client begins with the same token each time, so the token alone would not do. */
 bool in_superseded(const struct incoming *in, const struct copse_message *m)
 {
 	if (in->state != IN_DONE || in->token_len > COPSE_TOKEN_MAX)
 		return false;
-	return in->token_len != m->token_len || memcmp(in->token, copse_message_token(m), m->token_len) != 0;
+	return in->code != m->code || in->len != m->len || in->token_len != m->token_len ||
+	       memcmp(in->token, copse_message_token(m), m->token_len) != 0;
 }
 
 void in_duplicate(struct copse_endpoint *ep, struct incoming *in)

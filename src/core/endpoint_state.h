@@ -103,9 +103,10 @@ enum ep_queue {
 };
 
 struct incoming {
-	uint8_t state, type;
+	uint8_t state, type, code;
 	bool once; /* must not run twice */
 	uint16_t id;
+	uint16_t len; /* of the datagram: see in_superseded */
 	uint16_t token_len;
 	uint32_t hash;
 	struct core_node node;  /* with something to send: in ep->replies */

@@ -292,9 +292,26 @@ static void another_token_is_another_message(void **state)
 	assert_true(transmit(&b));
 	assert_int_equal(b.sent.token_len, 3);
 	assert_memory_equal(copse_message_token(&b.sent), "new", 3);
-	/* and a shorter token that begins alike is another one too */
-	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 7, "ne", "a"), 1);
-	next_event(&b, COPSE_EVENT_REQUEST);
+	/* a shorter token that begins alike is another one; so is another method or length under the same token */
+	const struct {
+		uint8_t code;
+		const char *token, *path;
+	} others[] = {{COPSE_CODE_GET, "ne", "a"},
+		      {COPSE_CODE_DELETE, "ne", "a"},
+		      {COPSE_CODE_DELETE, "ne", "ab"},
+		      {COPSE_CODE_DELETE, "new", "a"}};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		assert_int_equal(
+		    receive(&b, &p, COPSE_CON, others[i].code, 7, others[i].token, others[i].path), 1);
+		e = next_event(&b, COPSE_EVENT_REQUEST);
+		assert_int_equal(copse_endpoint_respond(b.ep, e.exchange, &content, b.now), 0);
+		while (transmit(&b))
+			;
+		assert_int_equal(
+		    receive(&b, &p, COPSE_CON, others[i].code, 7, others[i].token, others[i].path), 0);
+		while (transmit(&b))
+			;
+	}
 	done(&b);
 }
 
