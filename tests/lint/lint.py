@@ -469,6 +469,20 @@ def check_rfcmap(root):
             return
 
 
+def check_readme(root):
+    """The program that README.md shows is the one in examples/, which is built and tried."""
+    lines = text_of(root, "README.md").split("\n")
+    shown = next((n for n, line in enumerate(lines) if line.startswith("\t#include")), None)
+    if shown is None:
+        yield "README.md:1: shows no program"
+        return
+    program = text_of(root, "examples/hello-server.c")
+    for number, line in enumerate(program[program.index("#include"):].rstrip("\n").split("\n"), shown):
+        if number >= len(lines) or lines[number].strip("\t") != line.strip("\t"):
+            yield f"README.md:{number + 1}: not as in examples/hello-server.c: {line.strip()}"
+            return
+
+
 # --- names of tests ---------------------------------------------------------------------------------------------------
 
 def check_names(root, build=None):

@@ -55,6 +55,7 @@ BAD = [
     ("npm", "tests/interop/package-lock.json", '{\n "resolved": "https://registry.example/x"\n}\n', "package-lock.json:2: names a registry host"),
     ("npm", "tests/interop/package.json", '{"dependencies": {"coap": "^1.4.2"}}', "coap is not pinned"),
     ("names", "CTestTestfile.cmake", 'add_test(a "true")\nadd_test(a "true")\n', "two tests are named a"),
+    ("readme", "README.md", "\t#include <stdio.h>\n\tint other;\n", "README.md:2: not as in examples/hello-server.c"),
     ("rfcmap", "doc/rfc-map.md", "nothing\n", "doc/rfc-map.md:1: "),
 ]
 
@@ -73,6 +74,8 @@ GOOD = {
     "tests/x.mjs": 'import dgram from "node:dgram";\n/* SPDX-License-Identifier: BSD-2-Clause */\n',
     "test": "#!/usr/bin/env bash\nset -euo pipefail\npython3 x\n",
     "packages.txt": "[test]\npython3\n",
+    "README.md": "Text\n\n\t#include <stdio.h>\n\tint x;\n",
+    "examples/hello-server.c": HEAD + "#include <stdio.h>\nint x;\n",
     "tests/interop/package.json": '{"dependencies": {"coap": "1.4.2"}}',
     "tests/interop/package-lock.json": "{}\n",
     "CTestTestfile.cmake": 'add_test(a "true")\nadd_test(asan/a "true")\n',
