@@ -109,14 +109,6 @@ def blocks_lossy(coap):
     blocks(coap, ("64", "1024"))  # each loss costs seconds
 
 
-def qblocks(coap):
-    """RFC 9177, if this coap-client can do it."""
-    body = (cases.BODY[:cases.LARGE]).decode()
-    answers, text = coap.run("post", "/large-post", "-L", "4", "-b", "64", "-f", coap.stage.path("body"))
-    check(answers, "Q-Block: no answer")
-    equal(text, body.upper(), "Q-Block")
-
-
 def links(coap):
     for query, expected in (("rt=Type1", {"/link1", "/link3"}), ("if=If*", {"/link1", "/link2"}), ("ct=40", {"/path"}),
                             ("sz=*", {"/large", "/large-update", "/large-create", "/large-post"}), ("rt=none", set())):
