@@ -17,7 +17,7 @@
 /* Blocks named in one message at most, and bytes of each number. */
 #define NAMED_MAX  32u
 #define NUMBER_LEN 5u
-#define WINDOW     64u /* bits of transfer.have */
+#define WINDOW     32u /* bits of transfer.have */
 #define RETRY_MS   20u /* when the endpoint has no room */
 
 /* ---- reading the options ---- */
@@ -116,7 +116,7 @@ static bool store(const struct copse_server *s, struct transfer *t, const struct
 		t->highest = b->num + 1;
 	if (b->num < t->next || b->num - t->next >= window_of(s, t))
 		return false;
-	const uint64_t bit = (uint64_t)1 << (b->num - t->next);
+	const uint32_t bit = (uint32_t)1 << (b->num - t->next);
 	if (t->have & bit)
 		return false;
 	t->have |= bit;
@@ -327,7 +327,7 @@ static void gathering_due(struct copse_server *s, struct transfer *t)
 	if (t->rounds < ROUNDS_MAX) {
 		name_missing(s, t);
 		t->rounds++;
-		const copse_ms next = s->now + ((copse_ms)s->config.non_receive_ms << t->rounds);
+		const copse_ms next = s->now + (s->config.non_receive_ms << t->rounds);
 		at = next < at ? next : at;
 	}
 	set_timer(s, t, at);

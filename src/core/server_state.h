@@ -150,7 +150,7 @@ struct transfer {
 	uint32_t set_end; /* upload: the block behind the set that is to be acknowledged next */
 	uint32_t total;   /* upload: blocks, once the last has come; else 0 */
 	uint32_t highest; /* upload: one more than the highest number that has come */
-	uint64_t have;    /* upload: bit i: block next + i is in the buffer */
+	uint32_t have;    /* upload: bit i: block next + i is in the buffer */
 	uint32_t mask;    /* answer: blocks to be sent now */
 	bool rest;        /* answer: and further sets of them */
 };
