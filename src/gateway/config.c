@@ -59,9 +59,22 @@ static void take_token(struct gw_config *c, cfg_t *token)
 	copy(c->token.issuer, sizeof(c->token.issuer), cfg_getstr(token, "issuer"));
 	copy(c->token.audience, sizeof(c->token.audience), cfg_getstr(token, "audience"));
 	copy(c->token.account_claim, sizeof(c->token.account_claim), cfg_getstr(token, "account_claim"));
+	copy(c->token.allow_claim, sizeof(c->token.allow_claim), cfg_getstr(token, "allow_claim"));
+	copy(c->token.deny_claim, sizeof(c->token.deny_claim), cfg_getstr(token, "deny_claim"));
 	c->token.skew = cfg_getint(token, "skew");
 	c->token.require_exp = cfg_getbool(token, "require_exp") == cfg_true;
 	c->token.rate = (uint32_t)cfg_getint(token, "rate");
+}
+
+/* `rate` a second; without `burst`, a second's worth at once. */
+static struct gw_rate take_rate(cfg_t *sec)
+{
+	double rate = cfg_getfloat(sec, "rate");
+	long burst = cfg_getint(sec, "burst");
+
+	if (burst == 0)
+		burst = (long)rate + 1;
+	return (struct gw_rate){(uint32_t)(rate * 1000 + 0.5), (uint32_t)burst};
 }
 
 static void take_sessions(struct gw_config *c, cfg_t *sessions)
@@ -70,6 +83,8 @@ static void take_sessions(struct gw_config *c, cfg_t *sessions)
 	c->sessions_per_account = (uint32_t)cfg_getint(sessions, "per_account");
 	c->session_idle_ms = ms(cfg_getfloat(sessions, "idle"));
 	c->session_requests = (uint32_t)cfg_getint(sessions, "requests");
+	c->grants_max = (uint32_t)cfg_getint(sessions, "grants");
+	c->account_rate = take_rate(sessions);
 }
 
 static int take_params(struct copse_params *p, cfg_t *sec)
@@ -169,7 +184,60 @@ static int take_class(struct gw_config *c, struct gw_class *class, cfg_t *sec)
 	class->lane.concurrent = (uint16_t)cfg_getint(sec, "concurrent");
 	class->lane.queue = (uint16_t)cfg_getint(sec, "queue");
 	class->cache = (enum gw_sharing)gw_sharing_from_text(cfg_getstr(sec, "cache"));
+	class->rate = take_rate(sec);
 	return take_class_params(c, class, sec);
+}
+
+static int take_accounts(struct gw_access *a, cfg_t *sec)
+{
+	a->account_n = cfg_size(sec, "account");
+	a->accounts = copse_mem_new(a->account_n, sizeof(*a->accounts));
+	if (!a->accounts)
+		return -1;
+	for (unsigned i = 0; i < a->account_n; i++) {
+		const char *text = cfg_getnstr(sec, "account", i);
+		size_t len = strlen(text);
+		a->accounts[i].beginning = len && text[len - 1] == '*';
+		len -= a->accounts[i].beginning;
+		if (len > GW_ACCOUNT_MAX) {
+			cfg_error(sec, "an account has at most %d bytes", GW_ACCOUNT_MAX);
+			return -1;
+		}
+		memcpy(a->accounts[i].text, text, len);
+	}
+	return 0;
+}
+
+static int take_access(struct gw_access *a, cfg_t *sec)
+{
+	const char *action = cfg_getstr(sec, "action");
+
+	if (!action) {
+		cfg_error(sec, "access '%s' has no action", cfg_title(sec));
+		return -1;
+	}
+	a->deny = strcmp(action, "deny") == 0;
+	a->rule_n = cfg_size(sec, "request");
+	a->rules = copse_mem_new(a->rule_n, sizeof(*a->rules));
+	if (!a->rules)
+		return -1;
+	for (unsigned i = 0; i < a->rule_n; i++) {
+		const char *text = cfg_getnstr(sec, "request", i);
+		gw_rule_parse(text, strlen(text), &a->rules[i]);
+	}
+	return take_accounts(a, sec);
+}
+
+static int take_accesses(struct gw_config *c, cfg_t *cfg)
+{
+	c->access_n = cfg_size(cfg, "access");
+	c->access = copse_mem_new(c->access_n, sizeof(*c->access));
+	if (!c->access)
+		return -1;
+	for (unsigned i = 0; i < c->access_n; i++)
+		if (take_access(&c->access[i], cfg_getnsec(cfg, "access", i)) != 0)
+			return -1;
+	return 0;
 }
 
 static const struct gw_class *find_class(const struct gw_config *c, const char *name)
@@ -378,7 +446,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_cache(c, cfg_getsec(cfg, "cache"));
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
-	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
+	       take_accesses(c, cfg) || take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) ||
+	       list_devices(c);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])
@@ -407,6 +476,11 @@ void gw_config_free(struct gw_config *c)
 		gw_key_wipe(&c->keys[i]);
 	copse_mem_free(c->keys);
 	copse_mem_free(c->outside);
+	for (size_t i = 0; c->access && i < c->access_n; i++) {
+		copse_mem_free(c->access[i].accounts);
+		copse_mem_free(c->access[i].rules);
+	}
+	copse_mem_free(c->access);
 	copse_mem_free(c->classes);
 	copse_mem_free(c->devices);
 	copse_mem_free(c->device_list);
@@ -452,6 +526,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->max_message == b->max_message, "proxy.max_message"},
 	    {a->waiting_max == b->waiting_max, "proxy.waiting"},
 	    {same_groups(a, b), "class (transmission)"},
+	    {a->grants_max == b->grants_max, "sessions.grants"},
 	    {a->cache_entries == b->cache_entries, "cache.entries"},
 	    {a->cache_bytes == b->cache_bytes, "cache.bytes"},
 	};

@@ -9,16 +9,19 @@
 
 #include "lane.h"
 #include "log.h"
+#include "rate.h"
+#include "rule.h"
 
 #include "core/table.h"
 
 #include <copse/address.h>
 #include <copse/endpoint.h>
 
-#define GW_NAME_MAX   63   /* names of devices, keys, classes */
-#define GW_CLAIM_MAX  63   /* name of the claim with the account */
-#define GW_CONFIG_WHY 2048 /* room for what is wrong with a configuration */
-#define GW_LISTEN_MAX 8
+#define GW_NAME_MAX    63   /* names of devices, keys, classes */
+#define GW_ACCOUNT_MAX 95   /* longest account */
+#define GW_CLAIM_MAX   63   /* name of the claim with the account */
+#define GW_CONFIG_WHY  2048 /* room for what is wrong with a configuration */
+#define GW_LISTEN_MAX  8
 
 /* Parameter groups of the endpoint. */
 #define GW_GROUP_CLIENTS 0
@@ -41,6 +44,7 @@ struct gw_key {
 struct gw_token_rules {
 	char issuer[256], audience[256]; /* "": not checked */
 	char account_claim[GW_CLAIM_MAX + 1];
+	char allow_claim[GW_CLAIM_MAX + 1], deny_claim[GW_CLAIM_MAX + 1];
 	int64_t skew; /* seconds */
 	bool require_exp;
 	uint32_t rate; /* verifications a second */
@@ -56,7 +60,8 @@ struct gw_class {
 	char name[GW_NAME_MAX + 1];
 	struct gw_lane_rule lane;
 	enum gw_sharing cache;
-	uint8_t group; /* of the endpoint: GW_GROUP_MESH, or one of its own */
+	uint8_t group;       /* of the endpoint: GW_GROUP_MESH, or one of its own */
+	struct gw_rate rate; /* of each device */
 };
 
 #define GW_CLASS_DEFAULT 0 /* of devices without a class, or with one that has no section */
@@ -69,6 +74,21 @@ struct gw_device {
 	uint16_t port;
 	uint16_t class_number; /* in gw_config.classes */
 	bool deny;
+};
+
+/* Which accounts an access section is about. */
+struct gw_account_match {
+	char text[GW_ACCOUNT_MAX + 1];
+	bool beginning; /* `text` is the beginning of an account */
+};
+
+/* An access section: it decides when one of its rules matches and the account is one of its own. */
+struct gw_access {
+	bool deny;
+	struct gw_account_match *accounts; /* none: all */
+	size_t account_n;
+	struct gw_rule *rules; /* none: all requests */
+	size_t rule_n;
 };
 
 /* The leading `bits` of an address; IPv4 as IPv4-mapped IPv6. */
@@ -87,7 +107,8 @@ struct gw_config {
 	size_t key_n;
 	struct gw_token_rules token;
 
-	uint32_t sessions_max, sessions_per_account, session_requests;
+	uint32_t sessions_max, sessions_per_account, session_requests, grants_max;
+	struct gw_rate account_rate;
 	copse_ms session_idle_ms;
 
 	struct copse_params clients, mesh;
@@ -105,6 +126,9 @@ struct gw_config {
 
 	uint32_t cache_entries, cache_waiters;
 	uint64_t cache_bytes;
+
+	struct gw_access *access; /* in the order of the file: the first that decides */
+	size_t access_n;
 
 	struct gw_class *classes; /* GW_CLASS_DEFAULT first */
 	size_t class_n;

@@ -65,6 +65,9 @@ static const struct range {
     {"sessions", "per_account", 1, 4000000},
     {"sessions", "idle", 1, 31536000},
     {"sessions", "requests", 1, 60000},
+    {"sessions", "grants", 1, 1000000},
+    {"sessions", "rate", 0, 1000000},
+    {"sessions", "burst", 0, 1000000},
     {"clients", "ack_timeout", 0.001, 600},
     {"clients", "ack_random_factor", 1, 4},
     {"clients", "max_retransmit", 0, 20},
@@ -84,6 +87,8 @@ static const struct range {
     {"cache", "waiters", 0, 60000},
     {"class", "concurrent", 1, 60000},
     {"class", "queue", 0, GW_QUEUE_MAX},
+    {"class", "rate", 0, 1000000},
+    {"class", "burst", 0, 1000000},
     {"class", "ack_timeout", 0.001, 600},
     {"class", "ack_random_factor", 1, 4},
     {"class", "max_retransmit", 0, 20},
@@ -188,6 +193,25 @@ static int check_sharing(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_action(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (strcmp(last(opt), "allow") == 0 || strcmp(last(opt), "deny") == 0)
+		return 0;
+	cfg_error(cfg, "'%s' must be allow or deny", opt->name);
+	return -1;
+}
+
+static int check_rule(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct gw_rule rule;
+	const char *why = gw_rule_parse(last(opt), strlen(last(opt)), &rule);
+
+	if (!why)
+		return 0;
+	cfg_error(cfg, "'%s': %s", last(opt), why);
+	return -1;
+}
+
 static int check_algorithm(cfg_t *cfg, cfg_opt_t *opt)
 {
 	if (gw_algorithm_from_text(last(opt)) >= 0)
@@ -249,6 +273,10 @@ static const struct {
     {"token|issuer", check_text},
     {"token|audience", check_text},
     {"token|account_claim", check_claim},
+    {"token|allow_claim", check_claim},
+    {"token|deny_claim", check_claim},
+    {"access|action", check_action},
+    {"access|request", check_rule},
     {"mesh|bind", check_address},
     {"mesh|prefix", check_mesh_prefix},
     {"mesh|security", check_security},
@@ -317,6 +345,8 @@ static cfg_opt_t token_options[] = {
     CFG_STR("issuer", NULL, CFGF_NODEFAULT),
     CFG_STR("audience", NULL, CFGF_NODEFAULT),
     CFG_STR("account_claim", "sub", CFGF_NONE),
+    CFG_STR("allow_claim", "copse_allow", CFGF_NONE),
+    CFG_STR("deny_claim", "copse_deny", CFGF_NONE),
     CFG_INT("skew", 30, CFGF_NONE),
     CFG_BOOL("require_exp", cfg_false, CFGF_NONE),
     CFG_INT("rate", 500, CFGF_NONE),
@@ -324,11 +354,10 @@ static cfg_opt_t token_options[] = {
 };
 
 static cfg_opt_t sessions_options[] = {
-    CFG_INT("max", 100000, CFGF_NONE),
-    CFG_INT("per_account", 16, CFGF_NONE),
-    CFG_FLOAT("idle", 3600, CFGF_NONE),
-    CFG_INT("requests", 64, CFGF_NONE),
-    CFG_END(),
+    CFG_INT("max", 100000, CFGF_NONE),  CFG_INT("per_account", 16, CFGF_NONE),
+    CFG_FLOAT("idle", 3600, CFGF_NONE), CFG_INT("requests", 64, CFGF_NONE),
+    CFG_INT("grants", 1024, CFGF_NONE), CFG_FLOAT("rate", 0, CFGF_NONE),
+    CFG_INT("burst", 0, CFGF_NONE),     CFG_END(),
 };
 
 static cfg_opt_t clients_options[] = {
@@ -360,10 +389,19 @@ static cfg_opt_t cache_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t access_options[] = {
+    CFG_STR("action", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("account", no_list, CFGF_NONE),
+    CFG_STR_LIST("request", no_list, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t class_options[] = {
     CFG_INT("concurrent", 1, CFGF_NONE),
     CFG_INT("queue", 0, CFGF_NONE),
     CFG_STR("cache", "shared", CFGF_NONE),
+    CFG_FLOAT("rate", 0, CFGF_NONE),
+    CFG_INT("burst", 0, CFGF_NONE),
     CFG_FLOAT("ack_timeout", 0, CFGF_NODEFAULT),
     CFG_FLOAT("ack_random_factor", 0, CFGF_NODEFAULT),
     CFG_INT("max_retransmit", 0, CFGF_NODEFAULT),
@@ -388,6 +426,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("mesh", mesh_options, CFGF_NONE),
     CFG_SEC("proxy", proxy_options, CFGF_NONE),
     CFG_SEC("cache", cache_options, CFGF_NONE),
+    CFG_SEC("access", access_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),

@@ -141,12 +141,19 @@ static void log_opened(const struct gw_worker *w, const struct gw_session *s, en
 	       {"security", s->secure ? "secure" : "none"});
 }
 
+/* The token's rules, held for a session. False when there is no room for them. */
+static bool take_grant(struct gw_worker *w, const struct gw_claims *claims, uint32_t *grant)
+{
+	*grant = gw_grant_is_empty(&claims->grant) ? 0 : gw_grants_take(w->grants, &claims->grant);
+	return *grant || gw_grant_is_empty(&claims->grant);
+}
+
 static void open_session(const struct copse_request *rq, struct copse_response *rs, const struct wish *wish,
 			 const struct gw_claims *claims)
 {
 	struct gw_worker *w = worker_of(rq);
 	int64_t left = claims->expires == GW_NO_EXPIRY ? 0 : claims->expires - w->around.wall(w->around.self);
-	const struct gw_session_wish asked = {
+	struct gw_session_wish asked = {
 	    .peer = rq->peer,
 	    .account = claims->account,
 	    .ends = claims->expires == GW_NO_EXPIRY ? COPSE_NEVER : rq->now + (copse_ms)left * 1000,
@@ -155,7 +162,12 @@ static void open_session(const struct copse_request *rq, struct copse_response *
 	    .secure = wish->secure,
 	};
 	struct gw_session *s = NULL;
-	enum gw_session_result result = gw_sessions_open(w->sessions, &asked, rq->now, &s);
+	enum gw_session_result result = take_grant(w, claims, &asked.grant)
+					    ? gw_sessions_open(w->sessions, &asked, rq->now, &s)
+					    : GW_SESSION_FULL;
+
+	if (result >= GW_SESSION_LIMIT)
+		gw_grants_release(w->grants, asked.grant);
 
 	if (result == GW_SESSION_LIMIT) {
 		w->counters.refused_account++;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef enum gw_step step_run(struct gw_pass *p);
-static step_run session, target, policy, resolve, prepare, lane, forward, answer, refuse, local;
+static step_run session, target, policy, resolve, prepare, permit, lane, forward, answer, refuse, local;
 
 #define MAY(step) (1u << GW_STEP_##step)
 
@@ -23,7 +23,8 @@ static const struct {
     [GW_STEP_TARGET] = {"target", target, MAY(POLICY) | MAY(LOCAL) | MAY(REFUSE)},
     [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
     [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(PREPARE) | MAY(REFUSE)},
-    [GW_STEP_PREPARE] = {"prepare", prepare, MAY(CACHE) | MAY(REFUSE)},
+    [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
+    [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(REFUSE)},
     [GW_STEP_CACHE] = {"cache", gw_proxy_cache, MAY(LANE) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE)},
     [GW_STEP_QUEUE] = {"queue", NULL, MAY(FORWARD)},
@@ -79,6 +80,13 @@ enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text)
 {
 	p->max_age = 1;
 	return gw_proxy_refuse(p, &p->w->counters.refused_busy, COPSE_CODE_SERVICE_UNAVAILABLE, text);
+}
+
+/* RFC 8516 §3: Max-Age is the wait. */
+static enum gw_step refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text)
+{
+	p->max_age = wait > 3600000000 ? 3600000 : (uint32_t)((wait + 999) / 1000);
+	return gw_proxy_refuse(p, counter, COPSE_CODE_TOO_MANY_REQUESTS, text);
 }
 
 /* --- the steps --- */
@@ -161,6 +169,11 @@ static enum gw_step policy(struct gw_pass *p)
 {
 	if (p->session->pending >= p->w->config->session_requests)
 		return gw_proxy_refuse_busy(p, "too many requests of this session are under way");
+	copse_ms wait = gw_rates_take(p->w->account_rates, p->session->account, strlen(p->session->account),
+				      &p->w->config->account_rate, p->now);
+	if (wait)
+		return refuse_rate(p, &p->w->counters.refused_account_rate, wait,
+				   "too many requests of this account");
 	return GW_STEP_RESOLVE;
 }
 
@@ -203,6 +216,67 @@ static enum gw_step prepare(struct gw_pass *p)
 		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
 				       "the request is too large to be forwarded");
 	p->message_len = (size_t)n;
+	return GW_STEP_PERMIT;
+}
+
+static bool is_account(const struct gw_access *a, const char *account)
+{
+	for (size_t i = 0; i < a->account_n; i++) {
+		const struct gw_account_match *match = &a->accounts[i];
+		if (match->beginning ? strncmp(match->text, account, strlen(match->text)) == 0
+				     : strcmp(match->text, account) == 0)
+			return true;
+	}
+	return a->account_n == 0;
+}
+
+static bool is_about(const struct gw_access *a, const struct gw_pass *p)
+{
+	if (!is_account(a, p->session->account))
+		return false;
+	for (size_t i = 0; i < a->rule_n; i++)
+		if (gw_rule_matches(&a->rules[i], &p->w->upstream, p->target.name, p->target.alias))
+			return true;
+	return a->rule_n == 0;
+}
+
+static bool is_denied(const struct gw_pass *p)
+{
+	const struct gw_config *config = p->w->config;
+
+	for (size_t i = 0; i < config->access_n; i++)
+		if (is_about(&config->access[i], p))
+			return config->access[i].deny;
+	return false;
+}
+
+/* RFC 7252 §5.10.1: no segment is "." or "..". A device might take them for what they mean elsewhere, and so lead around
+ * the rules. */
+static bool has_dots(const struct copse_message *m)
+{
+	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_URI_PATH);
+
+	for (; o; o = copse_message_option_next(m, o))
+		if (copse_option_is(m, o, ".", 1) || copse_option_is(m, o, "..", 2))
+			return true;
+	return false;
+}
+
+/* Do the configuration and the session's token allow this request? Before the cache: who may not ask gets no copy. */
+static enum gw_step permit(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+
+	if (has_dots(&w->upstream))
+		return gw_proxy_refuse(p, &w->counters.refused_target, COPSE_CODE_BAD_REQUEST,
+				       "the path has a segment of dots");
+	if (is_denied(p))
+		return gw_proxy_refuse(p, &w->counters.refused_rule, COPSE_CODE_FORBIDDEN,
+				       "this request is not allowed");
+	if (!gw_grant_allows(gw_grants_at(w->grants, p->session->grant), &w->upstream, p->target.name,
+			     p->target.alias))
+		return gw_proxy_refuse(p, &w->counters.refused_claim, COPSE_CODE_FORBIDDEN,
+				       "the session's token does not allow this request");
 	return GW_STEP_CACHE;
 }
 
@@ -225,6 +299,7 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .generation = p->session->generation,
 	    .key = p->key,
 	    .storable = p->storable,
+	    .rate = p->target.class->rate,
 	};
 	p->session->pending++;
 	return r;
@@ -290,9 +365,13 @@ static enum gw_step forward(struct gw_pass *p)
 				      .con = p->r->con,
 				      .rest = w->out + COPSE_HEADER_LEN,
 				      .rest_len = p->message_len - COPSE_HEADER_LEN};
-	int err = copse_endpoint_request(w->ep, gw_lanes_device(w->lanes, p->r->lane), &out, 0, p->r, p->now,
-					 &p->r->device);
+	const struct copse_peer *device = gw_lanes_device(w->lanes, p->r->lane);
+	copse_ms wait = gw_rates_take(w->device_rates, device->key, device->len, &p->r->rate, p->now);
 
+	if (wait)
+		return refuse_rate(p, &w->counters.refused_device_rate, wait,
+				   "too many requests for this device");
+	int err = copse_endpoint_request(w->ep, device, &out, 0, p->r, p->now, &p->r->device);
 	if (err)
 		return refuse_forward(p, err);
 	gw_proxy_acknowledge(p);

@@ -5,6 +5,8 @@
 
 #include <copse/uri.h>
 
+#include <arpa/inet.h>
+
 #include <string.h>
 
 static int hex_digit(char c)
@@ -65,10 +67,35 @@ static const struct gw_device *find_device(const struct gw_config *config, const
 	return NULL;
 }
 
+/* The same MAC ID with ff:fe in its middle, or without. */
+static void find_alias(const char *name, size_t len, char alias[GW_NAME_MAX + 1])
+{
+	alias[0] = 0;
+	if ((len != 12 && len != 16) || strspn(name, "0123456789abcdef") != len)
+		return;
+	if (len == 16 && memcmp(name + 6, "fffe", 4) != 0)
+		return;
+	memcpy(alias, name, 6);
+	if (len == 12)
+		memcpy(alias + 6, "fffe", 4);
+	memcpy(alias + (len == 12 ? 10 : 6), name + len - 6, 7);
+}
+
+/* By either name, so that what the configuration says of a device cannot be avoided by its other one. */
+static const struct gw_device *find_either(const struct gw_config *config, const char *name, size_t len,
+					   const char *alias)
+{
+	const struct gw_device *d = find_device(config, name, len);
+
+	return d || !alias[0] ? d : find_device(config, alias, strlen(alias));
+}
+
 static enum gw_resolution by_name(const struct gw_config *config, const char *name, size_t len, uint16_t port,
 				  uint16_t default_port, struct gw_target *target)
 {
-	const struct gw_device *d = find_device(config, name, len);
+	find_alias(name, len, target->alias);
+	memcpy(target->name, name, len + 1);
+	const struct gw_device *d = find_either(config, name, len, target->alias);
 	uint16_t own = d ? d->port : config->mesh_port;
 
 	if (d && d->deny)
@@ -101,6 +128,8 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 	copse_address_set_port(a, port);
 	target->uri_host = "";
 	target->class = &config->classes[GW_CLASS_DEFAULT];
+	target->alias[0] = 0;
+	inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, target->name, sizeof(target->name));
 	if (copse_address_is_group(a) || copse_address_is_any(a))
 		return GW_RESOLVE_OUTSIDE;
 	for (size_t i = 0; i < config->outside_n; i++)

@@ -16,6 +16,8 @@ enum gw_resolution {
 
 struct gw_target {
 	struct copse_address address; /* with port */
+	/* The device's name for rules; a MAC ID may have two, one of 12 and one of 16 digits: the other one, or "". */
+	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1];
 	const struct gw_class *class; /* lives as long as the configuration */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
 };

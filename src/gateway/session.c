@@ -25,6 +25,7 @@ struct gw_sessions {
 	struct core_table peers;    /* number + 1 by peer */
 	struct core_table accounts; /* number + 1 of the first of an account's list */
 	struct core_heap heap;
+	struct gw_grants *grants; /* may be NULL */
 };
 
 size_t gw_sessions_bytes_each(void)
@@ -54,6 +55,19 @@ struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64
 	core_table_init(&t->accounts, t->accounts.slot, slots);
 	memcpy(t->key, key, sizeof(t->key));
 	return t;
+}
+
+void gw_sessions_set_grants(struct gw_sessions *t, struct gw_grants *grants)
+{
+	t->grants = grants;
+}
+
+static void set_grant(struct gw_sessions *t, struct gw_session *s, uint32_t grant)
+{
+	COPSE_ASSERT(!grant || t->grants);
+	if (s->grant)
+		gw_grants_release(t->grants, s->grant);
+	s->grant = grant;
 }
 
 void gw_sessions_set_idle(struct gw_sessions *t, copse_ms idle_ms)
@@ -209,6 +223,7 @@ static void apply(struct gw_sessions *t, struct gw_session *s, const struct gw_s
 	s->ends = wish->ends;
 	s->used = now;
 	s->secure = wish->secure;
+	set_grant(t, s, wish->grant);
 	core_heap_set(&t->heap, &s->timer, when_due(t, s));
 }
 
@@ -297,6 +312,7 @@ void gw_sessions_close(struct gw_sessions *t, struct gw_session *s)
 	unset_peer(t, s);
 	unset_account(t, s);
 	core_heap_clear(&t->heap, &s->timer);
+	set_grant(t, s, 0);
 	s->open = false;
 	s->next = t->free;
 	t->free = gw_sessions_number(t, s) + 1;

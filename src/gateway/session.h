@@ -26,6 +26,7 @@ struct gw_session {
 	uint16_t pending;    /* requests under way; written by the proxy */
 	bool open, secure;
 	struct copse_peer peer;
+	uint32_t grant; /* number in the table of grants; 0: none */
 	char account[GW_ACCOUNT_MAX + 1];
 };
 
@@ -44,11 +45,15 @@ struct gw_session_wish {
 	copse_ms ends;
 	uint32_t per_account; /* as many may the account have */
 	bool sticky, secure;
+	uint32_t grant; /* held for the session, unless the result is LIMIT or FULL */
 };
 
 /* A table for up to `max` sessions; `key` is random and secret. Sessions end when unused for `idle_ms`.
  * Returns NULL without memory. */
 struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64_t key[2]);
+
+/* The table that grants of sessions are let go to when these end. Without one sessions have none. */
+void gw_sessions_set_grants(struct gw_sessions *sessions, struct gw_grants *grants);
 
 /* Change the idle time, also of sessions that are open. */
 void gw_sessions_set_idle(struct gw_sessions *sessions, copse_ms idle_ms);

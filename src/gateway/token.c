@@ -147,6 +147,40 @@ static enum gw_token_fault check_times(const struct gw_token_rules *rules, const
 	return GW_TOKEN_OK;
 }
 
+/* An array of rules, appended to those of `grant`. Returns how many, or -1. */
+static int take_rules(const json_t *list, struct gw_grant *grant, unsigned have)
+{
+	size_t i;
+	json_t *one;
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > GW_GRANT_RULES - have)
+		return -1;
+	json_array_foreach(list, i, one) if (!json_is_string(one) ||
+					     gw_rule_parse(json_string_value(one), json_string_length(one),
+							   &grant->rule[have + i])) return -1;
+	return (int)i;
+}
+
+static enum gw_token_fault check_rules(const struct gw_token_rules *rules, const json_t *claims,
+				       struct gw_grant *grant)
+{
+	const json_t *allow = json_object_get(claims, rules->allow_claim);
+
+	memset(grant, 0, sizeof(*grant));
+	int allowed = take_rules(allow, grant, 0);
+	if (allowed < 0)
+		return GW_TOKEN_RULES;
+	int denied = take_rules(json_object_get(claims, rules->deny_claim), grant, (unsigned)allowed);
+	if (denied < 0)
+		return GW_TOKEN_RULES;
+	grant->allow_n = (uint8_t)allowed;
+	grant->deny_n = (uint8_t)denied;
+	grant->limited = allow != NULL; /* an empty list allows nothing */
+	return GW_TOKEN_OK;
+}
+
 static enum gw_token_fault check_claims(const struct gw_token_rules *rules, const json_t *claims,
 					int64_t wall, struct gw_claims *out)
 {
@@ -165,7 +199,7 @@ static enum gw_token_fault check_claims(const struct gw_token_rules *rules, cons
 	    strlen(json_string_value(account)) != json_string_length(account))
 		return GW_TOKEN_ACCOUNT;
 	memcpy(out->account, json_string_value(account), json_string_length(account) + 1);
-	return GW_TOKEN_OK;
+	return check_rules(rules, claims, &out->grant);
 }
 
 enum gw_token_fault gw_token_check(const struct gw_config *config, const void *token, size_t len,
@@ -205,6 +239,7 @@ const char *gw_token_fault_text(enum gw_token_fault fault)
 	    [GW_TOKEN_ISSUER] = "wrong issuer",
 	    [GW_TOKEN_AUDIENCE] = "wrong audience",
 	    [GW_TOKEN_ACCOUNT] = "no account",
+	    [GW_TOKEN_RULES] = "unreadable rules",
 	};
 	return texts[fault];
 }

@@ -9,9 +9,9 @@
 #define GATEWAY_TOKEN_H
 
 #include "config.h"
+#include "grant.h"
 
-#define GW_TOKEN_MAX   8192 /* longest token, in bytes */
-#define GW_ACCOUNT_MAX 95   /* longest account */
+#define GW_TOKEN_MAX 8192 /* longest token, in bytes */
 
 /* Why a token is refused: for the log, never for the answer. */
 enum gw_token_fault {
@@ -25,7 +25,8 @@ enum gw_token_fault {
 	GW_TOKEN_EARLY, /* not valid yet */
 	GW_TOKEN_ISSUER,
 	GW_TOKEN_AUDIENCE,
-	GW_TOKEN_ACCOUNT /* no account, or too long a one */
+	GW_TOKEN_ACCOUNT, /* no account, or too long a one */
+	GW_TOKEN_RULES    /* rules that are no rules, or more than GW_GRANT_RULES */
 };
 
 #define GW_NO_EXPIRY INT64_MAX
@@ -33,6 +34,7 @@ enum gw_token_fault {
 struct gw_claims {
 	char account[GW_ACCOUNT_MAX + 1];
 	int64_t expires; /* seconds since 1970, the skew added; GW_NO_EXPIRY without "exp" */
+	struct gw_grant grant;
 };
 
 /* Verify `len` bytes at `token` (white space around it is let pass). `wall`: seconds since 1970. Any bytes are taken.

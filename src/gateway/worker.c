@@ -69,6 +69,23 @@ static bool make_buffers(struct gw_worker *w)
 	return w->out && w->stored && w->scratch;
 }
 
+#define RATES_MAX 65536 /* buckets of accounts, and of devices; beyond, see rate.h */
+
+static bool make_policy(struct gw_worker *w)
+{
+	uint32_t sessions = w->config->sessions_max;
+	uint64_t key[2];
+
+	copse_host_random(key, sizeof(key));
+	w->grants = gw_grants_new(w->config->grants_max, key);
+	w->account_rates = gw_rates_new(sessions < RATES_MAX ? sessions : RATES_MAX, key);
+	w->device_rates = gw_rates_new(RATES_MAX, key);
+	if (!w->grants || !w->account_rates || !w->device_rates)
+		return false;
+	gw_sessions_set_grants(w->sessions, w->grants);
+	return true;
+}
+
 static bool make_cache(struct gw_worker *w)
 {
 	const struct gw_lane_bounds bounds = {.requests = w->requests_max,
@@ -101,7 +118,7 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 	w->group_n = config->group_n;
 	copse_host_random(key, sizeof(key));
 	w->sessions = gw_sessions_new(config->sessions_max, config->session_idle_ms, key);
-	if (!w->sessions || !make_requests(w) || !make_buffers(w) || !make_cache(w) ||
+	if (!w->sessions || !make_policy(w) || !make_requests(w) || !make_buffers(w) || !make_cache(w) ||
 	    !gw_local_new(w, now)) {
 		gw_worker_free(w);
 		return NULL;
@@ -121,6 +138,9 @@ void gw_worker_free(struct gw_worker *w)
 	copse_mem_free(w->out);
 	copse_mem_free(w->stored);
 	copse_mem_free(w->scratch);
+	gw_grants_free(w->grants);
+	gw_rates_free(w->account_rates);
+	gw_rates_free(w->device_rates);
 	gw_cache_free(w->cache);
 	gw_flights_free(w->flights);
 	gw_lanes_free(w->lanes);

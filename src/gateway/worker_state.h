@@ -6,7 +6,9 @@
 
 #include "cache.h"
 #include "flight.h"
+#include "grant.h"
 #include "lane.h"
+#include "rate.h"
 #include "session.h"
 #include "worker.h"
 
@@ -24,6 +26,7 @@ enum gw_step {
 	GW_STEP_POLICY,
 	GW_STEP_RESOLVE,
 	GW_STEP_PREPARE,
+	GW_STEP_PERMIT,
 	GW_STEP_CACHE,
 	GW_STEP_LANE,
 	GW_STEP_QUEUE, /* wait for the device's lane */
@@ -56,6 +59,7 @@ struct gw_request {
 	uint32_t lane;             /* the device's, while the request is there; 0: in none */
 	uint32_t joined, joined_n; /* requests that wait for the same answer: number + 1 of the first */
 	uint32_t next_joined;      /* of one that waits */
+	struct gw_rate rate;       /* of its device */
 	struct gw_cache_key key;
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 };
@@ -77,6 +81,8 @@ struct gw_worker {
 	struct gw_counters counters;
 
 	struct gw_sessions *sessions;
+	struct gw_grants *grants;
+	struct gw_rates *account_rates, *device_rates;
 	struct gw_bucket verifications;
 
 	struct gw_request *requests; /* requests_max of them */

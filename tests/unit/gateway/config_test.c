@@ -154,6 +154,37 @@ static void test_classes(void **state)
 	must_fail(many, 21, "more than 6 classes");
 }
 
+static void test_policy(void **state)
+{
+	(void)state;
+	struct gw_config *c =
+	    must_read("sessions {\n rate = 0.25\n}\nclass \"x\" {\n rate = 2.5\n burst = 9\n}\n"
+		      "access \"a\" {\n action = deny\n account = {\"guest*\", \"me\"}\n"
+		      " request = {\"get D* /x\", \"put\"}\n}\n"
+		      "access \"b\" {\n action = allow\n}\n");
+	assert_int_equal(c->account_rate.thousandths, 250);
+	assert_int_equal(c->account_rate.burst, 1);
+	assert_int_equal(c->classes[1].rate.thousandths, 2500);
+	assert_int_equal(c->classes[1].rate.burst, 9);
+	assert_int_equal(c->access_n, 2);
+	assert_true(c->access[0].deny);
+	assert_int_equal(c->access[0].account_n, 2);
+	assert_string_equal(c->access[0].accounts[0].text, "guest");
+	assert_true(c->access[0].accounts[0].beginning);
+	assert_false(c->access[0].accounts[1].beginning);
+	assert_int_equal(c->access[0].rule_n, 2);
+	assert_string_equal(c->access[0].rules[0].device, "d");
+	assert_false(c->access[1].deny);
+	assert_int_equal(c->access[1].rule_n, 0);
+	assert_string_equal(c->token.allow_claim, "copse_allow");
+	assert_string_equal(c->token.deny_claim, "copse_deny");
+	gw_config_free(c);
+	must_fail("access \"a\" {\n}\n", 2, "no action");
+	must_fail("access \"a\" {\n action = perhaps\n}\n", 2, "allow or deny");
+	must_fail("access \"a\" {\n action = deny\n request = {\"gett\"}\n}\n", 3, "'gett': methods are");
+	must_fail("sessions {\n rate = -1\n}\n", 2, "must be 0 to");
+}
+
 static void test_everything(void **state)
 {
 	char text[COPSE_ADDRESS_TEXT], path[512];
@@ -494,17 +525,12 @@ static void test_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_everything),
-	    cmocka_unit_test(test_classes),
-	    cmocka_unit_test(test_errors),
-	    cmocka_unit_test(test_error_in_include),
-	    cmocka_unit_test(test_unreadable),
-	    cmocka_unit_test(test_key_strength),
-	    cmocka_unit_test(test_restart_needed),
-	    cmocka_unit_test(test_many_devices),
-	    cmocka_unit_test(test_prefixes),
-	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
+	    cmocka_unit_test(test_classes),        cmocka_unit_test(test_policy),
+	    cmocka_unit_test(test_errors),         cmocka_unit_test(test_error_in_include),
+	    cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_key_strength),
+	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
+	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_prefix),
 	};
 
