@@ -43,17 +43,18 @@ enum observe_state {
 
 /* The part that only Q-Block needs. */
 struct call_q {
-	copse_handle row
-	    [CALL_QROW]; /* requests that answers may come to: of block number % max_payloads (Q-Block1), or
-					the latest ones (Q-Block2) */
-	uint32_t base;   /* Q-Block1: first block of the set; Q-Block2: first block not yet written */
-	uint32_t next;   /* Q-Block1: the block to send next; Q-Block2: requests made */
-	uint32_t end;  /* Q-Block1: the block behind the set; Q-Block2: the block that the server waits at */
-	uint32_t got;  /* Q-Block1: first block that the server missed last; Q-Block2: bit i: block
-					base + i has been written */
-	uint32_t last; /* number of the last block, COPSE_BODY_UNKNOWN while it is not known */
-	uint16_t last_n; /* Q-Block1: length of the last list of what the server misses */
-	bool begun;      /* Q-Block2: a payload has come */
+	copse_handle row[CALL_QROW]; /* the latest requests: answers may come to any of them */
+	uint32_t made;               /* requests made */
+	uint32_t last;               /* number of the last block, COPSE_BODY_UNKNOWN while it is not known */
+
+	/* Q-Block1: the set is base ... end - 1, of which `next` is to be sent next; `got` is the first block that
+	 * the server missed last, `last_n` the length of its list. Q-Block2: `base` is the first block that has not
+	 * been written, `end` the one that the server waits at; bit i of `got`: block base + i has been written. */
+	uint32_t base, next, end;
+	uint32_t got;
+	uint16_t last_n;
+	bool waited; /* Q-Block1: there is nothing left to do but to wait for the answer */
+	bool begun;  /* Q-Block2: a payload has come */
 };
 
 struct call_slot {

@@ -11,6 +11,9 @@
 
 #include <copse/format.h>
 
+/* How long an answer is waited for after everything has been sent and asked for: as for any other request. */
+#define ANSWER_MS 93000u
+
 void qblock_drop(struct copse_client *client, struct call_slot *slot, copse_ms now)
 {
 	for (unsigned i = 0; i < CALL_QROW; i++) {
@@ -20,13 +23,14 @@ void qblock_drop(struct copse_client *client, struct call_slot *slot, copse_ms n
 	}
 }
 
-/* Put an exchange into the row; the one that was there before is given up. */
-static void keep(struct copse_client *client, struct call_slot *slot, unsigned at, copse_handle exchange,
-		 copse_ms now)
+/* Put an exchange into the row; the oldest is given up. */
+static void keep(struct copse_client *client, struct call_slot *slot, copse_handle exchange, copse_ms now)
 {
-	if (slot->q.row[at] != COPSE_NO_HANDLE)
-		copse_endpoint_cancel(client->ep, slot->q.row[at], now);
-	slot->q.row[at] = exchange;
+	copse_handle *place = &slot->q.row[slot->q.made++ & (CALL_QROW - 1)];
+
+	if (*place != COPSE_NO_HANDLE)
+		copse_endpoint_cancel(client->ep, *place, now);
+	*place = exchange;
 }
 
 /* Forget an exchange that is over. Returns false when it was none of the row. */
@@ -69,7 +73,7 @@ static int send_one(struct copse_client *client, struct call_slot *slot, uint32_
 	int err = call_request(client, slot, len, COPSE_REQUEST_MANY, now, &exchange);
 	if (err < 0)
 		return err;
-	keep(client, slot, number & (CALL_QROW - 1), exchange, now);
+	keep(client, slot, exchange, now);
 	return 0;
 }
 
@@ -121,14 +125,13 @@ int qblock_begin_send(struct copse_client *client, struct call_slot *slot, copse
 	return begin_set(client, slot, 0, now);
 }
 
-/* The server has the set: on to the next. Returns as copse_client_take. */
+/* On to the next set. Returns as copse_client_take. */
 static int next_set(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
 
 	if (slot->q.end > slot->q.last) /* it was the last one: the answer follows */
 		return 0;
-	slot->attempts = turn->client->config.attempts;
 	slot->sent = slot->q.end << (slot->out_szx + 4u);
 	int err = begin_set(turn->client, slot, slot->q.end, turn->now);
 	return err < 0 ? block_failed(turn, err) : call_event(turn, COPSE_CLIENT_PROGRESS, 0);
@@ -159,7 +162,7 @@ static int send_missing(struct call_turn *turn)
 
 	/* Where the gaps begin, and how many there are, tells whether it gets on. */
 	if (next_number(&first, end, &number) &&
-	    (number > slot->q.got || turn->message->payload_len < slot->q.last_n)) {
+	    (slot->q.last_n == 0 || number > slot->q.got || turn->message->payload_len < slot->q.last_n)) {
 		slot->q.got = number;
 		slot->attempts = turn->client->config.attempts;
 	}
@@ -167,16 +170,9 @@ static int send_missing(struct call_turn *turn)
 	if (slot->attempts == 0)
 		return block_failed(turn, COPSE_ERR_INCOMPLETE);
 	slot->attempts--;
-	uint32_t lowest = 0;
 	for (unsigned n = 0; n < CALL_QROW && next_number(&at, end, &number); n++) {
 		if (number >= slot->q.next)
 			continue;
-		/* One that shares its place in the row with another of these would take that one back before it has
-		 * left. */
-		if (n == 0)
-			lowest = number;
-		else if (number - lowest >= CALL_QROW)
-			break;
 		int err = send_one(turn->client, slot, number, turn->now);
 		if (copse_err_is_transient(err))
 			break; /* it will name them again */
@@ -244,12 +240,24 @@ static int take_common(struct call_turn *turn)
 	return NOT_COMMON;
 }
 
+/* A 2.31 may be late: of a set that was given up waiting for. Its Q-Block1, if it has one, says up to which block. */
+static bool is_about_this_set(const struct call_turn *turn)
+{
+	struct copse_block block;
+
+	return copse_block_read(turn->message, COPSE_OPTION_Q_BLOCK1, &block) <= 0 ||
+	       block.num >= turn->slot->q.base;
+}
+
 static int take_qsend(struct call_turn *turn)
 {
 	const struct copse_message *m = turn->message;
 
-	if (m->code == COPSE_CODE_CONTINUE)
-		return next_set(turn);
+	turn->slot->q.waited = false;
+	if (m->code == COPSE_CODE_CONTINUE) {
+		turn->slot->attempts = turn->client->config.attempts;
+		return is_about_this_set(turn) ? next_set(turn) : 0;
+	}
 	if (m->code != COPSE_CODE_REQUEST_ENTITY_INCOMPLETE)
 		return answered(turn);
 	if (copse_message_uint(m, COPSE_OPTION_CONTENT_FORMAT, 0) == COPSE_FORMAT_MISSING_BLOCKS)
@@ -257,30 +265,46 @@ static int take_qsend(struct call_turn *turn)
 	return start_over(turn, COPSE_ERR_INCOMPLETE);
 }
 
-/* Nothing was heard of the set. */
+/* Nothing was heard for long: the last payload once more makes a server that got anything name what it misses. One that
+ * has answered the whole would take its end for a new request, so not where that does harm; and in the end all there is
+ * to do is to wait for the answer. Returns as copse_client_take. */
+static int nudge(struct call_turn *turn)
+{
+	struct call_slot *slot = turn->slot;
+	bool harmless = slot->q.end <= slot->q.last ||
+			(slot->call.code != COPSE_CODE_POST && slot->call.code != COPSE_CODE_PATCH);
+
+	if (slot->attempts > 0 && harmless) {
+		slot->attempts--;
+		turn->client->counters.repeated++;
+		int err = send_one(turn->client, slot, slot->q.end - 1, turn->now);
+		if (err < 0 && !copse_err_is_transient(err))
+			return block_failed(turn, err);
+		set_timer(turn->client, slot, turn->client->config.non_receive_ms << 1, turn->now);
+		return 0;
+	}
+	if (slot->q.waited)
+		return block_failed(turn, COPSE_ERR_TIMEOUT);
+	slot->q.waited = true;
+	set_timer(turn->client, slot, ANSWER_MS, turn->now);
+	return 0;
+}
+
+/* Nothing was heard of the set in time. */
 static int due_qsend(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
-	int err = 0;
 
 	if (slot->q.next < slot->q.end) {
-		err = send_set(turn->client, slot, turn->now);
-	} else if (slot->q.end <= slot->q.last) {
-		return next_set(turn); /* RFC 9177 §7.2: after NON_TIMEOUT the next set may go */
-	} else if (slot->attempts-- == 0) {
-		return block_failed(turn, COPSE_ERR_TIMEOUT);
-	} else {
-		/* The last payload once more: it makes a server that got any of the set name what it misses. One that
-		 * has answered takes it for a new request, so not where that does harm: there it is only waited. */
-		if (slot->call.code != COPSE_CODE_POST && slot->call.code != COPSE_CODE_PATCH) {
-			turn->client->counters.repeated++;
-			err = send_one(turn->client, slot, slot->q.last, turn->now);
-			if (copse_err_is_transient(err))
-				err = 0;
-		}
-		set_timer(turn->client, slot, turn->client->config.non_receive_ms << 1, turn->now);
+		int err = send_set(turn->client, slot, turn->now);
+		return err < 0 ? block_failed(turn, err) : 0;
 	}
-	return err < 0 ? block_failed(turn, err) : 0;
+	/* RFC 9177 §7.2: after NON_TIMEOUT the next set may go; but not all of the body into nowhere. */
+	if (slot->q.end <= slot->q.last && slot->attempts > 1) {
+		slot->attempts--;
+		return next_set(turn);
+	}
+	return nudge(turn);
 }
 
 /* ---- Q-Block2 ---- */
@@ -298,7 +322,7 @@ static int ask(struct copse_client *client, struct call_slot *slot, const uint32
 	int err = call_request(client, slot, len, COPSE_REQUEST_MANY, now, &exchange);
 	if (err < 0)
 		return err;
-	keep(client, slot, slot->q.next++ & (CALL_QROW - 1), exchange, now);
+	keep(client, slot, exchange, now);
 	set_timer(client, slot, client->config.non_receive_ms, now);
 	return 0;
 }

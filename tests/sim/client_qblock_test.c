@@ -15,6 +15,7 @@ struct qpeer {
 	uint8_t token[8]; /* of the last payload: whatever there is to say goes there */
 	size_t token_len;
 	unsigned complaints, continues;
+	uint32_t whole; /* blocks below have been acknowledged by 2.31 */
 	bool done;
 	bool ignorant;         /* does not know the options: 4.02 */
 	bool plain;            /* knows them, but answers by Block2 */
@@ -66,13 +67,18 @@ static bool whole(void)
 	return true;
 }
 
-static bool set_is_whole(uint32_t num)
+/* The end of the last set up to which nothing is missing, if that is news. */
+static bool more_sets_are_whole(void)
 {
-	for (uint32_t i = 0; i <= num; i++) {
-		if (!q.have[i])
-			return false;
-	}
-	return num % SET == SET - 1;
+	uint32_t n = 0;
+
+	while (n < 256 && q.have[n])
+		n++;
+	n = n / SET * SET;
+	if (n <= q.whole)
+		return false;
+	q.whole = n;
+	return true;
 }
 
 /* Name what is missing below the highest block seen: 4.08 with a CBOR sequence of integers. */
@@ -122,7 +128,7 @@ static void take_q1(struct world *w, const struct copse_event *e, const struct c
 		w->uploads += q.done ? 0 : 1; /* a payload once more: the answer got lost */
 		q.done = true;
 		say(w, e->exchange, COPSE_CODE_CHANGED, 0, NULL, 0);
-	} else if (set_is_whole(block->num)) {
+	} else if (more_sets_are_whole()) {
 		q.continues++;
 		say(w, e->exchange, COPSE_CODE_CONTINUE, 0, NULL, 0);
 	}
