@@ -53,8 +53,9 @@ struct call_q {
 	uint32_t base, next, end;
 	uint32_t got;
 	uint16_t last_n;
-	bool waited; /* Q-Block1: there is nothing left to do but to wait for the answer */
-	bool begun;  /* Q-Block2: a payload has come */
+	uint8_t silent; /* Q-Block1: sets sent since the peer last said anything */
+	bool waited;    /* Q-Block1: there is nothing left to do but to wait for the answer */
+	bool begun;     /* Q-Block2: a payload has come */
 };
 
 struct call_slot {

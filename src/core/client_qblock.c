@@ -254,6 +254,7 @@ static int take_qsend(struct call_turn *turn)
 	const struct copse_message *m = turn->message;
 
 	turn->slot->q.waited = false;
+	turn->slot->q.silent = 0;
 	if (m->code == COPSE_CODE_CONTINUE) {
 		turn->slot->attempts = turn->client->config.attempts;
 		return is_about_this_set(turn) ? next_set(turn) : 0;
@@ -274,8 +275,8 @@ static int nudge(struct call_turn *turn)
 	bool harmless = slot->q.end <= slot->q.last ||
 			(slot->call.code != COPSE_CODE_POST && slot->call.code != COPSE_CODE_PATCH);
 
-	if (slot->attempts > 0 && harmless) {
-		slot->attempts--;
+	if (slot->q.silent < turn->client->config.attempts && harmless) {
+		slot->q.silent++;
 		turn->client->counters.repeated++;
 		int err = send_one(turn->client, slot, slot->q.end - 1, turn->now);
 		if (err < 0 && !copse_err_is_transient(err))
@@ -300,8 +301,8 @@ static int due_qsend(struct call_turn *turn)
 		return err < 0 ? block_failed(turn, err) : 0;
 	}
 	/* RFC 9177 §7.2: after NON_TIMEOUT the next set may go; but not all of the body into nowhere. */
-	if (slot->q.end <= slot->q.last && slot->attempts > 1) {
-		slot->attempts--;
+	if (slot->q.end <= slot->q.last && slot->q.silent + 1 < turn->client->config.attempts) {
+		slot->q.silent++;
 		return next_set(turn);
 	}
 	return nudge(turn);
