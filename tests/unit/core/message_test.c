@@ -210,10 +210,11 @@ static void a_long_instance_hides_no_short_one(void **state)
 {
 	(void)state;
 	uint8_t bytes[300];
+	static const uint8_t too_long[256];
 	struct copse_message m;
 	struct copse_builder b;
 	copse_build_message(&b, bytes, sizeof(bytes), COPSE_ACK, COPSE_CODE_CREATED, 1, NULL, 0);
-	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, bytes, 256);
+	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, too_long, sizeof(too_long));
 	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, "a", 1);
 	copse_build_raw(&b, COPSE_OPTION_LOCATION_PATH, "b", 1);
 	int len = copse_build_finish(&b);
