@@ -1,6 +1,7 @@
-/* The gateway's own resources: /sessions, /devices, /echo, /help; /.well-known/core is the server's.
+/* The gateway's own resources: /sessions, /devices, /metrics, /echo, /help; /.well-known/core is the server's.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "metrics.h"
 #include "worker_state.h"
 
 #include <copse/host.h>
@@ -225,7 +226,7 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 	open_session(rq, rs, &wish, &claims);
 }
 
-/* --- /devices, /echo, /help --- */
+/* --- /devices, /metrics, /echo, /help --- */
 
 static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 {
@@ -248,6 +249,42 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 	copse_response_etag(rs, w->config->device_list_etag, sizeof(w->config->device_list_etag));
 	copse_response_reader(rs, COPSE_FORMAT_LINK, (uint32_t)w->config->device_list_len, read_devices, NULL,
 			      w);
+}
+
+/* The text as it was when its first block was asked for; so many may be kept as the server has transfers. */
+struct metrics {
+	uint32_t len;
+	char text[];
+};
+
+static int read_metrics(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+{
+	const struct metrics *metrics = user;
+	size_t n = offset < metrics->len ? metrics->len - offset : 0;
+
+	n = n < cap ? n : cap;
+	memcpy(buf, metrics->text + (n ? offset : 0), n);
+	return (int)n;
+}
+
+static void metrics_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+
+	if (!gw_sessions_find(w->sessions, rq->peer, rq->now)) {
+		no_session(rq, rs);
+		return;
+	}
+	size_t len = gw_metrics_text(w, NULL, 0);
+	struct metrics *metrics = copse_mem_new(sizeof(*metrics) + len + 1, 1);
+	if (!metrics) {
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+		return;
+	}
+	metrics->len = (uint32_t)len;
+	gw_metrics_text(w, metrics->text, len + 1);
+	rs->max_age = 0;
+	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_metrics, copse_mem_free, metrics);
 }
 
 /* GET has no body by its definition, but who sends one to be echoed means it. */
@@ -287,6 +324,10 @@ static const struct copse_resource resources[] = {
      .fetch = echo,
      .title = "Answers what it is sent",
      .flags = COPSE_RESOURCE_WHOLE},
+    {.path = "metrics",
+     .get = metrics_get,
+     .title = "Counters, as OpenMetrics text",
+     .formats = COPSE_FORMATS(COPSE_FORMAT_TEXT)},
     {.path = "help",
      .get = help_get,
      .title = "How to use the proxy",

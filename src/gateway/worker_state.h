@@ -15,7 +15,7 @@
 #include <copse/server.h>
 
 #define GW_WORKER_MAGIC    0x776f726bu
-#define GW_LOCAL_RESOURCES 4
+#define GW_LOCAL_RESOURCES 5
 #define GW_REQUEST_MAGIC   0x72657173u
 
 /* Where a proxy request is in its life. The table of steps is in proxy.c, the drawing in doc/states/proxy.md. */

@@ -1,0 +1,120 @@
+/* See metrics.h. The registries name each counter and say what one count means: nothing is written twice.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "metrics.h"
+
+#include "worker_state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct text {
+	char *buf;
+	size_t cap, len;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
+{
+	size_t left = t->len < t->cap ? t->cap - t->len : 0;
+	va_list args;
+
+	va_start(args, fmt);
+	t->len += (size_t)vsnprintf(left ? t->buf + t->len : NULL, left, fmt, args);
+	va_end(args);
+}
+
+static void put_counter(struct text *t, const char *of, const char *name, const char *help, uint64_t value)
+{
+	put(t, "# TYPE copse_%s_%s counter\n# HELP copse_%s_%s %s\ncopse_%s_%s_total %llu\n", of, name, of,
+	    name, help, of, name, (unsigned long long)value);
+}
+
+static void put_gauge(struct text *t, const char *name, const char *help, uint64_t value)
+{
+	put(t, "# TYPE copse_%s gauge\n# HELP copse_%s %s\ncopse_%s %llu\n", name, name, help, name,
+	    (unsigned long long)value);
+}
+
+static void put_gateway(struct text *t, const struct gw_worker *w)
+{
+	const struct gw_counters *c = &w->counters;
+
+#define COUNTER(name, help) put_counter(t, "gateway", #name, help, c->name);
+#include <copse/registry/gateway_counters.def>
+#undef COUNTER
+}
+
+static void put_cache(struct text *t, const struct gw_worker *w)
+{
+	const struct gw_cache_counters *c = gw_cache_counters(w->cache);
+
+#define COUNTER(name, help) put_counter(t, "cache", #name, help, c->name);
+#include <copse/registry/cache_counters.def>
+#undef COUNTER
+}
+
+static void put_endpoint(struct text *t, const struct gw_worker *w)
+{
+	const struct copse_endpoint_counters *c = copse_endpoint_counters(w->ep);
+
+#define COUNTER(name, help) put_counter(t, "endpoint", #name, help, c->name);
+#include <copse/registry/endpoint_counters.def>
+#undef COUNTER
+}
+
+static void put_server(struct text *t, const struct gw_worker *w)
+{
+	const struct copse_server_counters *c = copse_server_counters(w->server);
+
+#define COUNTER(name, help) put_counter(t, "server", #name, help, c->name);
+#include <copse/registry/server_counters.def>
+#undef COUNTER
+}
+
+static void put_usage(struct text *t, const struct gw_worker *w)
+{
+	struct gw_cache_usage cache;
+	struct gw_lanes_usage lanes;
+
+	gw_cache_usage(w->cache, &cache);
+	gw_lanes_usage(w->lanes, &lanes);
+	put_gauge(t, "gateway_sessions", "sessions that are open", gw_sessions_count(w->sessions));
+	put_gauge(t, "gateway_requests", "proxy requests under way, unacknowledged answers included",
+		  w->requests_used);
+	put_gauge(t, "gateway_lanes", "devices that have a request under way", lanes.lanes);
+	put_gauge(t, "gateway_waiting", "requests that wait in queues of lanes", lanes.waiting);
+	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));
+	put_gauge(t, "gateway_account_rates", "accounts whose rate is watched",
+		  gw_rates_count(w->account_rates));
+	put_gauge(t, "gateway_device_rates", "devices whose rate is watched",
+		  gw_rates_count(w->device_rates));
+	put_gauge(t, "cache_entries", "answers in the cache", cache.entries);
+	put_gauge(t, "cache_bytes", "bytes of the cache in use", cache.bytes);
+}
+
+static void put_endpoint_usage(struct text *t, const struct gw_worker *w)
+{
+	struct copse_endpoint_usage u;
+
+	copse_endpoint_usage(w->ep, &u);
+	put_gauge(t, "endpoint_exchanges", "requests and confirmable messages of ours under way",
+		  u.exchanges);
+	put_gauge(t, "endpoint_incoming", "messages remembered for duplicate detection", u.incoming);
+	put_gauge(t, "endpoint_peers", "peers that requests are sent to", u.peers);
+	put_gauge(t, "endpoint_chunks", "pieces of messages that may have to be sent again", u.chunks);
+	put_gauge(t, "endpoint_replies", "acknowledgements and resets not yet sent", u.replies);
+}
+
+size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
+{
+	struct text t = {buf, cap, 0};
+
+	put_gateway(&t, w);
+	put_cache(&t, w);
+	put_endpoint(&t, w);
+	put_server(&t, w);
+	put_usage(&t, w);
+	put_endpoint_usage(&t, w);
+	put(&t, "# EOF\n");
+	return t.len;
+}
