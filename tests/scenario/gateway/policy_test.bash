@@ -1,0 +1,108 @@
+# The cache, a serialized device, who may ask what, and /metrics, with libcoap's client and server.
+# SPDX-License-Identifier: BSD-2-Clause
+. "$(dirname "$0")/lib.bash"
+client=$(foreign coap-client)
+server=$(foreign coap-server)
+
+for try in 1 2 3 4 5; do
+	device_port=$(free_port)
+	start "device$try" "$server" -A 127.0.0.1 -p "$device_port"
+	device=$started
+	if "$client" -B 2 "coap://127.0.0.1:$device_port/" 2>&1 | grep -q libcoap; then break; fi
+done
+
+cat >"$work/gateway.conf" <<CONF
+listen = {"127.0.0.1:0"}
+key "k" {
+	algorithm = HS256
+	secret = "$SECRET"
+}
+mesh {
+	bind = "127.0.0.1:0"
+	security = none
+}
+access "guests" {
+	action = deny
+	account = {"guest*"}
+	request = {"put,post,delete"}
+}
+class "limited" {
+	rate = 0.01
+	burst = 1
+}
+device "meter" {
+	address = "127.0.0.1"
+	port = $device_port
+}
+device "slow" {
+	address = "127.0.0.2"
+	port = $device_port
+	class = limited
+}
+CONF
+start_gateway
+
+mine=$(free_port)
+ask() { "$client" -B 30 -p "$mine" "$@" 2>&1; }
+through() { ask -P "$uri" "$@"; }
+contains "$(ask -m get "$uri/metrics")" 4.01 '/metrics without a session'
+contains "$(ask -m post -e "$(token '{"sub":"me"}')" "$uri/sessions")" 'account: me' 'POST /sessions'
+
+# metric NAME: its value now.
+metric() { ask -m get "$uri/metrics" | sed -n "s/^copse_$1 //p"; }
+counts() { [ "$(metric "$1")" = "$2" ] || fail "$1: wanted $2, got $(metric "$1")"; }
+contains "$(ask -m get "$uri/metrics")" '# EOF' '/metrics in blocks'
+counts gateway_sessions 1
+
+# What is fetched twice is asked once; what is changed is asked again.
+through -m put -e one coap://meter/example_data
+equal one "$(through -m get coap://meter/example_data)" 'the first GET'
+equal one "$(through -m get coap://meter/example_data)" 'the second GET'
+counts gateway_forwarded_total 2
+counts gateway_cache_hits_total 1
+through -m put -e two coap://meter/example_data
+equal two "$(through -m get coap://meter/example_data)" 'after the change'
+counts gateway_forwarded_total 4
+through -m get -O 6,0x coap://meter/example_data >/dev/null # Observe 0
+counts gateway_forwarded_total 5
+
+# /async takes its time: meanwhile the device is busy, and who asks the same waits for the same answer.
+slow_port=$(free_port) same_port=$(free_port) guest_port=$(free_port)
+for port_of in "$slow_port" "$same_port"; do
+	"$client" -B 30 -p "$port_of" -m post -e "$(token "{\"sub\":\"a$port_of\"}")" "$uri/sessions" >/dev/null 2>&1
+done
+start first "$client" -B 30 -p "$slow_port" -P "$uri" -m get 'coap://meter/async?4'
+first=$started
+is_busy() { [ "$(metric gateway_lanes)" = 1 ]; }
+until_true 'the device is never busy' is_busy
+start same "$client" -B 30 -p "$same_port" -P "$uri" -m get 'coap://meter/async?4'
+same=$started
+has_joined() { [ "$(metric gateway_joined_total)" = 1 ]; }
+until_true 'nobody joins' has_joined
+contains "$(through -m get coap://meter/time)" \
+	'5.03 Request blocked by device serialization requirements, another request is enqueued or in process for this device.' \
+	'a busy device'
+equal two "$(through -m get coap://meter/example_data)" 'from the cache, though the device is busy'
+wait "$first" || fail 'the first client'
+wait "$same" || fail 'the client that joined'
+equal done "$(cat "$work/first.log")" 'the first answer'
+equal done "$(cat "$work/same.log")" 'the same answer'
+counts gateway_refused_lane_total 1
+contains "$(through -m get coap://meter/time)" ':' 'the device is free again'
+
+# Who may do what.
+guest() { "$client" -B 30 -p "$guest_port" "$@" 2>&1; }
+guest -m post -e "$(token '{"sub":"guest1","copse_allow":["get,put * /example_data"]}')" "$uri/sessions" >/dev/null
+equal two "$(guest -P "$uri" -m get coap://meter/example_data)" 'what the token allows'
+contains "$(guest -P "$uri" -m put -e x coap://meter/example_data)" 4.03 'what the configuration denies'
+contains "$(guest -P "$uri" -m get coap://meter/time)" 4.03 'what the token does not allow'
+contains "$(guest -m post -e "$(token '{"sub":"g","copse_allow":["fly * /"]}')" "$uri/sessions")" 4.01 'a rule that is none'
+says gateway.log 'msg="token refused" reason="unreadable rules"'
+
+# A device that may be asked once in a while: the second time is too soon, whatever became of the first.
+through -m get coap://slow/ >/dev/null
+contains "$(through -m get coap://slow/more)" 4.29 'the rate of a device'
+counts gateway_refused_device_rate_total 1
+
+kill -TERM "$gateway"
+wait "$gateway" || fail "the status after SIGTERM is $?"
