@@ -163,10 +163,14 @@ static void open_session(const struct copse_request *rq, struct copse_response *
 	    .secure = wish->secure,
 	};
 	struct gw_session *s = NULL;
-	enum gw_session_result result = take_grant(w, claims, &asked.grant)
-					    ? gw_sessions_open(w->sessions, &asked, rq->now, &s)
-					    : GW_SESSION_FULL;
 
+	if (!take_grant(w, claims, &asked.grant)) {
+		w->counters.refused_grants++;
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE,
+				     "the gateway holds as many different rules of tokens as it can");
+		return;
+	}
+	enum gw_session_result result = gw_sessions_open(w->sessions, &asked, rq->now, &s);
 	if (result >= GW_SESSION_LIMIT)
 		gw_grants_release(w->grants, asked.grant);
 

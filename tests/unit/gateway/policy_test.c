@@ -227,6 +227,7 @@ static void test_grants_bound(void **state)
 	open_with(ALICE, "{\"sub\":\"a\",\"copse_deny\":[\"put\"]}", COPSE_CODE_CREATED);
 	open_with(BOB, "{\"sub\":\"b\",\"copse_deny\":[\"put\"]}", COPSE_CODE_CREATED); /* the same ones */
 	open_with(BOB, "{\"sub\":\"c\",\"copse_deny\":[\"get\"]}", COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(counters()->refused_grants, 1);
 	gw_worker_usage(worker, &usage);
 	assert_int_equal(usage.sessions, 2);
 	for (int i = ALICE; i <= BOB; i++) {
