@@ -255,8 +255,8 @@ static bool says_more(const struct copse_message *m)
 	return false;
 }
 
-/* RFC 7252 §5.9.1.3: options of the 2.03 take the place of those of the same kind. The entry is replaced; the old one, which
- * is pinned, is still what this request is answered with. */
+/* RFC 7252 §5.9.1.3: options of the 2.03 take the place of those of the same kind. The entry is replaced by a new one; the
+ * old one is pinned, and stays as it was. */
 static void renew(struct gw_pass *p, const struct gw_cache_entry *e, uint32_t max_age)
 {
 	struct gw_worker *w = p->w;
@@ -292,7 +292,7 @@ static bool confirms(const struct gw_pass *p, const struct gw_cache_entry *e)
 static bool learn_valid(struct gw_pass *p, bool current, uint8_t *code, size_t *len)
 {
 	struct gw_worker *w = p->w;
-	struct gw_cache_entry *e = p->r->entry;
+	struct gw_cache_entry *e = p->r->entry, *renewed = NULL;
 	uint32_t max_age = copse_message_uint(p->m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT);
 
 	if (!e || !confirms(p, e))
@@ -300,13 +300,15 @@ static bool learn_valid(struct gw_pass *p, bool current, uint8_t *code, size_t *
 	w->counters.cache_validated++;
 	if (current && gw_cache_is_current(e)) {
 		gw_cache_refresh(w->cache, e, max_age, p->now);
-		if (says_more(p->m))
+		if (says_more(p->m)) {
 			renew(p, e, max_age);
+			renewed = gw_cache_find(w->cache, &p->r->key, p->now);
+		}
 	}
 	if (!p->r->own_etag) /* the client asked whether it is still good: it is */
 		return false;
 	*code = COPSE_CODE_CONTENT;
-	*len = build_content(w, e, p->now);
+	*len = build_content(w, renewed ? renewed : e, p->now);
 	return true;
 }
 

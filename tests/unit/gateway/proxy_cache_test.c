@@ -203,6 +203,31 @@ static void test_revalidates(void **state)
 	assert_string_equal(fetch_it(ALICE, "coap://d1/a")->payload, "old again"); /* not "changed" */
 }
 
+/* Options of a 2.03 take the place of those that are stored (RFC 7252 §5.9.1.3). */
+static void test_renewed_options(void **state)
+{
+	(void)state;
+	device[DEVICE1].extra = "v1";
+	assert_string_equal(fetch_it(ALICE, "coap://d1/a")->extra, "v1");
+	run_for(8000);
+	device[DEVICE1].extra = "version 2";
+	assert_string_equal(fetch_it(BOB, "coap://d1/a")->payload, "node 3 a");
+	assert_string_equal(last(BOB)->extra, "version 2");
+	get(ALICE, COPSE_CON, 1, "t", "coap://d1/a");
+	assert_string_equal(last(ALICE)->payload, "node 3 a");
+	assert_string_equal(last(ALICE)->extra, "version 2");
+	assert_string_equal(last(ALICE)->etag, "et");
+	assert_int_equal(last(ALICE)->max_age, 6);
+	assert_int_equal(device[DEVICE1].runs, 2);
+	run_for(8000); /* one that says nothing of it leaves it as it is */
+	device[DEVICE1].extra = NULL;
+	fetch_it(BOB, "coap://d1/a");
+	get(ALICE, COPSE_CON, 2, "t", "coap://d1/a");
+	assert_string_equal(last(ALICE)->payload, "node 3 a");
+	assert_string_equal(last(ALICE)->extra, "version 2");
+	assert_int_equal(device[DEVICE1].runs, 3);
+}
+
 /* Only 2.05 to GET and FETCH. */
 static void test_what_is_stored(void **state)
 {
@@ -709,6 +734,7 @@ int main(void)
 	    TEST(test_default_max_age),
 	    TEST(test_client_validates),
 	    TEST(test_revalidates),
+	    TEST(test_renewed_options),
 	    TEST(test_what_is_stored),
 	    TEST(test_fetch),
 	    TEST(test_accept),

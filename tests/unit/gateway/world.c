@@ -103,6 +103,8 @@ void device_answer(struct sim_node *node, copse_handle exchange, const struct co
 		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, (uint32_t)d->max_age);
 	if (d->etag[0])
 		copse_build_option(&b, COPSE_OPTION_ETAG, d->etag, strlen(d->etag));
+	if (d->extra)
+		copse_build_raw(&b, EXTRA, d->extra, strlen(d->extra));
 	if (d->location)
 		copse_build_option(&b, COPSE_OPTION_LOCATION_PATH, d->location, strlen(d->location));
 	if (d->behaviour == UNFIT)
@@ -152,6 +154,11 @@ static void client_sees(unsigned number, const uint8_t *bytes, size_t len)
 		 (const char *)copse_message_payload(&m));
 	s->max_age = copse_message_uint(&m, COPSE_OPTION_MAX_AGE, 60);
 	const struct copse_option *etag = copse_message_option(&m, COPSE_OPTION_ETAG);
+	const struct copse_option *extra = copse_message_option(&m, EXTRA);
+	if (extra) {
+		assert_null(copse_message_option_next(&m, extra));
+		memcpy(s->extra, copse_option_value(&m, extra), extra->len);
+	}
 	if (etag)
 		memcpy(s->etag, copse_option_value(&m, etag), etag->len);
 }

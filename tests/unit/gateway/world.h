@@ -33,7 +33,10 @@ struct device {
 	const char *etag; /* "": none; a request that names it gets 2.03 */
 	const char *text; /* NULL: "node NUMBER PATH" */
 	const char *location;
+	const char *extra; /* value of option EXTRA, in 2.03 too; NULL: none */
 };
+
+#define EXTRA 65000 /* elective, safe to forward, in no registry */
 
 #define SEEN 32
 
@@ -44,7 +47,7 @@ struct client {
 		uint16_t id;
 		uint8_t token[8];
 		size_t token_len;
-		char payload[160], etag[9];
+		char payload[160], etag[9], extra[16];
 		uint32_t max_age; /* 60 without one */
 		copse_ms at;
 	} seen[SEEN];
