@@ -66,15 +66,16 @@ static void take_token(struct gw_config *c, cfg_t *token)
 	c->token.rate = (uint32_t)cfg_getint(token, "rate");
 }
 
-/* `rate` a second; without `burst`, a second's worth at once. */
+/* `rate` a second, not 0 for what is not 0; without `burst`, a second's worth at once. */
 static struct gw_rate take_rate(cfg_t *sec)
 {
 	double rate = cfg_getfloat(sec, "rate");
 	long burst = cfg_getint(sec, "burst");
+	uint32_t thousandths = (uint32_t)(rate * 1000 + 0.5);
 
 	if (burst == 0)
-		burst = (long)rate + 1;
-	return (struct gw_rate){(uint32_t)(rate * 1000 + 0.5), (uint32_t)burst};
+		burst = rate > 1 ? (long)(rate + 0.999) : 1;
+	return (struct gw_rate){thousandths || rate <= 0 ? thousandths : 1, (uint32_t)burst};
 }
 
 static void take_sessions(struct gw_config *c, cfg_t *sessions)

@@ -179,6 +179,13 @@ static void test_policy(void **state)
 	assert_string_equal(c->token.allow_claim, "copse_allow");
 	assert_string_equal(c->token.deny_claim, "copse_deny");
 	gw_config_free(c);
+	c = must_read("sessions {\n rate = 0.0001\n}\nclass \"x\" {\n rate = 1\n}\n"
+		      "class \"y\" {\n rate = 2.5\n}\n");
+	assert_int_equal(c->account_rate.thousandths, 1); /* the least there is; 0 would be no limit */
+	assert_int_equal(c->classes[0].rate.thousandths, 0);
+	assert_int_equal(c->classes[1].rate.burst, 1);
+	assert_int_equal(c->classes[2].rate.burst, 3);
+	gw_config_free(c);
 	must_fail("access \"a\" {\n}\n", 2, "no action");
 	must_fail("access \"a\" {\n action = perhaps\n}\n", 2, "allow or deny");
 	must_fail("access \"a\" {\n action = deny\n request = {\"gett\"}\n}\n", 3, "'gett': methods are");

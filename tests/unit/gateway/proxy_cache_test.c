@@ -350,15 +350,50 @@ static void test_invalidation(void **state)
 	fetch_it(ALICE, "coap://d1/b");
 	assert_int_equal(device[DEVICE1].runs, 1);
 	/* one that may or may not have been carried out */
+	device[DEVICE1].max_age = 1000;
+	fetch_it(ALICE, "coap://d1/c");
 	device[DEVICE1].behaviour = SILENT;
-	ask(BOB, COPSE_CON, COPSE_CODE_PUT, next_id++, "t", "coap://d1/b");
+	ask(BOB, COPSE_CON, COPSE_CODE_PUT, next_id++, "t", "coap://d1/c");
 	run_for(200000);
 	acknowledge(BOB);
 	device[DEVICE1].behaviour = ANSWER;
-	device[DEVICE1].max_age = 1000;
 	device[DEVICE1].runs = 0;
-	fetch_it(ALICE, "coap://d1/b");
+	fetch_it(ALICE, "coap://d1/c");
 	assert_int_equal(device[DEVICE1].runs, 1);
+	/* a GET that fails changes nothing */
+	device[DEVICE1].behaviour = SILENT;
+	get(BOB, COPSE_CON, next_id++, "t", "coap://d1/c?other");
+	run_for(200000);
+	acknowledge(BOB);
+	fetch_it(ALICE, "coap://d1/c");
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+}
+
+/* A block of a body, or an Echo, is for the one that asked. */
+static void test_parts(void **state)
+{
+	static const struct {
+		uint16_t number;
+		const char *value;
+		unsigned runs;
+	} rows[] = {
+	    {COPSE_OPTION_BLOCK2, "\x0a", 2}, /* 0/1/64 */
+	    {COPSE_OPTION_BLOCK2, "\x12", 2}, /* 1/0/64 */
+	    {COPSE_OPTION_BLOCK2, "\x02", 1}, /* 0/0/64: the whole */
+	    {COPSE_OPTION_ECHO, "\x02", 2},   {COPSE_OPTION_CONTENT_FORMAT, "\x02", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char uri[40];
+		snprintf(uri, sizeof(uri), "coap://d1/%zu", i);
+		device[DEVICE1].runs = 0;
+		device[DEVICE1].extra_number = rows[i].number;
+		device[DEVICE1].extra = rows[i].value;
+		fetch_it(ALICE, uri);
+		assert_int_equal(fetch_it(BOB, uri)->code, COPSE_CODE_CONTENT);
+		assert_int_equal(device[DEVICE1].runs, rows[i].runs);
+	}
 }
 
 /* An answer that a change overtook is passed on, but neither stored nor shared. */
@@ -739,6 +774,7 @@ int main(void)
 	    TEST(test_fetch),
 	    TEST(test_accept),
 	    TEST(test_invalidation),
+	    TEST(test_parts),
 	    TEST(test_overtaken),
 	    TEST(test_accounts),
 	    TEST(test_off),

@@ -104,7 +104,7 @@ void device_answer(struct sim_node *node, copse_handle exchange, const struct co
 	if (d->etag[0])
 		copse_build_option(&b, COPSE_OPTION_ETAG, d->etag, strlen(d->etag));
 	if (d->extra)
-		copse_build_raw(&b, EXTRA, d->extra, strlen(d->extra));
+		copse_build_raw(&b, d->extra_number, d->extra, strlen(d->extra));
 	if (d->location)
 		copse_build_option(&b, COPSE_OPTION_LOCATION_PATH, d->location, strlen(d->location));
 	if (d->behaviour == UNFIT)
@@ -290,6 +290,7 @@ static void reset_devices(void)
 		device[i].code = COPSE_CODE_CONTENT;
 		device[i].max_age = 7;
 		device[i].etag = "et";
+		device[i].extra_number = EXTRA;
 	}
 }
 

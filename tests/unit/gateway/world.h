@@ -33,7 +33,8 @@ struct device {
 	const char *etag; /* "": none; a request that names it gets 2.03 */
 	const char *text; /* NULL: "node NUMBER PATH" */
 	const char *location;
-	const char *extra; /* value of option EXTRA, in 2.03 too; NULL: none */
+	const char *extra;     /* value of one more option, in 2.03 too; NULL: none */
+	uint16_t extra_number; /* EXTRA by default */
 };
 
 #define EXTRA 65000 /* elective, safe to forward, in no registry */
