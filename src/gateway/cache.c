@@ -22,6 +22,8 @@ struct gw_cache {
 	struct gw_cache_entry *entry;
 	struct chunk *chunk;
 	uint32_t entry_n, entry_free, entries;
+	uint32_t entry_used,
+	    chunk_used; /* those from here on have never been taken: they cost no memory yet */
 	uint32_t chunk_n, chunk_free, chunks;
 	uint32_t held, held_chunks; /* of pinned entries */
 	uint32_t oldest, newest;    /* in the order of use */
@@ -32,18 +34,6 @@ struct gw_cache {
 };
 
 /* --- making it --- */
-
-static void free_all(struct gw_cache *c)
-{
-	for (uint32_t i = c->entry_n; i > 0; i--) {
-		c->entry[i - 1].newer = c->entry_free;
-		c->entry_free = i;
-	}
-	for (uint32_t i = c->chunk_n; i > 0; i--) {
-		c->chunk[i - 1].next = c->chunk_free;
-		c->chunk_free = i;
-	}
-}
 
 struct gw_cache *gw_cache_new(uint32_t entries, uint64_t bytes, const uint64_t key[2])
 {
@@ -67,7 +57,6 @@ struct gw_cache *gw_cache_new(uint32_t entries, uint64_t bytes, const uint64_t k
 	core_table_init(&c->keys, c->keys.slot, slots);
 	core_table_init(&c->uris, c->uris.slot, slots);
 	memcpy(c->secret, key, sizeof(c->secret));
-	free_all(c);
 	return c;
 }
 
@@ -165,6 +154,32 @@ static void unlink_uri(struct gw_cache *c, struct gw_cache_entry *e)
 
 /* --- coming and going --- */
 
+static uint32_t take_entry(struct gw_cache *c)
+{
+	uint32_t n = c->entry_free;
+
+	COPSE_ASSERT(n || c->entry_used < c->entry_n);
+	if (n)
+		c->entry_free = c->entry[n - 1].newer;
+	else
+		n = ++c->entry_used;
+	c->entries++;
+	return n;
+}
+
+static uint32_t take_chunk(struct gw_cache *c)
+{
+	uint32_t n = c->chunk_free;
+
+	COPSE_ASSERT(n || c->chunk_used < c->chunk_n);
+	if (n)
+		c->chunk_free = c->chunk[n - 1].next;
+	else
+		n = ++c->chunk_used;
+	c->chunks++;
+	return n;
+}
+
 static uint32_t chunks_of(size_t len)
 {
 	return (uint32_t)((len + GW_CACHE_CHUNK - 1) / GW_CACHE_CHUNK);
@@ -203,7 +218,7 @@ static bool make_room(struct gw_cache *c, uint32_t chunks)
 {
 	if (chunks > c->chunk_n - c->held_chunks || c->held == c->entry_n)
 		return false;
-	while (!c->entry_free || c->chunk_n - c->chunks < chunks) {
+	while (c->entries == c->entry_n || c->chunk_n - c->chunks < chunks) {
 		drop(c, &c->entry[c->oldest - 1]);
 		c->counters.evicted++;
 	}
@@ -216,10 +231,8 @@ static void append(struct gw_cache *c, uint32_t **tail, struct chunk **last, siz
 {
 	while (len) {
 		if (*fill == GW_CACHE_CHUNK) {
-			uint32_t n = c->chunk_free;
+			uint32_t n = take_chunk(c);
 			*last = &c->chunk[n - 1];
-			c->chunk_free = (*last)->next;
-			c->chunks++;
 			**tail = n;
 			*tail = &(*last)->next;
 			(*last)->next = 0;
@@ -266,9 +279,7 @@ bool gw_cache_store(struct gw_cache *c, const struct gw_cache_key *key, const st
 		c->counters.unfit++;
 		return false;
 	}
-	e = &c->entry[c->entry_free - 1];
-	c->entry_free = e->newer;
-	c->entries++;
+	e = &c->entry[take_entry(c) - 1];
 	fill(c, e, a, now);
 	e->key = *key;
 	e->linked = true;
