@@ -189,9 +189,11 @@ static void answer(struct run *r, uint8_t arg)
 	unsigned at = (r->sent_n - 1 - which % (r->sent_n < SENT_N ? r->sent_n : SENT_N)) % SENT_N;
 	require(copse_message_parse(&m, r->sent[at], (size_t)r->sent_len[at]) == 0,
 		"what we send is well formed");
+	uint16_t id = m.id;
+	if (!(head & 1))
+		id = (uint16_t)(take(r) << 8 | which);
 	copse_build_message(&b, buf, sizeof(buf), head & 1 ? COPSE_ACK : (enum copse_type)(head >> 1 & 1),
-			    codes[arg & 7], head & 1 ? m.id : (uint16_t)(take(r) << 8 | which),
-			    copse_message_token(&m), m.token_len);
+			    codes[arg & 7], id, copse_message_token(&m), m.token_len);
 	add_options(r, &b, take(r));
 	if (arg & 64) /* what the server misses */
 		copse_build_payload(&b, "\x00\x05\x18\x1d", 4);
