@@ -129,8 +129,10 @@ struct store_row {
 typedef int store_row_fn(void *user, const struct store_row *row);
 
 struct store_usage {
-	uint64_t readings, documents, series;
-	uint64_t bytes; /* that the store takes up */
+	bool count;                   /* the caller's: count what costs time where there is much of it */
+	uint64_t readings, documents; /* 0 unless counted */
+	uint64_t series, bytes;       /* bytes: that the store takes up */
+	int64_t oldest;               /* time of the oldest reading, STORE_NEVER: there is none */
 };
 
 /* What a back end provides. All return STORE_OK or a result < 0. */
@@ -156,8 +158,8 @@ struct store {
 	void *self;
 };
 
-/* Readings in memory alone: for tests, and for a gateway that need not remember. At most `max_bytes` (0: no bound), beyond:
- * STORE_FULL. Returns STORE_OK or STORE_NOMEM. */
+/* Readings in memory alone: for tests, and for a gateway that need not remember. At most `max_bytes` (0: no
+ * bound), beyond: STORE_FULL. Returns STORE_OK or STORE_NOMEM. */
 int store_memory_open(uint64_t max_bytes, struct store *out);
 
 struct store_sqlite_config {
@@ -169,9 +171,10 @@ struct store_sqlite_config {
 /* Open or make a database. `why` gets a sentence when it fails. Returns STORE_OK, or an error with nothing open. */
 int store_sqlite_open(const struct store_sqlite_config *config, struct store *out, char *why, size_t why_cap);
 
-/* As the members of struct store_ops, with these differences. Batches are checked first: STORE_INVALID for that one alone.
- * Many are written in several transactions, so that with an error the result of each batch says whether it is stored.
- * A query with an aggregate gives one reading for each bucket that is not empty, with its beginning as time. */
+/* As the members of struct store_ops, with these differences. Batches are checked first: STORE_INVALID for that
+ * one alone. Many are written in several transactions, so that with an error the result of each batch says whether
+ * it is stored. A query with an aggregate gives one reading for each bucket that is not empty, with its beginning
+ * as time. */
 int store_write(struct store *store, struct store_batch *const *batch, size_t n);
 int store_read(struct store *store, const struct store_query *query, store_row_fn *row, void *user);
 int store_trim(struct store *store, int64_t before, int64_t origins);

@@ -472,7 +472,14 @@ static int memory_usage(void *self, struct store_usage *usage)
 {
 	const struct memory *m = self;
 
-	*usage = (struct store_usage){m->readings, m->documents.n, m->series.n, m->bytes};
+	*usage = (struct store_usage){usage->count, m->readings, m->documents.n,
+				      m->series.n,  m->bytes,    STORE_NEVER};
+	for (size_t i = 0; i < m->series.n; i++) {
+		const struct series *s = store_vector_at(&m->series, i);
+		const struct kept_reading *r = s->readings.at;
+		if (s->readings.n && r->time < usage->oldest)
+			usage->oldest = r->time;
+	}
 	return STORE_OK;
 }
 

@@ -570,9 +570,19 @@ static int sqlite_usage(void *self, struct store_usage *usage)
 	struct sqlite_store *s = self;
 	int result = STORE_OK;
 
-	usage->readings = (uint64_t)number(
-	    s, "SELECT (SELECT count(*) FROM reading) + (SELECT count(*) FROM arrival)", &result);
-	usage->documents = (uint64_t)number(s, "SELECT count(*) FROM document", &result);
+	usage->readings = usage->documents = 0;
+	if (usage->count) {
+		usage->readings = (uint64_t)number(
+		    s, "SELECT (SELECT count(*) FROM reading) + (SELECT count(*) FROM arrival)", &result);
+		usage->documents = (uint64_t)number(s, "SELECT count(*) FROM document", &result);
+	}
+	usage->oldest =
+	    number(s,
+		   "SELECT coalesce(min((SELECT coalesce(min((SELECT min(time) FROM reading WHERE series = "
+		   "series.id)), "
+		   "9223372036854775807) FROM series), (SELECT coalesce(min(time), 9223372036854775807) FROM "
+		   "arrival)), 9223372036854775807)",
+		   &result);
 	usage->series = (uint64_t)number(s, "SELECT count(*) FROM series", &result);
 	int64_t pages = number(s, "PRAGMA page_count", &result) - number(s, "PRAGMA freelist_count", &result);
 	usage->bytes = (uint64_t)(pages * number(s, "PRAGMA page_size", &result));

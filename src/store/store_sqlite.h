@@ -1,7 +1,7 @@
 /* The inside of the SQLite back end, for the files that make it up.
  *
- * Invariant: what `series` and `pending` hold agrees with the database. A transaction that fails makes them stale, and they
- * are read again before the next use.
+ * Invariant: what `series` and `pending` hold agrees with the database. A transaction that fails makes them stale,
+ * and they are read again before the next use.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef STORE_STORE_SQLITE_H

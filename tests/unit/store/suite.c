@@ -333,7 +333,7 @@ static void what_is_old_goes(void **state)
 {
 	struct store_document d = {"/store/a", 50, STORE_NEVER, (const uint8_t *)"x", 1, 0};
 	struct store_batch batch = {.document = &d, .document_n = 1}, *list[] = {&batch};
-	struct store_usage usage;
+	struct store_usage usage = {.count = true};
 
 	for (int i = 0; i < 10; i++)
 		suite_put(*state, suite_number("d", i % 2 ? "odd" : "even", i * 10, i), 0);
@@ -342,12 +342,14 @@ static void what_is_old_goes(void **state)
 	assert_int_equal(usage.readings, 10);
 	assert_int_equal(usage.documents, 1);
 	assert_int_equal(usage.series, 2);
+	assert_int_equal(usage.oldest, 0);
 	assert_true(usage.bytes > 0);
 	assert_int_equal(store_trim(*state, 70, 0), STORE_OK);
 	assert_string_equal(suite_read(*state, &everything),
 			    "d even 80 number 8 Cel\nd odd 70 number 7 Cel\nd odd 90 number 9 Cel\n");
 	assert_int_equal(store_usage(*state, &usage), STORE_OK);
 	assert_int_equal(usage.readings, 3);
+	assert_int_equal(usage.oldest, 70);
 	assert_int_equal(usage.documents, 0);
 }
 

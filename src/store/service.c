@@ -1,0 +1,345 @@
+/* See service.h. Two lock-free rings of one producer and one consumer each join the threads; none can overflow,
+ * since the jobs under way are counted. The store's thread sleeps on a semaphore, which is only posted when it
+ * said that it goes to sleep.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "service.h"
+
+#include <copse/mem.h>
+
+#include <ck_ring.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define GROUP_MAX     8192 /* batches in one transaction */
+#define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
+#define MAGIC         0x73746f72u
+
+struct store_service {
+	uint32_t magic;
+	struct store_service_config config;
+	/* shared */
+	ck_ring_t in, out;
+	ck_ring_buffer_t *in_slots, *out_slots;
+	sem_t wake;
+	_Atomic bool sleeping, stopping;
+	_Atomic uint32_t jobs; /* handed in, and not yet taken back or freed */
+	_Atomic uint64_t bytes;
+	_Atomic int state;
+#define COUNTER(name, text) _Atomic uint64_t name;
+#include <copse/registry/store_counters.def>
+#undef COUNTER
+	/* the client's */
+	pthread_t thread;
+	/* the store's thread's, once it runs */
+	struct store store;
+	struct store_job *group[GROUP_MAX];
+	struct store_batch *batch[GROUP_MAX];
+	int64_t last_trim;
+};
+
+struct store_job *store_job_new(size_t bytes)
+{
+	struct store_job *job = copse_mem_new(1, sizeof(*job) + bytes);
+
+	if (job)
+		job->bytes = (uint32_t)(sizeof(*job) + bytes);
+	return job;
+}
+
+void store_job_free(struct store_job *job)
+{
+	if (!job)
+		return;
+	store_buffer_free(&job->out);
+	copse_mem_free(job);
+}
+
+static void forget(struct store_service *s, const struct store_job *job)
+{
+	atomic_fetch_sub(&s->bytes, job->bytes);
+	atomic_fetch_sub(&s->jobs, 1);
+}
+
+/* --- the store's thread --- */
+
+static void finish(struct store_service *s, struct store_job *job)
+{
+	if (job->quiet) {
+		forget(s, job);
+		store_job_free(job);
+	} else {
+		bool room = ck_ring_enqueue_spsc(&s->out, s->out_slots, job);
+		COPSE_ASSERT(room);
+	}
+}
+
+static void count_batch(struct store_service *s, const struct store_batch *b)
+{
+	switch (b->result) {
+	case STORE_OK:
+		s->batches++;
+		s->readings += b->reading_n;
+		s->documents += b->document_n;
+		break;
+	case STORE_DUPLICATE: s->duplicates++; break;
+	case STORE_INVALID: s->invalid++; break;
+	default: s->failed++; break;
+	}
+}
+
+static void write_group(struct store_service *s, size_t n)
+{
+	if (n == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		s->batch[i] = &s->group[i]->batch;
+	int result = store_write(&s->store, s->batch, n);
+	atomic_store(&s->state, result);
+	s->transactions += result == STORE_OK;
+	for (size_t i = 0; i < n; i++) {
+		s->group[i]->result = s->batch[i]->result;
+		count_batch(s, s->batch[i]);
+		finish(s, s->group[i]);
+	}
+}
+
+static int take_row(void *user, const struct store_row *row)
+{
+	struct store_job *job = user;
+	int err = job->render(job->user, &job->out, row);
+
+	return err < 0 ? err : job->out.failed ? STORE_FULL : 0;
+}
+
+static void answer(struct store_service *s, struct store_job *job)
+{
+	job->out.max = s->config.answer_max;
+	job->result = store_read(&s->store, &job->query, take_row, job);
+	if (job->result == STORE_OK)
+		job->result = take_row(job, NULL);
+	s->queries++;
+	s->queries_long += job->out.failed;
+	s->queries_failed += job->result < 0 && !job->out.failed;
+	finish(s, job);
+}
+
+static bool is_query(const struct store_job *job)
+{
+	return job->render != NULL;
+}
+
+static bool is_too_large(struct store_service *s, struct store_usage *usage)
+{
+	*usage = (struct store_usage){0};
+	return s->config.store_max && store_usage(&s->store, usage) == STORE_OK &&
+	       usage->bytes > s->config.store_max && usage->oldest != STORE_NEVER;
+}
+
+/* Remove what is too old; and when what remains is too large, its oldest twentieth, by time, until it is not. */
+static void trim(struct store_service *s)
+{
+	int64_t now = s->config.wall(s->config.self), before = INT64_MIN;
+	struct store_usage usage;
+
+	if (s->last_trim && now - s->last_trim < TRIM_EVERY_US && now >= s->last_trim)
+		return;
+	s->last_trim = now;
+	if (s->config.keep_us)
+		before = now - s->config.keep_us;
+	s->trimmed += store_trim(&s->store, before, now - STORE_ORIGIN_US) == STORE_OK;
+	for (int round = 0; round < 20 && is_too_large(s, &usage); round++) {
+		before = usage.oldest + (now > usage.oldest ? (now - usage.oldest) / 20 : 0) + 1;
+		if (store_trim(&s->store, before, now - STORE_ORIGIN_US) != STORE_OK)
+			break;
+		s->trimmed++;
+	}
+}
+
+/* Everything that lies in the queue, in its order: batches between two queries are one transaction. Returns whether there
+ * was something. */
+static bool work(struct store_service *s)
+{
+	struct store_job *job;
+	size_t n = 0, done = 0;
+
+	while (ck_ring_dequeue_spsc(&s->in, s->in_slots, &job)) {
+		done++;
+		if (is_query(job)) {
+			write_group(s, n);
+			n = 0;
+			answer(s, job);
+			continue;
+		}
+		s->group[n++] = job;
+		if (n == GROUP_MAX) {
+			write_group(s, n);
+			n = 0;
+		}
+	}
+	write_group(s, n);
+	return done > 0;
+}
+
+/* Wait until something is queued, `wait_us` have passed, or the service is to end. */
+static void sleep_for(struct store_service *s, int64_t wait_us)
+{
+	struct timespec at;
+
+	atomic_store(&s->sleeping, true);
+	if (ck_ring_size(&s->in) > 0 || atomic_load(&s->stopping)) {
+		atomic_store(&s->sleeping, false);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += (time_t)(wait_us / 1000000);
+	at.tv_nsec += (long)(wait_us % 1000000) * 1000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	while (sem_timedwait(&s->wake, &at) != 0 && errno == EINTR)
+		continue;
+	atomic_store(&s->sleeping, false);
+}
+
+static void linger(const struct store_service *s)
+{
+	const struct timespec span = {0, (long)s->config.linger_us * 1000};
+
+	if (s->config.linger_us && ck_ring_size(&s->in) < GROUP_MAX)
+		nanosleep(&span, NULL);
+}
+
+static void *run(void *self)
+{
+	struct store_service *s = self;
+
+	for (;;) {
+		bool last = atomic_load(&s->stopping);
+		if (ck_ring_size(&s->in) > 0 && !last)
+			linger(s);
+		if (work(s)) {
+			s->config.wake(s->config.self);
+		} else if (last) {
+			return NULL;
+		} else {
+			sleep_for(s, TRIM_EVERY_US);
+		}
+		trim(s);
+	}
+}
+
+/* --- the client --- */
+
+static uint32_t ring_size(uint32_t jobs)
+{
+	uint32_t size = 16; /* a ring of n slots holds n - 1 */
+
+	while (size < jobs + 1)
+		size *= 2;
+	return size;
+}
+
+static bool make(struct store_service *s)
+{
+	uint32_t size = ring_size(s->config.jobs);
+	sigset_t all, old;
+
+	s->in_slots = copse_mem_new(size, sizeof(*s->in_slots));
+	s->out_slots = copse_mem_new(size, sizeof(*s->out_slots));
+	if (!s->in_slots || !s->out_slots || sem_init(&s->wake, 0, 0) != 0)
+		return false;
+	ck_ring_init(&s->in, size);
+	ck_ring_init(&s->out, size);
+	sigfillset(&all); /* signals are for others */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&s->thread, NULL, run, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err == 0;
+}
+
+struct store_service *store_service_new(const struct store_service_config *config, struct store *store)
+{
+	struct store_service *s = copse_mem_new(1, sizeof(*s));
+
+	COPSE_ASSERT(config->jobs > 0 && config->linger_us < 1000000);
+	if (!s)
+		return NULL;
+	s->magic = MAGIC;
+	s->config = *config;
+	s->store = *store;
+	if (make(s))
+		return s;
+	copse_mem_free(s->in_slots);
+	copse_mem_free(s->out_slots);
+	copse_mem_free(s);
+	return NULL;
+}
+
+void store_service_free(struct store_service *s)
+{
+	struct store_job *job;
+
+	if (!s)
+		return;
+	COPSE_ASSERT(s->magic == MAGIC);
+	atomic_store(&s->stopping, true);
+	sem_post(&s->wake);
+	pthread_join(s->thread, NULL);
+	while ((job = store_service_done(s)))
+		store_job_free(job);
+	store_close(&s->store);
+	sem_destroy(&s->wake);
+	copse_mem_free(s->in_slots);
+	copse_mem_free(s->out_slots);
+	s->magic = 0;
+	copse_mem_free(s);
+}
+
+bool store_service_put(struct store_service *s, struct store_job *job)
+{
+	COPSE_ASSERT(s->magic == MAGIC);
+	if (atomic_load(&s->jobs) >= s->config.jobs ||
+	    atomic_load(&s->bytes) + job->bytes > s->config.bytes) {
+		s->refused++;
+		return false;
+	}
+	atomic_fetch_add(&s->jobs, 1);
+	atomic_fetch_add(&s->bytes, job->bytes);
+	bool room = ck_ring_enqueue_spsc(&s->in, s->in_slots, job);
+	COPSE_ASSERT(room);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, false))
+		sem_post(&s->wake);
+	return true;
+}
+
+struct store_job *store_service_done(struct store_service *s)
+{
+	struct store_job *job;
+
+	COPSE_ASSERT(s->magic == MAGIC);
+	if (!ck_ring_dequeue_spsc(&s->out, s->out_slots, &job))
+		return NULL;
+	forget(s, job);
+	return job;
+}
+
+void store_service_counters(struct store_service *s, struct store_service_counters *out)
+{
+#define COUNTER(name, text) out->name = atomic_load(&s->name);
+#include <copse/registry/store_counters.def>
+#undef COUNTER
+}
+
+int store_service_state(struct store_service *s)
+{
+	return atomic_load(&s->state);
+}

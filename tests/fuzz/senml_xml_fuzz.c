@@ -1,0 +1,9 @@
+/* SenML in XML: any bytes give a pack whose records can be stored and written again, or a fault that says something.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "senml_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return senml_fuzz(COPSE_FORMAT_SENML_XML, data, len);
+}
