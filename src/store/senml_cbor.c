@@ -183,7 +183,8 @@ static int next(struct stream *s)
 	if (s->left)
 		result = cbor_stream_decode(s->at, s->left, &callbacks, s);
 	if (!s->left || result.status == CBOR_DECODER_NEDATA)
-		return senml_fail(s->r, SENML_NO_RECORD, "the CBOR ends too early, in record %u", s->r->pack->seen);
+		return senml_fail(s->r, SENML_NO_RECORD, "the CBOR ends too early, in record %u",
+				  s->r->pack->seen);
 	if (result.status != CBOR_DECODER_FINISHED || result.read == 0)
 		return senml_fail(s->r, SENML_NO_RECORD, "the CBOR is not well formed, in record %u",
 				  s->r->pack->seen);
