@@ -9,9 +9,11 @@
 #include <copse/host.h>
 #include <copse/mem.h>
 
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,6 +55,23 @@ static int64_t wall(void *self)
 	(void)self;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec;
+}
+
+static int64_t wall_us(void *self)
+{
+	struct timespec now;
+
+	(void)self;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* From the store's thread. */
+static void wake(void *self)
+{
+	const struct gw_thread *t = self;
+
+	copse_loop_wake(t->loop);
 }
 
 /* --- what the host asks of the worker --- */
@@ -120,10 +139,48 @@ static bool make_host(struct gw_thread *t)
 
 static bool make_worker(struct gw_thread *t)
 {
-	const struct gw_surroundings around = {t->log, t, mesh_peer, local, wall};
+	const struct gw_surroundings around = {t->log, t, mesh_peer, local, wall, wall_us, wake};
 
 	t->worker = gw_worker_new(t->config, &around, copse_host_endpoint(t->host), copse_clock_ms());
 	return t->worker != NULL;
+}
+
+/* Join a group on the interfaces that the collector listens on; without any, on all that there are. */
+static void join(struct gw_thread *t, struct copse_transport *transport, const char *group)
+{
+	const struct gw_collector_config *c = &t->config->collector;
+	struct copse_address address;
+	char text[COPSE_ADDRESS_TEXT];
+	int joined = 0;
+
+	if (copse_address_parse(group, COPSE_PORT, &address) != 0)
+		return;
+	if (c->interface_n == 0)
+		joined = copse_udp_join(transport, &address, 0);
+	for (size_t i = 0; i < c->interface_n; i++)
+		joined |= copse_udp_join(transport, &address, if_nametoindex(c->interface[i])) > 0;
+	copse_address_text(&address, text, sizeof(text));
+	if (joined > 0)
+		gw_log(t->log, GW_LOG_INFO, "collector", "joined", {"group", text});
+	else
+		gw_log(t->log, GW_LOG_WARN, "collector", "cannot join", {"group", text});
+}
+
+/* The groups of interest: ff02::1:feXX:XXXX for each sensor type, and all CoAP nodes. Only a socket on every address takes
+ * what is sent to a group. */
+static void join_groups(struct gw_thread *t, struct copse_transport *transport,
+			const struct copse_address *bind)
+{
+	const struct gw_collector_config *c = &t->config->collector;
+	char group[40];
+
+	if (!c->path[0] || bind->sa.sa_family != AF_INET6 || !copse_address_is_any(bind))
+		return;
+	join(t, transport, COPSE_GROUP_LINK);
+	for (size_t i = 0; i < c->type_n; i++) {
+		snprintf(group, sizeof(group), "ff02::1:fe%02x:%04x", c->type[i] >> 16, c->type[i] & 0xffff);
+		join(t, transport, group);
+	}
 }
 
 static bool open_sockets(struct gw_thread *t)
@@ -131,9 +188,13 @@ static bool open_sockets(struct gw_thread *t)
 	t->mesh = listen_at(t, &t->config->mesh_bind, GW_GROUP_MESH, "mesh.bind");
 	if (!t->mesh)
 		return false;
-	for (size_t i = 0; i < t->config->listen_n; i++)
-		if (!listen_at(t, &t->config->listen[i], GW_GROUP_CLIENTS, "listen"))
+	for (size_t i = 0; i < t->config->listen_n; i++) {
+		struct copse_transport *transport =
+		    listen_at(t, &t->config->listen[i], GW_GROUP_CLIENTS, "listen");
+		if (!transport)
 			return false;
+		join_groups(t, transport, &t->config->listen[i]);
+	}
 	return true;
 }
 
@@ -142,6 +203,7 @@ static void woken(void *self, copse_ms now)
 	struct gw_thread *t = self;
 	struct gw_config *next = atomic_exchange(&t->next, NULL);
 
+	gw_worker_woken(t->worker, now);
 	if (!next)
 		return;
 	gw_worker_adopt(t->worker, next, now);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "config_parse.h"
+#include "collector.h"
 #include "config_text.h"
 #include "key.h"
 
@@ -285,6 +286,31 @@ static uint16_t class_number(const struct gw_config *c, const char *text)
 	return class ? (uint16_t)(class - c->classes) : GW_CLASS_DEFAULT;
 }
 
+static int take_collector(struct gw_config *c, cfg_t *sec)
+{
+	struct gw_collector_config *out = &c->collector;
+
+	copy(out->path, sizeof(out->path), cfg_getstr(sec, "store"));
+	out->sync = cfg_getbool(sec, "sync") == cfg_true;
+	out->open = cfg_getbool(sec, "open") == cfg_true;
+	out->refuse_mismatch = strcmp(cfg_getstr(sec, "mismatch"), "refuse") == 0;
+	out->devices = (uint32_t)cfg_getint(sec, "devices");
+	out->keep_us = (int64_t)(cfg_getfloat(sec, "keep") * 86400e6);
+	out->max_bytes = (uint64_t)(cfg_getfloat(sec, "max_size") * 1e6);
+	out->type_n = cfg_size(sec, "types");
+	out->interface_n = cfg_size(sec, "interfaces");
+	if (out->type_n > GW_COLLECTOR_TYPES_MAX || out->interface_n > GW_COLLECTOR_INTERFACES_MAX) {
+		cfg_error(sec, "collector: at most %d types and %d interfaces", GW_COLLECTOR_TYPES_MAX,
+			  GW_COLLECTOR_INTERFACES_MAX);
+		return -1;
+	}
+	for (unsigned i = 0; i < out->type_n; i++)
+		out->type[i] = gw_sensor_type(cfg_getnstr(sec, "types", i));
+	for (unsigned i = 0; i < out->interface_n; i++)
+		copy(out->interface[i], sizeof(out->interface[i]), cfg_getnstr(sec, "interfaces", i));
+	return 0;
+}
+
 /* The path of a file that a section names: relative to the file of the section. */
 static void beside(char *out, size_t cap, const cfg_t *sec, const char *name)
 {
@@ -447,7 +473,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_cache(c, cfg_getsec(cfg, "cache"));
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
-	       take_accesses(c, cfg) || take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) ||
+	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) || take_classes(c, cfg) ||
+	       take_keys(c, cfg) || take_devices(c, cfg) ||
 	       list_devices(c);
 }
 
@@ -510,6 +537,16 @@ static bool same_groups(const struct gw_config *a, const struct gw_config *b)
 	return true;
 }
 
+/* But for what is taken up on SIGHUP. */
+static bool same_collector(const struct gw_collector_config *a, const struct gw_collector_config *b)
+{
+	struct gw_collector_config other = *b;
+
+	other.open = a->open;
+	other.refuse_mismatch = a->refuse_mismatch;
+	return memcmp(a, &other, sizeof(other)) == 0;
+}
+
 const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_config *b, char *buf,
 				     size_t cap)
 {
@@ -530,6 +567,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->grants_max == b->grants_max, "sessions.grants"},
 	    {a->cache_entries == b->cache_entries, "cache.entries"},
 	    {a->cache_bytes == b->cache_bytes, "cache.bytes"},
+	    {same_collector(&a->collector, &b->collector), "collector"},
 	};
 	size_t len = 0;
 

@@ -97,6 +97,22 @@ struct gw_prefix {
 	uint8_t bits;
 };
 
+#define GW_COLLECTOR_TYPES_MAX      32
+#define GW_COLLECTOR_INTERFACES_MAX 8
+
+/* What the collector is to do (collector.h); `path` "": nothing. */
+struct gw_collector_config {
+	char path[256]; /* of the database, or ":memory:" */
+	bool sync, open, refuse_mismatch;
+	uint32_t devices;
+	int64_t keep_us;
+	uint64_t max_bytes;
+	uint32_t type[GW_COLLECTOR_TYPES_MAX]; /* numbers of registry/sensor_types.def */
+	size_t type_n;
+	char interface[GW_COLLECTOR_INTERFACES_MAX][16];
+	size_t interface_n;
+};
+
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
@@ -134,6 +150,7 @@ struct gw_config {
 	size_t class_n;
 	struct copse_params groups[COPSE_GROUPS_MAX]; /* of classes, from GW_GROUP_CLASSES on */
 	uint8_t group_n;                              /* GW_GROUP_CLASSES and as many more */
+	struct gw_collector_config collector;
 
 	struct gw_device *devices; /* in the order of the file */
 	uint32_t device_n;

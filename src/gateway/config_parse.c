@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "config_parse.h"
 
+#include "collector.h"
 #include "config_text.h"
 #include "key.h"
 
@@ -93,6 +94,9 @@ static const struct range {
     {"class", "ack_random_factor", 1, 4},
     {"class", "max_retransmit", 0, 20},
     {"class", "response_timeout", 0.001, 86400},
+    {"collector", "devices", 1, 1000000},
+    {"collector", "keep", 0, 1000000},
+    {"collector", "max_size", 0, 1000000},
     {"device", "port", 1, 65535},
 };
 
@@ -261,6 +265,32 @@ static int check_title(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_type(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (gw_sensor_type(last(opt)))
+		return 0;
+	cfg_error(cfg, "'%s': there is no sensor type '%s'", opt->name, last(opt));
+	return -1;
+}
+
+static int check_interface(cfg_t *cfg, cfg_opt_t *opt)
+{
+	size_t len = strlen(last(opt));
+
+	if (len >= 1 && len < 16)
+		return 0;
+	cfg_error(cfg, "'%s' must be names of interfaces", opt->name);
+	return -1;
+}
+
+static int check_mismatch(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (strcmp(last(opt), "flag") == 0 || strcmp(last(opt), "refuse") == 0)
+		return 0;
+	cfg_error(cfg, "'%s' must be flag or refuse", opt->name);
+	return -1;
+}
+
 static const struct {
 	const char *option;
 	cfg_validate_callback_t check;
@@ -283,6 +313,10 @@ static const struct {
     {"proxy|outside", check_prefix},
     {"class", check_title},
     {"class|cache", check_sharing},
+    {"collector|store", check_text},
+    {"collector|types", check_type},
+    {"collector|interfaces", check_interface},
+    {"collector|mismatch", check_mismatch},
     {"device", check_title},
     {"device|address", check_host},
     {"device|class", check_name},
@@ -409,6 +443,19 @@ static cfg_opt_t class_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t collector_options[] = {
+    CFG_STR("store", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("sync", cfg_true, CFGF_NONE),
+    CFG_BOOL("open", cfg_false, CFGF_NONE),
+    CFG_STR("mismatch", "flag", CFGF_NONE),
+    CFG_INT("devices", 20000, CFGF_NONE),
+    CFG_FLOAT("keep", 0, CFGF_NONE),
+    CFG_FLOAT("max_size", 0, CFGF_NONE),
+    CFG_STR_LIST("types", no_list, CFGF_NONE),
+    CFG_STR_LIST("interfaces", no_list, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t device_options[] = {
     CFG_STR("address", NULL, CFGF_NODEFAULT), CFG_INT("port", 0, CFGF_NODEFAULT),
     CFG_STR("class", NULL, CFGF_NODEFAULT),   CFG_STR("uri_host", NULL, CFGF_NODEFAULT),
@@ -428,6 +475,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("cache", cache_options, CFGF_NONE),
     CFG_SEC("access", access_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("collector", collector_options, CFGF_NONE),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),
     CFG_END(),

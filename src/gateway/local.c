@@ -246,8 +246,19 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 {
 	struct gw_worker *w = worker_of(rq);
 
-	if (!gw_sessions_find(w->sessions, rq->peer, rq->now)) {
+	if (!gw_sessions_find(w->sessions, rq->peer, rq->now) && !(w->collector && w->config->collector.open)) {
 		no_session(rq, rs);
+		return;
+	}
+	if (!w->collector && rq->accept != COPSE_FORMAT_LINK) { /* JSON is the collector's */
+		copse_response_error(rs, COPSE_CODE_NOT_ACCEPTABLE, NULL);
+		return;
+	}
+	if (w->collector) {
+		size_t len;
+		bool filtered = copse_request_query(rq, "type", &len) || copse_request_query(rq, "group", &len) ||
+				copse_request_query(rq, "state", &len);
+		gw_collector_list(w->collector, rq, rs, filtered ? "" : w->config->device_list);
 		return;
 	}
 	copse_response_etag(rs, w->config->device_list_etag, sizeof(w->config->device_list_etag));
@@ -307,6 +318,44 @@ static void help_get(const struct copse_request *rq, struct copse_response *rs)
 	copse_response_view(rs, COPSE_FORMAT_TEXT, help_text, sizeof(help_text) - 1);
 }
 
+/* --- the collector --- */
+
+static int64_t wall_us(void *self)
+{
+	const struct gw_worker *w = self;
+
+	return w->around.wall_us ? w->around.wall_us(w->around.self) : w->around.wall(w->around.self) * 1000000;
+}
+
+static bool may_read(void *self, const struct copse_peer *peer, copse_ms now)
+{
+	const struct gw_worker *w = self;
+
+	return gw_sessions_find(w->sessions, peer, now) != NULL;
+}
+
+static void local_address(void *self, const struct copse_peer *peer, struct copse_address *address)
+{
+	const struct gw_worker *w = self;
+
+	w->around.local(w->around.self, peer, address);
+}
+
+static bool add_collector(struct gw_worker *w)
+{
+	const struct gw_collector_surroundings around = {.server = w->server,
+							 .log = w->around.log,
+							 .wall = wall_us,
+							 .local = local_address,
+							 .may_read = may_read,
+							 .self = w};
+
+	if (!w->config->collector.path[0])
+		return true;
+	w->collector = gw_collector_new(w->config, &around, w->around.wake, w->around.self);
+	return w->collector && gw_collector_add(w->collector) == 0;
+}
+
 /* --- the server --- */
 
 static const struct copse_resource resources[] = {
@@ -319,8 +368,8 @@ static const struct copse_resource resources[] = {
      .flags = COPSE_RESOURCE_WHOLE},
     {.path = "devices",
      .get = devices_get,
-     .title = "Devices of the mesh",
-     .formats = COPSE_FORMATS(COPSE_FORMAT_LINK)},
+     .title = "Devices of the mesh, and those that were heard",
+     .formats = COPSE_FORMATS(COPSE_FORMAT_LINK, COPSE_FORMAT_JSON)},
     {.path = "echo",
      .get = echo,
      .post = echo,
@@ -350,6 +399,13 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	config.scratch_len = GW_TOKEN_MAX;
 	config.transfer_cap = 256;
 	config.transfer_ms = 30000; /* a token in blocks is sent at once, or never */
+	if (w->config->collector.path[0]) {
+		config.collect_len = GW_COLLECTOR_BODY;
+		config.deferred_cap = 4096;
+		config.observer_cap = 4096;
+		config.view_cap = 1024;
+		config.view_len = 256;
+	}
 	copse_host_random(config.seed, sizeof(config.seed));
 	len = copse_server_bytes(&config);
 	w->server_memory = copse_mem_new(len, 1);
@@ -359,7 +415,7 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	memcpy(w->resources, resources, sizeof(resources));
 	for (size_t i = 0; i < RESOURCES; i++)
 		w->resources[i].user = w;
-	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0;
+	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 && add_collector(w);
 }
 
 /* The critical options that the server and we understand in a request. */

@@ -133,6 +133,7 @@ void gw_worker_free(struct gw_worker *w)
 		return;
 	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
 	w->magic = 0;
+	gw_collector_free(w->collector);
 	gw_sessions_free(w->sessions);
 	copse_mem_free(w->requests);
 	copse_mem_free(w->out);
@@ -153,6 +154,8 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *w, const struct gw_con
 	const struct gw_config *old = w->config;
 
 	w->config = config;
+	if (w->collector)
+		gw_collector_adopt(w->collector, config);
 	w->verifications.at = now;
 	gw_sessions_set_idle(w->sessions, config->session_idle_ms);
 	return old;
@@ -178,6 +181,12 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_local_request(w, event, now);
 	else
 		copse_server_take(w->server, event, now);
+}
+
+void gw_worker_woken(struct gw_worker *w, copse_ms now)
+{
+	if (w->collector)
+		gw_collector_done(w->collector, now);
 }
 
 copse_ms gw_worker_deadline(const struct gw_worker *w)

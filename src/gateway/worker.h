@@ -28,6 +28,12 @@ struct gw_surroundings {
 
 	/* Seconds since 1970: what tokens are judged by. */
 	int64_t (*wall)(void *self);
+
+	/* The same in microseconds, for readings; may be NULL. */
+	int64_t (*wall_us)(void *self);
+
+	/* Called in another thread: gw_worker_woken has something to do. Needed where the configuration has a collector. */
+	void (*wake)(void *self);
 };
 
 struct gw_worker;
@@ -48,6 +54,9 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct g
 					copse_ms now);
 
 void gw_worker_event(struct gw_worker *worker, const struct copse_event *event, copse_ms now);
+
+/* Do what `wake` was called for. */
+void gw_worker_woken(struct gw_worker *worker, copse_ms now);
 
 copse_ms gw_worker_deadline(const struct gw_worker *worker);
 void gw_worker_expire(struct gw_worker *worker, copse_ms now);

@@ -5,6 +5,7 @@
 #define GATEWAY_WORKER_STATE_H
 
 #include "cache.h"
+#include "collector.h"
 #include "flight.h"
 #include "grant.h"
 #include "lane.h"
@@ -103,6 +104,7 @@ struct gw_worker {
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
 	struct copse_server *server;
 	void *server_memory;
+	struct gw_collector *collector; /* NULL: there is none */
 	struct copse_message local_message; /* a proxy request for the gateway itself, rewritten */
 };
 

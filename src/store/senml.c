@@ -124,7 +124,7 @@ static char *copy_text(struct senml_reader *r, struct senml_text first, struct s
 }
 
 /* RFC 8428 §4.5.1 */
-static bool is_name(const char *name)
+bool senml_is_name(const char *name)
 {
 	static const char more[] = "-:./_";
 
@@ -244,7 +244,7 @@ static int take_name(struct senml_reader *r, const struct senml_raw *raw, struct
 		return -1;
 	if (!is_utf8(out->unit, strlen(out->unit)))
 		return senml_fail(r, i, "a text is not in UTF-8");
-	if (!is_name(out->name))
+	if (!senml_is_name(out->name))
 		return senml_fail(
 		    r, i,
 		    "the name has other characters than letters, digits and -:./_, or begins with these");

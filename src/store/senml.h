@@ -56,6 +56,9 @@ bool senml_is_format(uint32_t format);
 
 void senml_pack_free(struct senml_pack *pack);
 
+/* Whether a name has only the characters that RFC 8428 §4.5.1 allows; an empty one has. */
+bool senml_is_name(const char *name);
+
 /* Write a pack, record by record. Begin with zeros but `format` and `out`; each row, then senml_encode_end. */
 struct senml_writer {
 	uint32_t format; /* COPSE_FORMAT_SENML_JSON, _CBOR or _XML */

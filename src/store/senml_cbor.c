@@ -261,7 +261,8 @@ static int take_string(struct stream *s, enum token_kind kind, struct senml_text
 {
 	if (s->token.kind != kind)
 		return senml_fail(s->r, s->r->pack->seen,
-				  kind == TOKEN_TEXT ? "a value is no text string" : "a value is no byte string");
+				  kind == TOKEN_TEXT ? "a value is no text string"
+						     : "a value is no byte string");
 	*out = (struct senml_text){(const char *)s->token.bytes, (size_t)s->token.n};
 	return 0;
 }
@@ -300,7 +301,9 @@ static int take_field(struct stream *s, struct senml_raw *raw, unsigned field)
 	case SENML_UT: return take_number(s, &raw->ut);
 	case SENML_VB:
 		raw->vb = s->token.n != 0;
-		return s->token.kind == TOKEN_BOOL ? 0 : senml_fail(s->r, s->r->pack->seen, "a value is no boolean");
+		return s->token.kind == TOKEN_BOOL
+			   ? 0
+			   : senml_fail(s->r, s->r->pack->seen, "a value is no boolean");
 	default: return skip(s, 0);
 	}
 }

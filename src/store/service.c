@@ -303,14 +303,19 @@ void store_service_free(struct store_service *s)
 	copse_mem_free(s);
 }
 
-bool store_service_put(struct store_service *s, struct store_job *job)
+bool store_service_has_room(struct store_service *s, uint32_t bytes)
 {
 	COPSE_ASSERT(s->magic == MAGIC);
-	if (atomic_load(&s->jobs) >= s->config.jobs ||
-	    atomic_load(&s->bytes) + job->bytes > s->config.bytes) {
-		s->refused++;
+	if (atomic_load(&s->jobs) < s->config.jobs && atomic_load(&s->bytes) + bytes <= s->config.bytes)
+		return true;
+	s->refused++;
+	return false;
+}
+
+bool store_service_put(struct store_service *s, struct store_job *job)
+{
+	if (!store_service_has_room(s, job->bytes))
 		return false;
-	}
 	atomic_fetch_add(&s->jobs, 1);
 	atomic_fetch_add(&s->bytes, job->bytes);
 	bool room = ck_ring_enqueue_spsc(&s->in, s->in_slots, job);

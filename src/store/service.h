@@ -72,6 +72,10 @@ void store_service_free(struct store_service *service);
 /* Hand in a job. Returns true, or false: the queue is full, the job stays the caller's. */
 bool store_service_put(struct store_service *service, struct store_job *job);
 
+/* Whether a job of `bytes` bytes would be taken now: what is true stays true until the client hands in another one. A
+ * refusal counts. */
+bool store_service_has_room(struct store_service *service, uint32_t bytes);
+
 /* The next job that is done, or NULL. */
 struct store_job *store_service_done(struct store_service *service);
 

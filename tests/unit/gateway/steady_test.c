@@ -174,7 +174,8 @@ static struct gw_config *read_config(void)
 
 static void test_steady_state(void **state)
 {
-	static const struct gw_surroundings around = {NULL, NULL, mesh_peer, local, wall};
+	static const struct gw_surroundings around = {
+	    .mesh_peer = mesh_peer, .local = local, .wall = wall};
 	struct gw_config *config = read_config();
 	struct copse_config ep_config = {.seed = {1, 2}};
 	const struct gw_counters *counters;

@@ -296,7 +296,8 @@ static void reset_devices(void)
 
 void start_world(const char *configuration, struct sim_link link)
 {
-	static const struct gw_surroundings around = {NULL, NULL, mesh_peer, local, wall};
+	static const struct gw_surroundings around = {
+	    .mesh_peer = mesh_peer, .local = local, .wall = wall};
 	struct copse_config ep = {.seed = {11, 12}}, plain = sim_config(5);
 
 	reset_devices();

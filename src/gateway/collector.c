@@ -1,0 +1,265 @@
+/* See collector.h: its life, and its resources.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "collector_state.h"
+
+#include <copse/host.h>
+#include <copse/mem.h>
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define QUEUE_JOBS  65535               /* batches and queries under way */
+#define QUEUE_BYTES ((uint64_t)256 << 20) /* and the memory of all of them */
+#define ANSWER_MAX  (16u << 20)         /* bytes of the longest answer; beyond: 4.00 asks for less */
+#define LINGER_US   2000
+
+uint32_t gw_sensor_type(const char *text)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} rows[] = {
+#define SENSOR_TYPE(number, name, unit) {name, number},
+#include <copse/registry/sensor_types.def>
+#undef SENSOR_TYPE
+	};
+	char *end;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (strcmp(rows[i].name, text) == 0)
+			return rows[i].number;
+	unsigned long number = strtoul(text, &end, 16);
+	return end != text && !*end && number <= 0xffffff ? (uint32_t)number : 0;
+}
+
+int64_t gw_collector_now(const struct gw_collector *c)
+{
+	return c->around.wall(c->around.self);
+}
+
+bool gw_collector_admit(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+
+	/* A notification goes to somebody who was admitted when he registered. */
+	if (c->config->collector.open || !rq->peer || c->around.may_read(c->around.self, rq->peer, rq->now))
+		return true;
+	c->counters.refused_anonymous++;
+	copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");
+	return false;
+}
+
+void gw_collector_unavailable(struct copse_response *rs, int result)
+{
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, store_result_text(result));
+	rs->max_age = 5;
+}
+
+/* --- starting --- */
+
+static int64_t wall(void *self)
+{
+	struct timespec now;
+
+	(void)self;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int load_row(void *user, const struct store_row *row)
+{
+	struct gw_collector *c = user;
+	struct gw_heard *d = gw_heard_get(c, row->reading ? row->reading->device : row->device->name);
+
+	if (!d)
+		return 0; /* there are enough: the bound was made smaller */
+	if (row->device) {
+		gw_heard_describe(d, row->device->extra, strlen(row->device->extra));
+	} else {
+		gw_latest_take(d, row->reading);
+		d->last = row->reading->received > d->last ? row->reading->received : d->last;
+		d->first = d->last;
+	}
+	return 0;
+}
+
+static int load(struct gw_collector *c, struct store *store)
+{
+	const struct store_query latest = {.subject = STORE_LATEST}, devices = {.subject = STORE_DEVICES};
+	int result = store_read(store, &latest, load_row, c);
+
+	return result < 0 ? result : store_read(store, &devices, load_row, c);
+}
+
+static int open_store(struct gw_collector *c, struct store *store, char *why, size_t cap)
+{
+	const struct gw_collector_config *config = &c->config->collector;
+	/* room to work in, until the oldest readings are removed */
+	const struct store_sqlite_config sqlite = {.path = config->path,
+						   .sync = config->sync,
+						   .max_bytes = config->max_bytes + config->max_bytes / 4};
+
+	if (strcmp(config->path, ":memory:") == 0)
+		return store_memory_open(config->max_bytes, store);
+	return store_sqlite_open(&sqlite, store, why, cap);
+}
+
+static void start(struct gw_collector *c, void (*wake)(void *self), void *wake_self)
+{
+	const struct store_service_config config = {.jobs = QUEUE_JOBS,
+						    .bytes = QUEUE_BYTES,
+						    .answer_max = ANSWER_MAX,
+						    .linger_us = LINGER_US,
+						    .keep_us = c->config->collector.keep_us,
+						    .store_max = c->config->collector.max_bytes,
+						    .wall = wall,
+						    .wake = wake,
+						    .self = wake_self};
+	struct store store;
+	char why[300] = "";
+	int result = open_store(c, &store, why, sizeof(why));
+
+	if (result == STORE_OK)
+		result = load(c, &store);
+	if (result == STORE_OK) {
+		c->service = store_service_new(&config, &store);
+		result = c->service ? STORE_OK : STORE_NOMEM;
+	}
+	if (result == STORE_OK)
+		return;
+	store_close(&store);
+	gw_log(c->around.log, GW_LOG_ERROR, "collector", why[0] ? why : store_result_text(result),
+	       {"store", c->config->collector.path});
+}
+
+struct gw_collector *gw_collector_new(const struct gw_config *config,
+				      const struct gw_collector_surroundings *around,
+				      void (*wake)(void *self), void *wake_self)
+{
+	struct gw_collector *c = copse_mem_new(1, sizeof(*c));
+	uint32_t slots = core_table_slots(config->collector.devices);
+
+	if (!c)
+		return NULL;
+	c->magic = GW_COLLECTOR_MAGIC;
+	c->config = config;
+	c->around = *around;
+	c->device_cap = config->collector.devices;
+	copse_host_random(c->key, sizeof(c->key));
+	c->device = copse_mem_new(c->device_cap, sizeof(struct gw_heard *));
+	struct core_slot *slot = copse_mem_new(slots, sizeof(*slot));
+	if (!c->device || !slot) {
+		copse_mem_free(c->device);
+		copse_mem_free(slot);
+		copse_mem_free(c);
+		return NULL;
+	}
+	core_table_init(&c->index, slot, slots);
+	start(c, wake, wake_self);
+	return c;
+}
+
+void gw_collector_free(struct gw_collector *c)
+{
+	if (!c)
+		return;
+	COPSE_ASSERT(c->magic == GW_COLLECTOR_MAGIC);
+	store_service_free(c->service);
+	gw_heard_free_all(c);
+	c->magic = 0;
+	copse_mem_free(c);
+}
+
+void gw_collector_adopt(struct gw_collector *c, const struct gw_config *config)
+{
+	c->config = config;
+}
+
+const struct gw_collector_counters *gw_collector_counters(const struct gw_collector *c)
+{
+	return &c->counters;
+}
+
+/* --- resources --- */
+
+#define FORMATS_READINGS                                                                                     \
+	COPSE_FORMATS(COPSE_FORMAT_SENML_JSON, COPSE_FORMAT_SENML_CBOR, COPSE_FORMAT_SENML_XML,              \
+		      COPSE_FORMAT_TEXT)
+#define WHOLE (COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_MULTICAST)
+
+enum { DEVICE = 1, SERIES }; /* places in the table */
+
+static const struct copse_resource resources[] = {
+    {.path = "publish",
+     .post = gw_collector_publish,
+     .title = "Readings: POST SenML, a number or bytes",
+     .body_max = GW_COLLECTOR_BODY,
+     .flags = WHOLE},
+    [DEVICE] = {.path = "devices/*",
+		.get = gw_collector_get_readings,
+		.formats = FORMATS_READINGS,
+		.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
+    [SERIES] = {.path = "devices/*/**",
+		.get = gw_collector_get_readings,
+		.formats = FORMATS_READINGS,
+		.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
+    {.path = "devices/*/meta",
+     .get = gw_collector_get_meta,
+     .put = gw_collector_set_meta,
+     .patch = gw_collector_set_meta,
+     .ipatch = gw_collector_set_meta,
+     .formats = COPSE_FORMATS(COPSE_FORMAT_JSON),
+     .takes = COPSE_FORMATS(COPSE_FORMAT_JSON, COPSE_FORMAT_MERGE_PATCH),
+     .body_max = STORE_EXTRA_MAX,
+     .flags = COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_HIDDEN},
+    {.path = "types/*",
+     .get = gw_collector_get_readings,
+     .formats = FORMATS_READINGS,
+     .flags = COPSE_RESOURCE_HIDDEN},
+    {.path = "groups/*",
+     .get = gw_collector_get_readings,
+     .formats = FORMATS_READINGS,
+     .flags = COPSE_RESOURCE_HIDDEN},
+    {.path = "store",
+     .get = gw_collector_store_get,
+     .formats = COPSE_FORMATS(COPSE_FORMAT_LINK),
+     .title = "Documents: POST and PUT to any path below"},
+    {.path = "store/*/**",
+     .get = gw_collector_store_get,
+     .post = gw_collector_store_put,
+     .put = gw_collector_store_put,
+     .body_max = GW_COLLECTOR_BODY,
+     .flags = WHOLE | COPSE_RESOURCE_HIDDEN},
+};
+
+#define RESOURCES (sizeof(resources) / sizeof(*resources))
+static_assert(RESOURCES <= GW_COLLECTOR_RESOURCES, "each collector has its copy of each");
+
+int gw_collector_add(struct gw_collector *c)
+{
+	memcpy(c->resources, resources, sizeof(resources));
+	for (size_t i = 0; i < RESOURCES; i++)
+		c->resources[i].user = c;
+	c->device_resource = &c->resources[DEVICE];
+	c->series_resource = &c->resources[SERIES];
+	return copse_server_add_all(c->around.server, c->resources, RESOURCES);
+}
+
+void gw_collector_done(struct gw_collector *c, copse_ms now)
+{
+	struct store_job *job;
+
+	COPSE_ASSERT(c->magic == GW_COLLECTOR_MAGIC);
+	while (c->service && (job = store_service_done(c->service))) {
+		if (job->render) {
+			gw_collector_asked(c, job, now);
+		} else {
+			gw_collector_stored(c, job, now);
+			store_job_free(job);
+		}
+	}
+}

@@ -1,0 +1,73 @@
+/* The collector: what devices publish is stored, and served while they sleep.
+ *
+ * A part of a worker, with resources on the worker's server: /publish, /store, /devices, /types, /groups. The
+ * newest reading of each series is kept in memory, so that asking for it costs the same however many there are,
+ * and so that it can be observed; history is asked of the store's thread, and its answer deferred. Newest means:
+ * of the greatest time among those stored.
+ *
+ * The store is the thread's behind store/service.h: gw_collector_done takes back what it has finished.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_COLLECTOR_H
+#define GATEWAY_COLLECTOR_H
+
+#include "config.h"
+
+#include "store/service.h"
+
+#include <copse/server.h>
+
+#define GW_COLLECTOR_RESOURCES 10
+#define GW_COLLECTOR_BODY      65536 /* longest body taken */
+#define GW_COLLECTOR_SERIES    64    /* names of one device; beyond: refused */
+
+struct gw_collector;
+
+/* What the collector has from its worker. All of it must live as long as the collector. */
+struct gw_collector_surroundings {
+	struct copse_server *server;
+	struct gw_log *log;            /* may be NULL */
+	int64_t (*wall)(void *self);   /* microseconds since 1970 */
+	/* the address that a peer sent to */
+	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
+	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */
+	void *self;
+};
+
+/* The sensor type with a name, or its number in hexadecimal; 0: there is none. */
+uint32_t gw_sensor_type(const char *text);
+
+/* Open the store that `config` names, read what it knows, start its thread: this blocks. `wake` is called in that
+ * thread when gw_collector_done has something to do. A store that cannot be opened is logged, and what it would be
+ * asked for answered 5.03. Returns NULL without memory. */
+struct gw_collector *gw_collector_new(const struct gw_config *config,
+				      const struct gw_collector_surroundings *around,
+				      void (*wake)(void *self), void *wake_self);
+
+/* Stores what is queued. NULL is taken. */
+void gw_collector_free(struct gw_collector *collector);
+
+/* Use `config` from now on: what it says about the collector itself has no effect before a restart. */
+void gw_collector_adopt(struct gw_collector *collector, const struct gw_config *config);
+
+/* Add the resources to the server. Returns 0 or an error of copse_server_add. */
+int gw_collector_add(struct gw_collector *collector);
+
+/* The answer to /devices: every device heard or described, in link format or JSON by Accept, with ?type= ?group=
+ * ?state=; in link format behind `before`, the links of configured devices. The caller has admitted the peer. */
+void gw_collector_list(struct gw_collector *collector, const struct copse_request *rq,
+		       struct copse_response *rs, const char *before);
+
+/* Answer those whose batches and queries are done. */
+void gw_collector_done(struct gw_collector *collector, copse_ms now);
+
+/* Counters, one for each row of registry/collector_counters.def. */
+struct gw_collector_counters {
+#define COUNTER(name, text) uint64_t name;
+#include <copse/registry/collector_counters.def>
+#undef COUNTER
+};
+
+const struct gw_collector_counters *gw_collector_counters(const struct gw_collector *collector);
+
+#endif

@@ -1,0 +1,452 @@
+/* What comes in: /publish and everything below /store.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "collector_state.h"
+
+#include "core/siphash.h"
+#include "log.h"
+#include "store/identity.h"
+#include "store/senml.h"
+
+#include <copse/address.h>
+#include <copse/mem.h>
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A message on its way into the store. */
+struct incoming {
+	struct gw_collector *c;
+	const struct copse_request *rq;
+	struct copse_response *rs;
+	int64_t now, expires;
+	char sender[STORE_DEVICE_MAX + 1]; /* from the address, "": it says nothing */
+	uint32_t type;                     /* from the group that it was sent to; 0: none */
+	struct senml_pack pack;
+	char (*id)[STORE_DEVICE_MAX + 1]; /* of each record */
+	char (*name)[STORE_NAME_MAX + 1];
+};
+
+static int64_t expiry(const struct copse_request *rq, int64_t now)
+{
+	uint32_t seconds = copse_message_uint(rq->message, COPSE_OPTION_MAX_AGE, UINT32_MAX);
+
+	/* Max-Age in a request: how long the reading may be served as current; without it, for ever. */
+	return copse_message_option(rq->message, COPSE_OPTION_MAX_AGE) ? now + (int64_t)seconds * 1000000
+								       : STORE_NEVER;
+}
+
+/* Tells this message from all others: its sender, message ID and content. Only confirmable ones are sent again when they
+ * were not acknowledged; the others are recognized by the endpoint. */
+static uint64_t origin_of(const struct copse_request *rq)
+{
+	static const uint64_t key[2] = {0x636f707365, 0x6f726967696e};
+	uint64_t hash;
+
+	if (rq->message->type != COPSE_CON || !rq->peer)
+		return 0;
+	/* the transport's id is left out: it may be another one after a restart */
+	hash = core_siphash(key, rq->peer->key + 2, rq->peer->len - 2u, 2, 4);
+	const uint64_t second[2] = {hash, (uint64_t)rq->message->id << 32 | rq->body_len};
+	hash = core_siphash(second, copse_message_token(rq->message), rq->message->token_len, 2, 4);
+	const uint64_t third[2] = {hash, 0};
+	hash = core_siphash(third, rq->body_len ? rq->body : (const uint8_t *)"", rq->body_len, 2, 4);
+	return hash ? hash : 1;
+}
+
+static void refuse(struct incoming *in, uint8_t code, const char *title, const char *detail)
+{
+	copse_response_problem(in->rs, code, title, detail);
+}
+
+static bool begin(struct incoming *in, const struct copse_request *rq, struct copse_response *rs)
+{
+	struct copse_address a;
+
+	*in = (struct incoming){.c = gw_collector_of(rq), .rq = rq, .rs = rs};
+	in->now = gw_collector_now(in->c);
+	in->expires = expiry(rq, in->now);
+	in->c->counters.messages++;
+	in->c->counters.multicast += rq->multicast;
+	if (copse_peer_address(rq->peer, &a) == 0 && a.sa.sa_family == AF_INET6)
+		store_identity_of_address(a.in6.sin6_addr.s6_addr, in->sender);
+	rs->silent = rq->multicast; /* who sends to a group does not listen */
+	if (in->c->service)
+		return true;
+	in->c->counters.failed++;
+	gw_collector_unavailable(rs, STORE_STOPPED);
+	return false;
+}
+
+static void finish(struct incoming *in)
+{
+	senml_pack_free(&in->pack);
+	copse_mem_free(in->id);
+	copse_mem_free(in->name);
+}
+
+/* Hand a job over; a CON is answered when it is stored, everything else now. */
+static void hand_over(struct incoming *in, struct store_job *job)
+{
+	struct gw_collector *c = in->c;
+	bool con = in->rq->message->type == COPSE_CON;
+
+	job->batch.origin = origin_of(in->rq);
+	job->batch.received = in->now;
+	job->user = c;
+	job->tag = COPSE_NO_HANDLE;
+	if (!store_service_has_room(c->service, job->bytes)) {
+		c->counters.refused_busy++;
+		gw_collector_unavailable(in->rs, STORE_FULL);
+		store_job_free(job);
+		return;
+	}
+	if (con && (job->tag = copse_request_defer(in->rq)) == COPSE_NO_HANDLE) { /* 5.03 by the server */
+		c->counters.refused_busy++;
+		store_job_free(job);
+		return;
+	}
+	in->rs->code = COPSE_CODE_CHANGED;
+	store_service_put(c->service, job);
+}
+
+/* --- readings --- */
+
+static void note_type(struct incoming *in)
+{
+	struct copse_address local;
+
+	if (!in->rq->multicast)
+		return;
+	in->c->around.local(in->c->around.self, in->rq->peer, &local);
+	const uint8_t *a = local.in6.sin6_addr.s6_addr;
+	static const uint8_t group[13] = {0xff, 0x02, [11] = 0x01, [12] = 0xfe};
+	if (local.sa.sa_family == AF_INET6 && memcmp(a, group, sizeof(group)) == 0)
+		in->type = (uint32_t)a[13] << 16 | (uint32_t)a[14] << 8 | a[15];
+}
+
+/* Whose record it is: its name says so, or else the address. */
+static bool take_identity(struct incoming *in, uint32_t i)
+{
+	const char *id = in->id[i];
+	char detail[200];
+
+	if (store_identity_cut(in->pack.record[i].name, in->id[i], in->name[i]) != 0) {
+		snprintf(detail, sizeof(detail), "record %u: the name is too long", i);
+		refuse(in, COPSE_CODE_BAD_REQUEST, "Malformed SenML", detail);
+		in->c->counters.refused_format++;
+		return false;
+	}
+	if (!id[0] && !in->sender[0]) {
+		snprintf(detail, sizeof(detail),
+			 "record %u: neither its name nor the sender's address names a device", i);
+		refuse(in, COPSE_CODE_BAD_REQUEST, "Unknown device", detail);
+		in->c->counters.refused_identity++;
+		return false;
+	}
+	if (!id[0])
+		memcpy(in->id[i], in->sender, sizeof(in->sender));
+	if (!in->sender[0] || !store_identity_is_eui64(id) || strcmp(id, in->sender) == 0)
+		return true;
+	in->c->counters.mismatched++;
+	if (!in->c->config->collector.refuse_mismatch)
+		return true;
+	snprintf(detail, sizeof(detail), "record %u is of %s, but was sent by %s", i, id, in->sender);
+	refuse(in, COPSE_CODE_FORBIDDEN, "Identities differ", detail);
+	in->c->counters.refused_identity++;
+	return false;
+}
+
+/* Whether the device and series of a record exist, or can be made: so that nobody takes all memory by making up names. */
+static bool has_place(struct incoming *in, uint32_t i)
+{
+	struct gw_heard *d = gw_heard_get(in->c, in->id[i]);
+
+	if (d && (gw_series_find(d, in->name[i]) || d->series_n < GW_COLLECTOR_SERIES))
+		return true;
+	in->c->counters.refused_devices++;
+	copse_response_error(in->rs, COPSE_CODE_SERVICE_UNAVAILABLE,
+			     d ? "this device has enough names" : "there are enough devices");
+	return false;
+}
+
+static size_t text_bytes(const struct incoming *in)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < in->pack.n; i++)
+		n += strlen(in->id[i]) + strlen(in->name[i]) + STORE_UNIT_MAX + in->pack.record[i].len + 4;
+	return n;
+}
+
+static const char *put_bytes(uint8_t **at, const void *bytes, size_t len)
+{
+	uint8_t *begin = *at;
+
+	if (len)
+		memcpy(begin, bytes, len);
+	begin[len] = 0;
+	*at += len + 1;
+	return (const char *)begin;
+}
+
+static const char *unit_of(const struct incoming *in, const struct senml_record *r)
+{
+	switch (r->unit[0] || r->kind != STORE_NUMBER ? 0 : in->type) {
+#define SENSOR_TYPE(number, name, unit)                                                                      \
+	case number:                                                                                         \
+		return unit;
+#include <copse/registry/sensor_types.def>
+#undef SENSOR_TYPE
+	default: return r->unit;
+	}
+}
+
+/* A job with the pack's readings and all that they refer to. */
+static struct store_job *make_job(struct incoming *in)
+{
+	size_t readings = in->pack.n * sizeof(struct store_reading);
+	struct store_job *job = store_job_new(readings + text_bytes(in));
+
+	if (!job)
+		return NULL;
+	struct store_reading *out = (struct store_reading *)job->room;
+	uint8_t *at = (uint8_t *)job->room + readings;
+	for (uint32_t i = 0; i < in->pack.n; i++) {
+		const struct senml_record *r = &in->pack.record[i];
+		const char *unit = unit_of(in, r);
+		out[i] = (struct store_reading){.time = r->time,
+						.received = in->now,
+						.expires = in->expires,
+						.number = r->number,
+						.sum = r->sum,
+						.len = r->len,
+						.kind = r->kind,
+						.has_sum = r->has_sum};
+		out[i].device = put_bytes(&at, in->id[i], strlen(in->id[i]));
+		out[i].name = put_bytes(&at, in->name[i], strlen(in->name[i]));
+		out[i].unit = put_bytes(&at, unit, strlen(unit));
+		out[i].bytes = (const uint8_t *)put_bytes(&at, r->bytes, r->len);
+	}
+	job->batch.reading = out;
+	job->batch.reading_n = in->pack.n;
+	return job;
+}
+
+static void store_pack(struct incoming *in)
+{
+	in->id = copse_mem_new(in->pack.n, sizeof(*in->id));
+	in->name = copse_mem_new(in->pack.n, sizeof(*in->name));
+	if (!in->id || !in->name) {
+		gw_collector_unavailable(in->rs, STORE_NOMEM);
+		return;
+	}
+	for (uint32_t i = 0; i < in->pack.n; i++)
+		if (!take_identity(in, i) || !has_place(in, i))
+			return;
+	for (uint32_t i = 0; i < in->pack.n; i++) {
+		struct gw_heard *d = gw_heard_find(in->c, in->id[i]);
+		if (in->type)
+			d->type = in->type;
+		d->mismatched =
+		    in->sender[0] && store_identity_is_eui64(d->id) && strcmp(d->id, in->sender) != 0;
+		if (i == 0 || strcmp(in->id[i], in->id[i - 1]) != 0)
+			gw_heard_note(d, in->now);
+	}
+	struct store_job *job = make_job(in);
+	if (job)
+		hand_over(in, job);
+	else
+		gw_collector_unavailable(in->rs, STORE_NOMEM);
+}
+
+/* What a content that is no SenML is called: ?n= and ?u=, else by the type of the sensor. */
+static bool name_record(struct incoming *in, struct senml_record *r, char name[STORE_NAME_MAX + 1],
+			char unit[STORE_UNIT_MAX + 1])
+{
+	size_t n_len = 0, u_len = 0;
+	const char *n = copse_request_query(in->rq, "n", &n_len),
+		   *u = copse_request_query(in->rq, "u", &u_len);
+
+	if (n_len > STORE_NAME_MAX || u_len > STORE_UNIT_MAX || (n && memchr(n, 0, n_len)) ||
+	    (u && memchr(u, 0, u_len))) {
+		refuse(in, COPSE_CODE_BAD_REQUEST, "Malformed query", "n or u is too long");
+		return false;
+	}
+	snprintf(name, STORE_NAME_MAX + 1, "%.*s", (int)n_len, n ? n : "");
+	snprintf(unit, STORE_UNIT_MAX + 1, "%.*s", (int)u_len, u ? u : "");
+	r->name = name;
+	r->unit = unit;
+	if (!senml_is_name(name)) {
+		refuse(in, COPSE_CODE_BAD_REQUEST, "Malformed query",
+		       "n has other characters than letters, digits and -:./_");
+		return false;
+	}
+	if (name[0])
+		return true;
+	switch (in->type) {
+#define SENSOR_TYPE(number, text, unit_)                                                                     \
+	case number:                                                                                         \
+		r->name = text;                                                                              \
+		break;
+#include <copse/registry/sensor_types.def>
+#undef SENSOR_TYPE
+	default: r->name = "value"; break;
+	}
+	return true;
+}
+
+/* One number as text, or whatever it is as bytes. */
+static void take_plain(struct incoming *in)
+{
+	char name[STORE_NAME_MAX + 1], unit[STORE_UNIT_MAX + 1], text[64], *end = text;
+	struct senml_record *r = copse_mem_new(1, sizeof(*r));
+	bool is_text = in->rq->format == COPSE_FORMAT_TEXT || in->rq->format == COPSE_FORMAT_NONE;
+
+	if (!r) {
+		gw_collector_unavailable(in->rs, STORE_NOMEM);
+		return;
+	}
+	in->pack.record = r;
+	in->pack.n = 1;
+	r->time = in->now;
+	if (is_text && in->rq->body_len < sizeof(text)) {
+		snprintf(text, sizeof(text), "%.*s", (int)in->rq->body_len, (const char *)in->rq->body);
+		r->number = strtod(text, &end);
+		while (*end == ' ' || *end == '\n' || *end == '\r')
+			end++;
+	}
+	if (end != text && (size_t)(end - text) == in->rq->body_len && isfinite(r->number)) {
+		r->kind = STORE_NUMBER;
+	} else {
+		r->number = 0;
+		r->kind = STORE_DATA;
+		r->bytes = in->rq->body;
+		r->len = (uint32_t)in->rq->body_len;
+	}
+	if (name_record(in, r, name, unit))
+		store_pack(in);
+}
+
+/* The SenML that a content may be: of its format, or of a general one that it looks like. */
+static uint32_t senml_format(const struct copse_request *rq)
+{
+	switch (rq->format) {
+	case COPSE_FORMAT_JSON: return COPSE_FORMAT_SENML_JSON;
+	case COPSE_FORMAT_CBOR: return COPSE_FORMAT_SENML_CBOR;
+	case COPSE_FORMAT_XML: return COPSE_FORMAT_SENML_XML;
+	case COPSE_FORMAT_TEXT:
+	case COPSE_FORMAT_NONE:
+		if (rq->body_len && rq->body[0] == '<')
+			return COPSE_FORMAT_SENML_XML;
+		return rq->body_len && rq->body[0] == '[' ? COPSE_FORMAT_SENML_JSON : COPSE_FORMAT_NONE;
+	default: return senml_is_format(rq->format) ? rq->format : COPSE_FORMAT_NONE;
+	}
+}
+
+void gw_collector_publish(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct incoming in;
+	struct senml_fault fault;
+	char detail[200];
+	uint32_t format = senml_format(rq);
+
+	if (!begin(&in, rq, rs))
+		return;
+	note_type(&in);
+	if (format != COPSE_FORMAT_NONE &&
+	    senml_decode(format, rq->body, rq->body_len, in.now, &in.pack, &fault) == 0) {
+		store_pack(&in);
+	} else if (senml_is_format(rq->format)) {
+		if (fault.record == SENML_NO_RECORD)
+			snprintf(detail, sizeof(detail), "%s", fault.text);
+		else
+			snprintf(detail, sizeof(detail), "record %u: %s", fault.record, fault.text);
+		in.c->counters.refused_format++;
+		refuse(&in, COPSE_CODE_BAD_REQUEST, "Malformed SenML", detail);
+	} else {
+		take_plain(&in);
+	}
+	finish(&in);
+}
+
+/* --- documents --- */
+
+void gw_collector_store_put(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct incoming in;
+	char path[STORE_PATH_MAX + 1];
+	size_t path_len = copse_request_path(rq, path, sizeof(path));
+
+	if (!begin(&in, rq, rs))
+		return;
+	if (path_len > STORE_PATH_MAX) {
+		refuse(&in, COPSE_CODE_BAD_REQUEST, "Path too long", NULL);
+		return;
+	}
+	struct store_job *job = store_job_new(sizeof(struct store_document) + path_len + 1 + rq->body_len + 1);
+	if (!job) {
+		gw_collector_unavailable(rs, STORE_NOMEM);
+		return;
+	}
+	struct store_document *d = (struct store_document *)job->room;
+	uint8_t *at = (uint8_t *)job->room + sizeof(*d);
+	d->path = put_bytes(&at, path, path_len);
+	d->bytes = (const uint8_t *)put_bytes(&at, rq->body, rq->body_len);
+	d->len = (uint32_t)rq->body_len;
+	d->format = rq->format;
+	d->received = in.now;
+	d->expires = in.expires;
+	job->batch.document = d;
+	job->batch.document_n = 1;
+	hand_over(&in, job);
+	finish(&in);
+}
+
+/* --- what the store said --- */
+
+static void tell_observers(struct gw_collector *c, const struct store_reading *r, copse_ms now)
+{
+	char path[STORE_DEVICE_MAX + STORE_NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "devices/%s/%s", r->device, r->name);
+	copse_server_changed(c->around.server, c->series_resource, path, now);
+	snprintf(path, sizeof(path), "devices/%s", r->device);
+	copse_server_changed(c->around.server, c->device_resource, path, now);
+}
+
+static void take_stored(struct gw_collector *c, const struct store_job *job, copse_ms now)
+{
+	for (uint32_t i = 0; i < job->batch.reading_n; i++) {
+		const struct store_reading *r = &job->batch.reading[i];
+		struct gw_heard *d = gw_heard_find(c, r->device);
+		if (d && gw_latest_take(d, r) && copse_server_observers(c->around.server, NULL) > 0)
+			tell_observers(c, r, now);
+	}
+	c->counters.readings += job->batch.reading_n;
+	c->counters.documents += job->batch.document_n;
+}
+
+void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms now)
+{
+	struct copse_response rs;
+
+	if (job->result == STORE_OK)
+		take_stored(c, job, now);
+	else if (job->result == STORE_DUPLICATE)
+		c->counters.duplicates++;
+	else
+		c->counters.failed++;
+	if (job->tag == COPSE_NO_HANDLE || copse_server_reply(c->around.server, job->tag, &rs) != 0)
+		return;
+	rs.code = COPSE_CODE_CHANGED;
+	if (job->result == STORE_INVALID)
+		copse_response_problem(&rs, COPSE_CODE_BAD_REQUEST, "Not storable", store_result_text(job->result));
+	else if (job->result < 0)
+		gw_collector_unavailable(&rs, job->result);
+	if (copse_server_reply_send(c->around.server, job->tag, &rs, now) == COPSE_ERR_NOROOM)
+		copse_server_reply_drop(c->around.server, job->tag, now); /* the sender will repeat: its origin is known */
+}

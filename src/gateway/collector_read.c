@@ -1,0 +1,511 @@
+/* What is asked: devices, their newest readings, history and aggregates, documents.
+ *
+ * The newest readings are answered at once, from memory, and can be observed; whatever needs the store is
+ * deferred. The body of an answer lives in a job until it has been sent, block by block.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "collector_query.h"
+#include "collector_state.h"
+
+#include "store/identity.h"
+#include "store/senml.h"
+
+#include <copse/mem.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LATEST_MAX (1u << 20) /* bytes of the longest answer made at once */
+
+/* --- a body --- */
+
+struct body {
+	struct senml_writer writer;
+	struct store_buffer *out;
+	uint32_t format; /* Content-Format of the answer */
+	bool csv;
+	uint32_t rows;
+};
+
+static void put_csv_text(struct store_buffer *out, const char *text, size_t len)
+{
+	store_buffer_text(out, "\"");
+	for (size_t i = 0; i < len; i++)
+		store_buffer_put(out, text[i] == '"' ? "\"\"" : &text[i], text[i] == '"' ? 2 : 1);
+	store_buffer_text(out, "\"");
+}
+
+static void put_value(struct store_buffer *out, const struct store_reading *r, bool csv)
+{
+	switch (r->kind) {
+	case STORE_NUMBER: store_buffer_number(out, r->number); break;
+	case STORE_BOOL: store_buffer_text(out, r->number != 0 ? "true" : "false"); break;
+	case STORE_TEXT:
+		if (csv)
+			put_csv_text(out, (const char *)r->bytes, r->len);
+		else
+			store_buffer_put(out, r->bytes, r->len);
+		break;
+	case STORE_DATA: senml_base64_encode(out, r->bytes, r->len); break;
+	default: break;
+	}
+}
+
+static void put_time(struct store_buffer *out, int64_t time)
+{
+	int64_t us = time % 1000000 < 0 ? time % 1000000 + 1000000 : time % 1000000;
+	time_t second = (time_t)((time - us) / 1000000);
+	struct tm tm;
+	char text[64];
+
+	if (gmtime_r(&second, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm))
+		store_buffer_format(out, "%s.%06uZ", text, (unsigned)us);
+}
+
+static void put_csv(struct body *b, const struct store_reading *r)
+{
+	if (!b->rows)
+		store_buffer_text(b->out, "time,device,name,value,unit,sum\r\n"); /* RFC 4180 */
+	put_time(b->out, r->time);
+	store_buffer_format(b->out, ",%s,%s,", r->device, r->name);
+	put_value(b->out, r, true);
+	store_buffer_text(b->out, ",");
+	put_csv_text(b->out, r->unit, strlen(r->unit));
+	store_buffer_text(b->out, ",");
+	if (r->has_sum)
+		store_buffer_number(b->out, r->sum);
+	store_buffer_text(b->out, "\r\n");
+}
+
+/* Plain text: the value alone of one reading, a line each of several. */
+static void put_text(struct body *b, const struct store_reading *r, bool alone)
+{
+	if (!alone) {
+		put_time(b->out, r->time);
+		store_buffer_format(b->out, " %s %s ", r->device, r->name);
+	}
+	put_value(b->out, r, false);
+	if (!alone)
+		store_buffer_format(b->out, "%s%s\n", r->unit[0] ? " " : "", r->unit);
+}
+
+static void put_reading(struct body *b, const struct store_reading *r, bool alone)
+{
+	if (b->csv)
+		put_csv(b, r);
+	else if (b->format == COPSE_FORMAT_TEXT)
+		put_text(b, r, alone);
+	else
+		senml_encode_reading(&b->writer, r);
+	b->rows++;
+}
+
+static void put_end(struct body *b)
+{
+	if (!b->csv && b->format != COPSE_FORMAT_TEXT)
+		senml_encode_end(&b->writer);
+}
+
+static void begin_body(struct body *b, const struct copse_request *rq, bool csv, struct store_buffer *out)
+{
+	*b = (struct body){.out = out, .csv = csv, .format = csv ? COPSE_FORMAT_TEXT : rq->accept};
+	b->writer.format = b->format;
+	b->writer.out = out;
+}
+
+static int read_job(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+{
+	const struct store_job *job = user;
+	size_t n = offset < job->out.len ? job->out.len - offset : 0;
+
+	n = n < cap ? n : cap;
+	if (n)
+		memcpy(buf, job->out.at + offset, n);
+	return (int)n;
+}
+
+static void release_job(void *user)
+{
+	store_job_free(user);
+}
+
+/* Answer with what a job holds; the response has it from now on. */
+static void give_job(struct copse_response *rs, uint32_t format, struct store_job *job)
+{
+	copse_response_reader(rs, format, (uint32_t)job->out.len, read_job, release_job, job);
+}
+
+/* --- which devices --- */
+
+static bool is_query(const struct copse_request *rq, const char *name, const char *value)
+{
+	size_t len;
+	const char *wanted = copse_request_query(rq, name, &len);
+
+	return !wanted || (len == strlen(value) && memcmp(wanted, value, len) == 0);
+}
+
+static bool is_segment(const struct copse_request *rq, unsigned i, const char *text)
+{
+	size_t len;
+	const char *segment = copse_request_segment(rq, i, &len);
+
+	return segment && len == strlen(text) && memcmp(segment, text, len) == 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct gw_heard *const *x = a, *const *y = b;
+
+	return strcmp((*x)->id, (*y)->id);
+}
+
+/* The devices that the path is about, in `*out` for copse_mem_free, ascending in id. Returns how many. */
+static uint32_t select_devices(const struct copse_request *rq, struct gw_heard ***out)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+	char id[STORE_DEVICE_MAX + 1];
+	uint32_t n = 0;
+	size_t len;
+	const char *which = copse_request_segment(rq, 1, &len);
+	bool types = is_segment(rq, 0, "types"), groups = is_segment(rq, 0, "groups");
+
+	*out = copse_mem_new(types || groups ? c->device_n : 1, sizeof(**out));
+	if (!*out || !which)
+		return 0;
+	if (!types && !groups) {
+		struct gw_heard *d = store_identity(which, len, id) == 0 ? gw_heard_find(c, id) : NULL;
+		(*out)[0] = d;
+		return d != NULL;
+	}
+	for (uint32_t i = 0; i < c->device_n; i++)
+		if (is_segment(rq, 1, types ? gw_heard_type(c->device[i]) : c->device[i]->group))
+			(*out)[n++] = c->device[i];
+	qsort(*out, n, sizeof(**out), compare_ids);
+	return n;
+}
+
+/* The name of the series that the path is about: what stands behind the device. Returns false for all of them. */
+static bool series_name(const struct copse_request *rq, char name[STORE_NAME_MAX + 1])
+{
+	size_t used = 0, len;
+	const char *segment;
+
+	name[0] = 0;
+	for (unsigned i = 2; (segment = copse_request_segment(rq, i, &len)); i++) {
+		int n = snprintf(name + used, STORE_NAME_MAX + 1 - used, "%s%.*s", i > 2 ? "/" : "", (int)len, segment);
+		used += (size_t)n < STORE_NAME_MAX + 1 - used ? (size_t)n : 0;
+	}
+	return name[0] != 0;
+}
+
+/* --- newest readings --- */
+
+/* For how many seconds an answer with `r` is fresh. */
+static uint32_t max_age(const struct gw_heard *d, const struct store_reading *r, int64_t now, uint32_t before)
+{
+	int64_t until = d->rhythm && d->last + d->rhythm > now ? d->last + d->rhythm : now;
+	uint32_t seconds;
+
+	if (r->expires < until)
+		until = r->expires;
+	seconds = until > now
+		      ? (uint32_t)((until - now + 999999) / 1000000 < 3600 ? (until - now) / 1000000 : 3600)
+		      : 0;
+	return seconds < before ? seconds : before;
+}
+
+static void give_latest(const struct copse_request *rq, struct copse_response *rs,
+			struct gw_heard *const *device, uint32_t n, bool csv)
+{
+	int64_t now = gw_collector_now(gw_collector_of(rq));
+	struct store_job *job = store_job_new(0);
+	char name[STORE_NAME_MAX + 1];
+	bool one = series_name(rq, name);
+	struct body body;
+	uint32_t age = COPSE_MAX_AGE_DEFAULT;
+
+	if (!job) {
+		gw_collector_unavailable(rs, STORE_NOMEM);
+		return;
+	}
+	job->out.max = LATEST_MAX;
+	begin_body(&body, rq, csv, &job->out);
+	for (uint32_t i = 0; i < n; i++)
+		for (const struct gw_series *s = device[i]->series; s; s = s->next) {
+			if (!s->has_latest || s->latest.expires <= now || (one && strcmp(s->name, name) != 0))
+				continue;
+			put_reading(&body, &s->latest, one && n == 1);
+			age = max_age(device[i], &s->latest, now, age);
+		}
+	put_end(&body);
+	if (job->out.failed || (one && body.rows == 0)) {
+		if (job->out.failed)
+			gw_collector_unavailable(rs, STORE_NOMEM);
+		else
+			copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no reading that is current");
+		store_job_free(job);
+		return;
+	}
+	rs->max_age = age;
+	give_job(rs, body.format, job);
+}
+
+/* --- history --- */
+
+/* In the memory of a job: who asks, and what for. */
+struct asking {
+	struct gw_collector *c;
+	struct body body;
+	bool document;       /* else readings */
+	bool paths;          /* which documents there are */
+	int64_t now;
+	uint32_t found;      /* format of the document */
+	char name[STORE_PATH_MAX + 1];
+	const char *device[];
+};
+
+static int render_readings(void *user, struct store_buffer *out, const struct store_row *row)
+{
+	struct asking *a = user;
+
+	a->body.out = a->body.writer.out = out;
+	if (row)
+		put_reading(&a->body, row->reading, false);
+	else
+		put_end(&a->body);
+	return 0;
+}
+
+static int render_document(void *user, struct store_buffer *out, const struct store_row *row)
+{
+	struct asking *a = user;
+
+	if (row && !a->paths && row->document->expires > a->now) {
+		store_buffer_put(out, row->document->bytes, row->document->len);
+		a->found = row->document->format;
+		a->body.rows++;
+	} else if (row && a->paths) {
+		store_buffer_text(out, a->body.rows++ ? ",<" : "<");
+		for (const char *at = row->document->path; *at; at++)
+			if (strchr("<>\"%", *at) || (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
+				store_buffer_format(out, "%%%02X", (unsigned char)*at);
+			else
+				store_buffer_put(out, at, 1);
+		store_buffer_text(out, ">");
+		if (row->document->format != COPSE_FORMAT_NONE)
+			store_buffer_format(out, ";ct=%u", row->document->format);
+		store_buffer_format(out, ";sz=%u", row->document->len);
+	}
+	return 0;
+}
+
+static struct store_job *make_job(const struct copse_request *rq, uint32_t devices)
+{
+	struct store_job *job = store_job_new(sizeof(struct asking) +
+					      devices * (sizeof(char *) + STORE_DEVICE_MAX + 1));
+
+	if (job) {
+		struct asking *a = (struct asking *)job->room;
+		a->c = gw_collector_of(rq);
+		a->now = gw_collector_now(a->c);
+		job->user = a;
+	}
+	return job;
+}
+
+/* Hand a query over; the answer is given by gw_collector_asked. */
+static void ask(const struct copse_request *rq, struct copse_response *rs, struct store_job *job)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+
+	if (!job || !c->service || !store_service_has_room(c->service, job->bytes)) {
+		c->counters.refused_busy++;
+		gw_collector_unavailable(rs, c->service ? STORE_FULL : STORE_STOPPED);
+		store_job_free(job);
+		return;
+	}
+	job->tag = copse_request_defer(rq);
+	if (job->tag == COPSE_NO_HANDLE) { /* 5.03 by the server; also for a notification */
+		c->counters.refused_busy++;
+		store_job_free(job);
+		return;
+	}
+	c->counters.queries++;
+	store_service_put(c->service, job);
+}
+
+static void ask_history(const struct copse_request *rq, struct copse_response *rs,
+			struct gw_heard *const *device, uint32_t n, const struct gw_readings_query *q)
+{
+	struct store_job *job = make_job(rq, n);
+
+	if (job) {
+		struct asking *a = (struct asking *)job->room;
+		char *at = (char *)&a->device[n];
+		begin_body(&a->body, rq, q->csv, NULL);
+		for (uint32_t i = 0; i < n; i++) {
+			size_t len = strlen(device[i]->id) + 1;
+			memcpy(at, device[i]->id, len);
+			a->device[i] = at;
+			at += len;
+		}
+		char name[STORE_NAME_MAX + 1];
+		bool one = series_name(rq, name);
+		memcpy(a->name, name, sizeof(name));
+		job->query = (struct store_query){.subject = STORE_READINGS,
+						  .device = a->device,
+						  .device_n = n,
+						  .name = one ? a->name : NULL,
+						  .from = q->from,
+						  .to = q->to,
+						  .last = q->last,
+						  .every = q->every,
+						  .agg = q->agg};
+		job->render = render_readings;
+	}
+	ask(rq, rs, job);
+}
+
+void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+	struct gw_readings_query q;
+	struct gw_heard **device = NULL;
+
+	if (!gw_collector_admit(rq, rs))
+		return;
+	const char *why = gw_readings_query_parse(rq, gw_collector_now(c), &q);
+	if (why) {
+		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Malformed query", why);
+		return;
+	}
+	uint32_t n = select_devices(rq, &device);
+	if (n == 0)
+		copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no such device, type or group");
+	else if (q.history)
+		ask_history(rq, rs, device, n, &q);
+	else
+		give_latest(rq, rs, device, n, q.csv);
+	copse_mem_free(device);
+}
+
+void gw_collector_store_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	if (!gw_collector_admit(rq, rs))
+		return;
+	struct store_job *job = make_job(rq, 0);
+	if (job) {
+		struct asking *a = (struct asking *)job->room;
+		size_t len;
+		a->document = true;
+		a->paths = !copse_request_segment(rq, 1, &len);
+		if (copse_request_path(rq, a->name, sizeof(a->name)) > STORE_PATH_MAX) {
+			copse_response_error(rs, COPSE_CODE_NOT_FOUND, NULL);
+			store_job_free(job);
+			return;
+		}
+		job->query = (struct store_query){
+		    .subject = a->paths ? STORE_PATHS : STORE_DOCUMENTS, .path = a->paths ? "/store/" : a->name, .last = 1};
+		job->render = render_document;
+	}
+	ask(rq, rs, job);
+}
+
+static void answer(struct copse_response *rs, struct store_job *job)
+{
+	const struct asking *a = (const struct asking *)job->room;
+	uint32_t format = a->document ? a->paths ? COPSE_FORMAT_LINK : a->found : a->body.format;
+
+	if (job->result < 0 && job->out.failed)
+		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Answer too long", "ask for less: from, to, last, every");
+	else if (job->result < 0)
+		gw_collector_unavailable(rs, job->result);
+	else if (a->document && !a->paths && a->body.rows == 0)
+		copse_response_error(rs, COPSE_CODE_NOT_FOUND, "nothing that is current was stored here");
+	else {
+		rs->max_age = 0;
+		give_job(rs, format, job);
+		return;
+	}
+	store_job_free(job);
+}
+
+void gw_collector_asked(struct gw_collector *c, struct store_job *job, copse_ms now)
+{
+	struct copse_response rs;
+	copse_handle tag = job->tag;
+
+	if (copse_server_reply(c->around.server, tag, &rs) != 0) {
+		store_job_free(job);
+		return;
+	}
+	rs.code = COPSE_CODE_CONTENT;
+	answer(&rs, job);
+	if (copse_server_reply_send(c->around.server, tag, &rs, now) == COPSE_ERR_NOROOM)
+		copse_server_reply_drop(c->around.server, tag, now);
+}
+
+/* --- /devices --- */
+
+static void put_link(struct store_buffer *out, const struct gw_heard *d, int64_t now, bool first)
+{
+	store_buffer_format(out, "%s</devices/%s>;ep=\"%s\"", first ? "" : ",", d->id, d->id);
+	if (gw_heard_type(d)[0])
+		store_buffer_format(out, ";et=\"%s\"", gw_heard_type(d));
+	store_buffer_format(out, ";state=%s", gw_heard_state(d, now));
+}
+
+static void put_json(struct store_buffer *out, const struct gw_heard *d, int64_t now, bool first)
+{
+	store_buffer_format(out, "%s{\"id\":\"%s\",\"state\":\"%s\"", first ? "[" : ",", d->id, gw_heard_state(d, now));
+	if (gw_heard_type(d)[0])
+		store_buffer_format(out, ",\"type\":\"%s\"", gw_heard_type(d));
+	if (d->last)
+		store_buffer_format(out, ",\"heard\":%lld.%06lld", (long long)(d->last / 1000000),
+				    (long long)(d->last % 1000000));
+	if (d->rhythm)
+		store_buffer_format(out, ",\"rhythm\":%lld", (long long)((d->rhythm + 500000) / 1000000));
+	if (d->mismatched)
+		store_buffer_text(out, ",\"mismatched\":true");
+	if (d->meta) {
+		store_buffer_text(out, ",\"meta\":");
+		store_buffer_text(out, d->meta);
+	}
+	store_buffer_text(out, "}");
+}
+
+void gw_collector_list(struct gw_collector *c, const struct copse_request *rq, struct copse_response *rs,
+		       const char *before)
+{
+	int64_t now = gw_collector_now(c);
+	struct store_job *job = store_job_new(0);
+	bool json = rq->accept == COPSE_FORMAT_JSON, first = true;
+
+	if (!job) {
+		gw_collector_unavailable(rs, STORE_NOMEM);
+		return;
+	}
+	job->out.max = 16 * LATEST_MAX;
+	if (!json && before[0]) {
+		store_buffer_text(&job->out, before);
+		first = false;
+	}
+	for (uint32_t i = 0; i < c->device_n; i++) {
+		const struct gw_heard *d = c->device[i];
+		if (!is_query(rq, "type", gw_heard_type(d)) || !is_query(rq, "group", d->group) ||
+		    !is_query(rq, "state", gw_heard_state(d, now)))
+			continue;
+		if (json)
+			put_json(&job->out, d, now, first);
+		else
+			put_link(&job->out, d, now, first);
+		first = false;
+	}
+	if (json)
+		store_buffer_text(&job->out, first ? "[]" : "]");
+	rs->max_age = 5;
+	give_job(rs, json ? COPSE_FORMAT_JSON : COPSE_FORMAT_LINK, job);
+}

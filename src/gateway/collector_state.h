@@ -1,0 +1,108 @@
+/* The inside of the collector, for the files that make it up.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GATEWAY_COLLECTOR_STATE_H
+#define GATEWAY_COLLECTOR_STATE_H
+
+#include "collector.h"
+
+#include "core/table.h"
+
+#define GW_COLLECTOR_MAGIC 0x636f6c6cu
+
+/* One series of a device, with its newest reading. */
+struct gw_series {
+	struct gw_series *next; /* of the same device, ascending in name */
+	char name[STORE_NAME_MAX + 1];
+	char unit[STORE_UNIT_MAX + 1];
+	struct store_reading latest; /* `bytes` are ours */
+	bool has_latest;
+};
+
+struct gw_heard {
+	char id[STORE_DEVICE_MAX + 1];
+	uint32_t hash, series_n;
+	struct gw_series *series;
+	int64_t first, last;  /* heard, microseconds since 1970; 0: never */
+	int64_t rhythm;       /* expected time between two messages, 0: not known yet */
+	uint32_t messages;
+	uint32_t type;        /* from the group it sent to; 0: none */
+	bool mismatched;      /* its address said another identity */
+	bool known;           /* the following mean something */
+	char *meta;           /* what is known, a JSON object, ours; NULL: nothing */
+	char meta_type[STORE_UNIT_MAX + 1], group[STORE_UNIT_MAX + 1];
+};
+
+struct gw_collector {
+	uint32_t magic;
+	const struct gw_config *config;
+	struct gw_collector_surroundings around;
+	struct gw_collector_counters counters;
+	struct store_service *service; /* NULL: there is no store */
+
+	struct gw_heard **device; /* device_n of them, in the order in which they were met */
+	uint32_t device_n, device_cap;
+	struct core_table index; /* by id: number in `device` + 1 */
+	uint64_t key[2];
+
+	struct copse_resource resources[GW_COLLECTOR_RESOURCES]; /* with this collector as `user` */
+	const struct copse_resource *series_resource, *device_resource;
+};
+
+/* collector_devices.c */
+
+/* The device with identity `id`, or NULL. */
+struct gw_heard *gw_heard_find(const struct gw_collector *c, const char *id);
+
+/* The same, made when it is new. NULL: there are enough, or no memory. */
+struct gw_heard *gw_heard_get(struct gw_collector *c, const char *id);
+
+/* The series of a device, or NULL. */
+struct gw_series *gw_series_find(const struct gw_heard *d, const char *name);
+
+/* Note that `d` was heard at `now`, and learn its rhythm. */
+void gw_heard_note(struct gw_heard *d, int64_t now);
+
+/* live: within 1.5 times its rhythm, which is taken as 10 s at least; late: within 4 times; silent: beyond, or
+ * never heard. */
+const char *gw_heard_state(const struct gw_heard *d, int64_t now);
+
+/* Keep a stored reading if it is the newest of its series. Returns whether it is. */
+bool gw_latest_take(struct gw_heard *d, const struct store_reading *r);
+
+/* Set what is known about a device from a JSON object of `len` bytes. Returns false if it is none, or too long. */
+bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len);
+
+/* The type of a device as text, "" for none: what was configured, else the group that it sends to. */
+const char *gw_heard_type(const struct gw_heard *d);
+
+void gw_heard_free_all(struct gw_collector *c);
+
+/* collector_publish.c */
+void gw_collector_publish(const struct copse_request *rq, struct copse_response *rs);
+void gw_collector_store_put(const struct copse_request *rq, struct copse_response *rs);
+void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms now);
+
+/* collector_read.c; _meta: collector_meta.c */
+void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs);
+void gw_collector_get_meta(const struct copse_request *rq, struct copse_response *rs);
+void gw_collector_set_meta(const struct copse_request *rq, struct copse_response *rs);
+void gw_collector_store_get(const struct copse_request *rq, struct copse_response *rs);
+/* Takes the job. */
+void gw_collector_asked(struct gw_collector *c, struct store_job *job, copse_ms now);
+
+/* collector.c */
+static inline struct gw_collector *gw_collector_of(const struct copse_request *rq)
+{
+	return rq->resource->user;
+}
+
+int64_t gw_collector_now(const struct gw_collector *c);
+
+/* Whether the peer may read; if not, the answer is set. */
+bool gw_collector_admit(const struct copse_request *rq, struct copse_response *rs);
+
+/* Answer 5.03 because of `result` of the store. */
+void gw_collector_unavailable(struct copse_response *rs, int result);
+
+#endif
