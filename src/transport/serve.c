@@ -101,6 +101,18 @@ static void on_signal(void *self, int signal)
 	copse_loop_stop(self);
 }
 
+/* Path segments of all resources, an upper bound of what the tree needs. */
+static size_t segments_of(const struct copse_resource *resource, size_t n)
+{
+	size_t segments = 0;
+	for (size_t i = 0; i < n; i++) {
+		segments++;
+		for (const char *p = resource[i].path; p && *p; p++)
+			segments += *p == '/';
+	}
+	return segments;
+}
+
 static bool offer(struct copse_service *service, const struct copse_resource *resource, size_t n, char *why,
 		  size_t cap)
 {
@@ -130,8 +142,9 @@ int copse_serve(const char *address, const struct copse_resource *resource, size
 	struct copse_service_config config = COPSE_SERVICE_DEFAULT;
 	char why[200] = "no memory";
 	bool ready = false;
-	if (n * 4 > config.server.node_cap)
-		config.server.node_cap = (uint16_t)(n < 16000 ? n * 4 : 64000);
+	const size_t segments = segments_of(resource, n);
+	if (segments > config.server.node_cap)
+		config.server.node_cap = segments < 65000 ? (uint16_t)segments : 65000;
 	struct copse_loop *loop = copse_loop_new();
 	struct copse_service *service = loop ? copse_service_new(&config, loop, copse_clock_ms()) : NULL;
 	if (service)
