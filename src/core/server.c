@@ -44,7 +44,7 @@ static void lay_out(struct areas *a, const struct copse_server_config *c, struct
 	a->transfer = core_carve(cut, c->transfer_cap, sizeof *a->transfer);
 	a->transfer_keys = carve_table(cut, c->transfer_cap);
 	a->buffers = core_carve(cut, (size_t)c->transfer_cap * c->collect_len, 1);
-	a->timer = core_carve(cut, (size_t)c->view_cap + 1, sizeof *a->timer);
+	a->timer = core_carve(cut, (size_t)c->view_cap + c->transfer_cap + 1, sizeof *a->timer);
 	a->view = core_carve(cut, c->view_cap, sizeof *a->view);
 	a->view_keys = carve_table(cut, c->view_cap);
 	a->requests = core_carve(cut, (size_t)c->view_cap * c->view_len, 1);

@@ -290,6 +290,27 @@ static void change_tree(uint8_t arg)
 		(void)copse_server_add(run->server, r);
 }
 
+/* Every observer is counted by its view and in one of its lists, and every view that has some has a resource. */
+static void check_observers(void)
+{
+	const struct copse_server *s = run->server;
+	uint32_t of_view[8] = {0}, all = 0;
+	for (uint32_t i = 0; i < s->config.observer_cap; i++) {
+		const struct server_observer *o = &s->observer[i];
+		if (o->state == OBS_FREE)
+			continue;
+		all++;
+		of_view[o->view - 1]++;
+		require(!core_node_alone(&o->node), "an observer is in a list");
+	}
+	require(all == s->observer_n, "observers are counted");
+	for (uint32_t i = 0; i < s->config.view_cap; i++) {
+		require(of_view[i] == 0 || s->view[i].observer_n == of_view[i],
+			"observers of a view are counted");
+		require(of_view[i] == 0 || s->node[s->view[i].place - 1].resource, "a view has a resource");
+	}
+}
+
 static void step(void)
 {
 	const uint8_t op = take(), arg = take();
@@ -315,6 +336,7 @@ static void step(void)
 	}
 	require(run->server->observer_n <= run->server->config.observer_cap, "bound of observers");
 	require(run->server->in_flight <= run->server->observer_n, "flights are observers'");
+	check_observers();
 }
 
 static void finish(void)

@@ -349,6 +349,41 @@ static void what_is_sent_makes_way(void **state)
 	srv_done(b);
 }
 
+/* Each transfer may have a timer, and each view: there is room for all of them. */
+static void timers_of_all(void **state)
+{
+	(void)state;
+	struct copse_server_config c = srv_config();
+	c.view_cap = 1;
+	c.transfer_cap = 4;
+	c.collect_len = 1024;
+	struct srv *b = srv_new(&c);
+	assert_int_equal(copse_server_add_all(b->server, resources, 3), 0);
+	b->type = COPSE_NON;
+	for (uint8_t p = 0; p < 4; p++) {
+		b->from = srv_peer(p);
+		sink.len = 0;
+		assert_false(put(b, "whole", 0, 600));
+	}
+	total = 10;
+	for (uint32_t i = 0; i < 6; i++) { /* the one view is taken and given back */
+		b->token[0] = 'o';
+		ask(b, COPSE_CODE_GET, "source");
+		copse_build_uint(&b->rq, COPSE_OPTION_OBSERVE, i & 1);
+		assert_true(go(b));
+		assert_int_equal(copse_server_observers(b->server, NULL), !(i & 1));
+		copse_server_changed(b->server, &resources[2], NULL, b->now);
+		copse_server_changed(b->server, &resources[2], NULL, b->now);
+		while (next_due(b))
+			;
+	}
+	assert_int_equal(b->server->transfer_n, 4);
+	at(b, b->now + 300000);
+	at(b, b->now + 300000);
+	assert_int_equal(b->server->transfer_n, 0);
+	srv_done(b);
+}
+
 static void unverified_get_one_block(void **state)
 {
 	(void)state;
@@ -369,15 +404,11 @@ static void unverified_get_one_block(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(in_order),
-	    cmocka_unit_test(any_order),
-	    cmocka_unit_test(gaps_are_named),
-	    cmocka_unit_test(too_far_ahead),
-	    cmocka_unit_test(refusals),
-	    cmocka_unit_test(sets_of_blocks),
-	    cmocka_unit_test(short_and_single),
-	    cmocka_unit_test(what_is_sent_makes_way),
-	    cmocka_unit_test(unverified_get_one_block),
+	    cmocka_unit_test(in_order),         cmocka_unit_test(any_order),
+	    cmocka_unit_test(gaps_are_named),   cmocka_unit_test(too_far_ahead),
+	    cmocka_unit_test(refusals),         cmocka_unit_test(sets_of_blocks),
+	    cmocka_unit_test(short_and_single), cmocka_unit_test(what_is_sent_makes_way),
+	    cmocka_unit_test(timers_of_all),    cmocka_unit_test(unverified_get_one_block),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
