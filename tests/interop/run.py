@@ -3,6 +3,7 @@
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import contextlib
 import os
 import re
 import signal
@@ -44,7 +45,8 @@ class Show:
     def end(self):
         """What is left of its session, if anything."""
         for member in session_members(self.process.pid):
-            os.kill(member, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
         self.process.wait()
 
     def output(self):
@@ -91,9 +93,13 @@ def bereaved(stage):
     show = Show(stage, "bereaved")
     show.stays_up()
     for member in session_members(show.process.pid):
-        with open(f"/proc/{member}/cmdline", "rb") as file:
-            if b"copse-gateway" in file.read().split(b"\0")[0]:
-                os.kill(member, signal.SIGKILL)
+        try:
+            with open(f"/proc/{member}/cmdline", "rb") as file:
+                program = file.read().split(b"\0")[0]
+        except FileNotFoundError:  # what ./run sleeps with has ended meanwhile
+            continue
+        if b"copse-gateway" in program:
+            os.kill(member, signal.SIGKILL)
     equal(show.finish(), 1, "the status when the gateway dies")
 
 
