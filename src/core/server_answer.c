@@ -292,10 +292,13 @@ int srv_answer(struct copse_server *s, struct server_ask *ask, struct copse_resp
 				      .rest = s->out,
 				      .rest_len = (size_t)len};
 	const int err = copse_endpoint_respond(s->ep, ask->exchange, &out, s->now);
-	if (err == COPSE_ERR_NOROOM)
+	if (err == COPSE_ERR_NOROOM) {
 		srv_response_release(rs);
-	else
-		conclude(s, ask, rs, keep && !err);
+		return err;
+	}
+	if (err) /* nobody will get it: nothing comes of the request */
+		rs->code = COPSE_CODE_SERVICE_UNAVAILABLE;
+	conclude(s, ask, rs, keep && !err);
 	return err;
 }
 

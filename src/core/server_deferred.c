@@ -95,6 +95,7 @@ void copse_server_reply_drop(struct copse_server *server, copse_handle deferred,
 	struct copse_response rs;
 	srv_advance(server, now);
 	srv_response_init(server, &rs);
+	rs.code = COPSE_CODE_SERVICE_UNAVAILABLE; /* no observation comes of it */
 	rs.silent = true;
 	struct server_ask ask = d->ask;
 	release(server, d);

@@ -40,12 +40,13 @@ static void fetch_value(const struct copse_request *rq, struct copse_response *r
 	copse_response_text(rs, text);
 }
 
-static copse_handle deferred;
+static copse_handle deferred, last_exchange;
 
 static void get_later(const struct copse_request *rq, struct copse_response *rs)
 {
 	(void)rs;
 	deferred = copse_request_defer(rq);
+	last_exchange = rq->exchange;
 }
 
 #define SEEN COPSE_RESOURCE_OBSERVABLE
@@ -616,6 +617,27 @@ static void deferred_registration(void **state)
 	srv_done(b);
 }
 
+/* A registration that nobody is told of is none. */
+static void unanswered_registration(void **state)
+{
+	(void)state;
+	struct srv *b = observed_default();
+	struct copse_response rs;
+	assert_false(observe(b, "later", 0));
+	assert_int_equal(copse_server_observers(b->server, NULL), 1);
+	copse_server_reply_drop(b->server, deferred, b->now);
+	assert_int_equal(copse_server_observers(b->server, NULL), 0);
+	assert_true(next(b)); /* acknowledged, no more */
+	assert_int_equal(b->rs.code, 0);
+	assert_false(observe(b, "later", 0));
+	assert_int_equal(copse_endpoint_ignore(b->ep, last_exchange, b->now), 0); /* past the server */
+	assert_int_equal(copse_server_reply(b->server, deferred, &rs), 0);
+	copse_response_text(&rs, "too late");
+	assert_int_equal(copse_server_reply_send(b->server, deferred, &rs, b->now), COPSE_ERR_GONE);
+	assert_int_equal(copse_server_observers(b->server, NULL), 0);
+	srv_done(b);
+}
+
 static void bounds(void **state)
 {
 	(void)state;
@@ -779,6 +801,7 @@ int main(void)
 	    cmocka_unit_test(wildcards),
 	    cmocka_unit_test(with_blocks),
 	    cmocka_unit_test(deferred_registration),
+	    cmocka_unit_test(unanswered_registration),
 	    cmocka_unit_test(bounds),
 	    cmocka_unit_test(more_than_there_is_room_for),
 	    cmocka_unit_test(the_deaf_do_not_block_others),
