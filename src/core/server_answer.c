@@ -237,6 +237,8 @@ static void conclude(struct copse_server *s, struct server_ask *ask, struct cops
 	}
 	if (t && rs->code == COPSE_CODE_CONTINUE)
 		srv_transfer_enter(s, t, T_RECEIVING);
+	else if (t && ask->q1 && is_success(rs->code))
+		srv_qblock_finish(s, t, rs->code);
 	else if (t)
 		srv_transfer_end(s, t);
 	srv_response_release(rs);

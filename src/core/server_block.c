@@ -172,7 +172,7 @@ static bool serve(struct copse_server *s, struct server_work *w, struct transfer
 static bool continue_answer(struct copse_server *s, struct server_work *w)
 {
 	struct transfer *t = srv_transfer_find(s, &w->ask.peer, srv_block_key(s, &w->ask));
-	if (t && t->state == (w->ask.q2 ? T_STREAMING : T_SERVING))
+	if (t && !t->finished && t->state == (w->ask.q2 ? T_STREAMING : T_SERVING))
 		return serve(s, w, t);
 	/* A safe method can be asked again for any block; the body of a FETCH must be there for that. */
 	if (w->rq.method == COPSE_CODE_GET || (w->rq.method == COPSE_CODE_FETCH && w->rq.body_len > 0) ||

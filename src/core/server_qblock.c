@@ -268,6 +268,11 @@ static struct transfer *transfer_for(struct copse_server *s, struct server_work 
 		(void)copse_endpoint_ignore(s->ep, w->ask.exchange, s->now);
 		return NULL;
 	}
+	if (t && t->finished &&
+	    b->num > 0) { /* its answer got lost: to begin anew would undo what was done */
+		srv_block_refuse(s, w, t->code);
+		return NULL;
+	}
 	if (t && t->state != T_GATHERING) {
 		srv_transfer_abandon(s, t);
 		t = NULL;
@@ -278,6 +283,14 @@ static struct transfer *transfer_for(struct copse_server *s, struct server_work 
 		return NULL;
 	}
 	return t ? t : begin(s, w);
+}
+
+void srv_qblock_finish(struct copse_server *s, struct transfer *t, uint8_t code)
+{
+	t->code = code;
+	t->finished = true;
+	t->sent = true;
+	srv_transfer_enter(s, t, T_SERVING);
 }
 
 bool srv_qblock_upload(struct copse_server *s, struct server_work *w)

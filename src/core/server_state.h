@@ -137,6 +137,8 @@ struct transfer {
 	void (*release)(void *user);
 	void *user;
 	bool sent; /* to the end: kept in case that the last block got lost */
+	bool
+	    finished; /* an upload by Q-Block1 that was answered by `code`, kept in case that this got lost */
 
 	/* Q-Block */
 	struct core_timer timer;
@@ -374,6 +376,7 @@ uint64_t srv_block_key(const struct copse_server *s, struct server_ask *ask);
 /* server_qblock.c */
 uint8_t srv_qblock_read(const struct copse_server *s, struct server_work *w);
 bool srv_qblock_upload(struct copse_server *s, struct server_work *w);
+void srv_qblock_finish(struct copse_server *s, struct transfer *t, uint8_t code);
 void srv_qblock_stream(struct copse_server *s, struct transfer *t, const struct server_ask *ask);
 void srv_qblock_due(struct copse_server *s, struct transfer *t);
 bool srv_qblock_is_sent(const struct transfer *t);

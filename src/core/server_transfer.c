@@ -167,6 +167,11 @@ copse_ms srv_transfer_deadline(const struct copse_server *s)
 
 void srv_transfer_expire(struct copse_server *s)
 {
-	while (srv_transfer_deadline(s) <= s->now)
-		srv_transfer_abandon(s, CORE_OF(s->waiting.next, struct transfer, node));
+	while (srv_transfer_deadline(s) <= s->now) {
+		struct transfer *t = CORE_OF(s->waiting.next, struct transfer, node);
+		if (t->sent || t->state == T_STREAMING)
+			srv_transfer_end(s, t);
+		else
+			srv_transfer_abandon(s, t);
+	}
 }

@@ -324,7 +324,7 @@ static void by_blocks(void **state)
 {
 	(void)state;
 	both_directions(1, good_link, COPSE_CALL_CON);
-	for (uint64_t seed = 1; seed <= 20; seed++)
+	for (uint64_t seed = 1; seed <= 70; seed++) /* 210 bodies each way */
 		both_directions(seed, bad_link, COPSE_CALL_CON);
 }
 
@@ -332,7 +332,7 @@ static void by_qblock(void **state)
 {
 	(void)state;
 	both_directions(1, good_link, COPSE_CALL_QBLOCK);
-	for (uint64_t seed = 1; seed <= 20; seed++)
+	for (uint64_t seed = 1; seed <= 70; seed++)
 		both_directions(seed, bad_link, COPSE_CALL_QBLOCK);
 }
 
