@@ -461,6 +461,7 @@ void srv_observe_pump(struct copse_server *s)
 		struct server_view *v = CORE_OF(s->queue.next, struct server_view, queue);
 		enum outcome outcome = NO_ROOM;
 		bool encoded = v->fresh && s->note_view == v;
+		v->observer_n++; /* holds the view: its handler may drop the observers */
 		if (!encoded && budget > 0) {
 			srv_view_encode(s, v);
 			budget--; /* so that a handler that changes what it tells does not keep us here */
@@ -472,7 +473,10 @@ void srv_observe_pump(struct copse_server *s)
 		if (outcome == TOO_MANY) {
 			core_node_remove(&v->queue);
 			core_node_insert(&stuck, &v->queue);
-		} else if (outcome == NO_ROOM) {
+		}
+		v->observer_n--;
+		srv_view_unused(s, v);
+		if (outcome == NO_ROOM) {
 			s->retry = next_try(s, budget < s->config.notify_cap);
 			break;
 		}

@@ -768,6 +768,42 @@ static void changes_while_notified(void **state)
 	srv_done(b);
 }
 
+/* The handler of a thing drops its observers while it is asked what to tell them: nobody is told, and what they had is
+ * free for others. */
+static void get_and_drop(const struct copse_request *rq, struct copse_response *rs)
+{
+	get_value(rq, rs);
+	if (rq->purpose == COPSE_PURPOSE_NOTIFY)
+		copse_server_drop_observers(changed_in_handler, rq->resource, rq->now);
+}
+
+static void drops_while_notified(void **state)
+{
+	(void)state;
+	static const struct copse_resource self = {
+	    .path = "self", .get = get_and_drop, .flags = SEEN, .worth = COPSE_COMMAND};
+	struct srv *b = observed_default();
+	changed_in_handler = b->server;
+	offer(b, &self);
+	for (int round = 0; round < 3; round++) {
+		for (uint8_t p = 1; p <= 3; p++) {
+			b->from = srv_peer(p);
+			assert_true(observe(b, p == 1 ? "self?unit=x" : "self", 0));
+		}
+		assert_int_equal(copse_server_observers(b->server, &self), 3);
+		assert_int_equal(change(b, &self), 2);
+		assert_false(next_due(b));
+		assert_int_equal(copse_server_observers(b->server, NULL), 0);
+		assert_int_equal(change(b, &self), 0);
+	}
+	b->from = srv_peer(1);
+	assert_true(observe(b, "obs", 0)); /* another thing finds the views in order */
+	change(b, &obs);
+	assert_true(next_due(b));
+	expect_code(b, CONTENT);
+	srv_done(b);
+}
+
 static void memory_of_an_observer(void **state)
 {
 	(void)state;
@@ -806,6 +842,7 @@ int main(void)
 	    cmocka_unit_test(more_than_there_is_room_for),
 	    cmocka_unit_test(the_deaf_do_not_block_others),
 	    cmocka_unit_test(changes_while_notified),
+	    cmocka_unit_test(drops_while_notified),
 	    cmocka_unit_test(memory_of_an_observer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
