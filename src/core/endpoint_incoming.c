@@ -217,7 +217,7 @@ void in_duplicate(struct copse_endpoint *ep, struct incoming *in)
 static int respond_in_place(struct copse_endpoint *ep, struct incoming *in, const struct copse_out *out)
 {
 	const bool con = in->type == COPSE_CON;
-	const uint16_t id = con ? in->id : ep_new_id(ep, &in->peer, ep_peer_hash(ep, &in->peer));
+	const uint16_t id = con ? in->id : ep_new_id(ep, &in->peer, in_peer_hash(in));
 	uint8_t buf[COPSE_TOKEN_LONG];
 	const uint8_t *token = token_of(ep, in, buf);
 	if (!ep_keep(ep, &in->reply, con ? COPSE_ACK : COPSE_NON, id, token, in->token_len, out))

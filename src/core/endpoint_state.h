@@ -207,11 +207,20 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 	return &ep->config.group[peer->group];
 }
 
+/* Odd, so that different IDs of a peer have different hashes. */
+#define EP_ID_STEP 0x9e3779b1u
+
 /* The hash under which message `id` of a peer is found. The peer's own is keyed; a peer can only choose among its own
  * 65536 places. */
 static inline uint32_t ep_id_hash(uint32_t peer_hash, uint16_t id)
 {
-	return peer_hash + id * 0x9e3779b1u;
+	return peer_hash + id * EP_ID_STEP;
+}
+
+/* The hash of the peer that sent it, as ep_peer_hash gives it: from what its message is found under. */
+static inline uint32_t in_peer_hash(const struct incoming *in)
+{
+	return in->hash - in->id * EP_ID_STEP;
 }
 
 /* endpoint_exchange.c */
