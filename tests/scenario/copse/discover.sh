@@ -52,5 +52,6 @@ import json
 rows = json.load(open("out"))
 assert rows and all(r["resource"] == "/time" and r["device"].startswith("[fe80::") for r in rows), rows
 PY
-run 28 copse discover --group 'ff02::fd%near' -B 0.1
+# A group that nobody has joined: silence is all that can come, however short the leisure of those who are there.
+run 28 copse discover --group 'ff02::fe00:7%near' -B 0.1
 err_is 'copse: nobody answered'
