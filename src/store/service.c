@@ -7,8 +7,6 @@
 
 #include <copse/mem.h>
 
-#include <ck_ring.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -21,12 +19,45 @@
 #define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
 #define MAGIC         0x73746f72u
 
+/* A ring of one producer and one consumer. C11 atomics rather than a library whose fences ThreadSanitizer cannot see. */
+struct ring {
+	struct store_job **slot;
+	uint32_t mask;
+	_Atomic uint32_t head, tail; /* of the producer, of the consumer: they count on and wrap */
+};
+
+static bool ring_put(struct ring *r, struct store_job *job)
+{
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) > r->mask)
+		return false;
+	r->slot[head & r->mask] = job;
+	atomic_store(&r->head, head + 1); /* ordered before the look at `sleeping` */
+	return true;
+}
+
+static struct store_job *ring_take(struct ring *r)
+{
+	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
+		return NULL;
+	struct store_job *job = r->slot[tail & r->mask];
+	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+	return job;
+}
+
+static uint32_t ring_used(struct ring *r)
+{
+	return atomic_load(&r->head) - atomic_load(&r->tail);
+}
+
 struct store_service {
 	uint32_t magic;
 	struct store_service_config config;
 	/* shared */
-	ck_ring_t in, out;
-	ck_ring_buffer_t *in_slots, *out_slots;
+	struct ring in, out;
 	sem_t wake;
 	_Atomic bool sleeping, stopping;
 	_Atomic uint32_t jobs; /* handed in, and not yet taken back or freed */
@@ -75,7 +106,7 @@ static void finish(struct store_service *s, struct store_job *job)
 		forget(s, job);
 		store_job_free(job);
 	} else {
-		bool room = ck_ring_enqueue_spsc(&s->out, s->out_slots, job);
+		bool room = ring_put(&s->out, job);
 		COPSE_ASSERT(room);
 	}
 }
@@ -169,7 +200,7 @@ static bool work(struct store_service *s)
 	struct store_job *job;
 	size_t n = 0, done = 0;
 
-	while (ck_ring_dequeue_spsc(&s->in, s->in_slots, &job)) {
+	while ((job = ring_take(&s->in))) {
 		done++;
 		if (is_query(job)) {
 			write_group(s, n);
@@ -193,7 +224,7 @@ static void sleep_for(struct store_service *s, int64_t wait_us)
 	struct timespec at;
 
 	atomic_store(&s->sleeping, true);
-	if (ck_ring_size(&s->in) > 0 || atomic_load(&s->stopping)) {
+	if (ring_used(&s->in) > 0 || atomic_load(&s->stopping)) {
 		atomic_store(&s->sleeping, false);
 		return;
 	}
@@ -209,11 +240,11 @@ static void sleep_for(struct store_service *s, int64_t wait_us)
 	atomic_store(&s->sleeping, false);
 }
 
-static void linger(const struct store_service *s)
+static void linger(struct store_service *s)
 {
 	const struct timespec span = {0, (long)s->config.linger_us * 1000};
 
-	if (s->config.linger_us && ck_ring_size(&s->in) < GROUP_MAX)
+	if (s->config.linger_us && ring_used(&s->in) < GROUP_MAX)
 		nanosleep(&span, NULL);
 }
 
@@ -223,7 +254,7 @@ static void *run(void *self)
 
 	for (;;) {
 		bool last = atomic_load(&s->stopping);
-		if (ck_ring_size(&s->in) > 0 && !last)
+		if (ring_used(&s->in) > 0 && !last)
 			linger(s);
 		if (work(s)) {
 			s->config.wake(s->config.self);
@@ -240,9 +271,9 @@ static void *run(void *self)
 
 static uint32_t ring_size(uint32_t jobs)
 {
-	uint32_t size = 16; /* a ring of n slots holds n - 1 */
+	uint32_t size = 16;
 
-	while (size < jobs + 1)
+	while (size < jobs)
 		size *= 2;
 	return size;
 }
@@ -252,12 +283,11 @@ static bool make(struct store_service *s)
 	uint32_t size = ring_size(s->config.jobs);
 	sigset_t all, old;
 
-	s->in_slots = copse_mem_new(size, sizeof(*s->in_slots));
-	s->out_slots = copse_mem_new(size, sizeof(*s->out_slots));
-	if (!s->in_slots || !s->out_slots || sem_init(&s->wake, 0, 0) != 0)
+	s->in.slot = copse_mem_new(size, sizeof(*s->in.slot));
+	s->out.slot = copse_mem_new(size, sizeof(*s->out.slot));
+	s->in.mask = s->out.mask = size - 1;
+	if (!s->in.slot || !s->out.slot || sem_init(&s->wake, 0, 0) != 0)
 		return false;
-	ck_ring_init(&s->in, size);
-	ck_ring_init(&s->out, size);
 	sigfillset(&all); /* signals are for others */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int err = pthread_create(&s->thread, NULL, run, s);
@@ -277,8 +307,8 @@ struct store_service *store_service_new(const struct store_service_config *confi
 	s->store = *store;
 	if (make(s))
 		return s;
-	copse_mem_free(s->in_slots);
-	copse_mem_free(s->out_slots);
+	copse_mem_free(s->in.slot);
+	copse_mem_free(s->out.slot);
 	copse_mem_free(s);
 	return NULL;
 }
@@ -297,8 +327,8 @@ void store_service_free(struct store_service *s)
 		store_job_free(job);
 	store_close(&s->store);
 	sem_destroy(&s->wake);
-	copse_mem_free(s->in_slots);
-	copse_mem_free(s->out_slots);
+	copse_mem_free(s->in.slot);
+	copse_mem_free(s->out.slot);
 	s->magic = 0;
 	copse_mem_free(s);
 }
@@ -318,9 +348,8 @@ bool store_service_put(struct store_service *s, struct store_job *job)
 		return false;
 	atomic_fetch_add(&s->jobs, 1);
 	atomic_fetch_add(&s->bytes, job->bytes);
-	bool room = ck_ring_enqueue_spsc(&s->in, s->in_slots, job);
+	bool room = ring_put(&s->in, job);
 	COPSE_ASSERT(room);
-	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, false))
 		sem_post(&s->wake);
 	return true;
@@ -331,7 +360,8 @@ struct store_job *store_service_done(struct store_service *s)
 	struct store_job *job;
 
 	COPSE_ASSERT(s->magic == MAGIC);
-	if (!ck_ring_dequeue_spsc(&s->out, s->out_slots, &job))
+	job = ring_take(&s->out);
+	if (!job)
 		return NULL;
 	forget(s, job);
 	return job;
