@@ -3,11 +3,12 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "form.h"
 #include "hood.h"
-#include "log.h"
+#include "../log/log.h"
 #include "random.h"
 
 #include <copse/host.h>
 #include <copse/mem.h>
+#include <copse/serial.h>
 #include <copse/server.h>
 #include <copse/udp.h>
 
@@ -50,6 +51,7 @@ struct hood {
 	struct place **by_transport; /* [65536], by the id of the transport */
 	uint8_t *memory;             /* of the servers */
 	size_t server_bytes;
+	struct copse_line line; /* in place of the only device's socket */
 	struct copse_timer look;
 	copse_ms began;
 	int64_t start_ms;
@@ -185,9 +187,11 @@ static void size_host(const struct sim_options *options, struct copse_host_confi
 	config->transports = (uint16_t)n;
 }
 
-static void size_server(struct copse_server_config *config)
+static void size_server(const struct sim_options *options, struct copse_server_config *config)
 {
 	config->message_len = 640;
+	if (options->line && options->frame < config->message_len)
+		config->message_len = (uint16_t)options->frame;
 	config->scratch_len = BODY_MAX;
 	config->node_cap = 8;
 	config->deferred_cap = 1;
@@ -226,7 +230,7 @@ static int start_server(struct place *place, uint8_t *memory, copse_ms now)
 {
 	struct copse_server_config config = COPSE_SERVER_DEFAULT;
 
-	size_server(&config);
+	size_server(place->hood->options, &config);
 	copse_host_random(config.seed, sizeof(config.seed));
 	place->server = copse_server_init(memory, place->hood->server_bytes, &config,
 					  copse_host_endpoint(place->hood->host), now);
@@ -267,6 +271,29 @@ static int listen_at(struct place *place, uint32_t index, char *why, size_t why_
 	return 0;
 }
 
+static void line_changed(void *self, bool up, const char *why, copse_ms now)
+{
+	struct place *place = self;
+
+	(void)now;
+	place->transport = place->hood->line.transport;
+	if (!up) {
+		log_line(LOG_ERROR, "msg=\"line is down\" error=\"%s\"", why);
+		return;
+	}
+	place->hood->by_transport[place->transport->id] = place;
+	log_line(LOG_INFO, "msg=\"line is up\" line=%s", place->hood->options->line);
+}
+
+static void take_line(struct place *place)
+{
+	const struct sim_options *options = place->hood->options;
+	const struct copse_serial_config config = {.path = options->line, .frame_max = options->frame};
+
+	copse_line_start(&place->hood->line, place->hood->host, place->hood->loop, &config, line_changed,
+			 place);
+}
+
 static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, size_t why_cap)
 {
 	const struct sim_options *options = hood->options;
@@ -274,8 +301,11 @@ static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, si
 
 	place->hood = hood;
 	place->timer = (struct copse_timer){.due = server_due, .self = place};
-	sim_device_init(&place->device, sim_options_kind(options, index), options->seed, index, hood->start_ms);
-	if (listen_at(place, index, why, why_cap) < 0)
+	sim_device_init(&place->device, sim_options_kind(options, index), options->seed, index,
+			hood->start_ms);
+	if (options->line)
+		take_line(place);
+	else if (listen_at(place, index, why, why_cap) < 0)
 		return -1;
 	if (start_server(place, hood->memory + hood->server_bytes * index, now) < 0) {
 		snprintf(why, why_cap, "the resources do not fit into the server");
@@ -311,7 +341,7 @@ static int make_host(struct hood *hood, copse_ms now)
 	struct copse_server_config server = COPSE_SERVER_DEFAULT;
 
 	size_host(hood->options, &config);
-	size_server(&server);
+	size_server(hood->options, &server);
 	hood->server_bytes = (copse_server_bytes(&server) + 63) & ~(size_t)63;
 	hood->host = copse_host_new(&config, &handler, hood->loop, now);
 	hood->place = copse_mem_new(hood->options->count, sizeof(*hood->place));
@@ -364,6 +394,7 @@ void hood_free(struct hood *hood)
 	copse_loop_clear(hood->loop, &hood->look);
 	for (uint32_t i = 0; i < hood->place_n; i++)
 		copse_loop_clear(hood->loop, &hood->place[i].timer);
+	copse_line_stop(&hood->line);
 	copse_host_free(hood->host);
 	copse_mem_free(hood->memory);
 	copse_mem_free(hood->by_transport);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "hood.h"
-#include "log.h"
+#include "../log/log.h"
 
 #include <inttypes.h>
 #include <limits.h>

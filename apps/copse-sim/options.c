@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "options.h"
 
+#include <copse/serial.h>
 #include <copse/udp.h>
 
 #include <arpa/inet.h>
@@ -28,6 +29,8 @@ const char sim_options_help[] =
     "      --loss PERCENT        lose datagrams, each way (0)\n"
     "      --delay MS[-MS]       let what goes leave later\n"
     "      --sleep PERIOD[/AWAKE]  listen only AWAKE seconds (1) in every PERIOD\n"
+    "      --line DEVICE         one device on a serial line, as behind copse-nic\n"
+    "      --frame BYTES         longest message on the line (256)\n"
     "      --ledger              simulate what ways of communicating cost a device, and end\n"
     "      --radio NAME          for --ledger: ethernet (default), 802.15.4 or ble\n"
     "      --hours N             for --ledger: how long each device lives (24)\n"
@@ -63,9 +66,10 @@ static int number(const struct parser *p, const char *name, const char *text, do
 	char *end;
 
 	*value = strtod(text, &end);
-	if (end == text || strspn(text, "0123456789.") < (size_t)(end - text) || !(*value >= low && *value <= high) ||
-	    (*end && !rest))
-		return complain(p, "--%s takes a number from %.15g to %.15g, not \"%s\"", name, low, high, text);
+	if (end == text || strspn(text, "0123456789.") < (size_t)(end - text) ||
+	    !(*value >= low && *value <= high) || (*end && !rest))
+		return complain(p, "--%s takes a number from %.15g to %.15g, not \"%s\"", name, low, high,
+				text);
 	if (rest)
 		*rest = end;
 	return 0;
@@ -136,7 +140,8 @@ static int take_bind(const struct parser *p, const char *text)
 		return -1;
 	o->prefix_len = (unsigned)bits;
 	if (o->family == AF_INET6 && o->prefix_len > 64 && o->prefix_len < 128)
-		return complain(p, "--bind: an IPv6 prefix has at most 64 bits, to be completed by the MAC ID");
+		return complain(p,
+				"--bind: an IPv6 prefix has at most 64 bits, to be completed by the MAC ID");
 	return 0;
 }
 
@@ -218,7 +223,8 @@ static int take_sleep(const struct parser *p, const char *text)
 static int take_radio(const struct parser *p, const char *text)
 {
 	p->options->radio = ledger_radio_find(text);
-	return p->options->radio ? 0 : complain(p, "--radio takes ethernet, 802.15.4 or ble, not \"%s\"", text);
+	return p->options->radio ? 0
+				 : complain(p, "--radio takes ethernet, 802.15.4 or ble, not \"%s\"", text);
 }
 
 static int take_hours(const struct parser *p, const char *text)
@@ -227,6 +233,21 @@ static int take_hours(const struct parser *p, const char *text)
 	int err = whole(p, "hours", text, 1, LEDGER_HOURS_MAX, &value);
 
 	p->options->hours = (uint32_t)value;
+	return err;
+}
+
+static int take_line(const struct parser *p, const char *text)
+{
+	p->options->line = text;
+	return 0;
+}
+
+static int take_frame(const struct parser *p, const char *text)
+{
+	double value = 0;
+	int err = whole(p, "frame", text, COPSE_SERIAL_FRAME_MIN, COPSE_SERIAL_FRAME_MAX, &value);
+
+	p->options->frame = (uint32_t)value;
 	return err;
 }
 
@@ -255,7 +276,7 @@ static const struct {
 	char letter;
 	int (*take)(const struct parser *p, const char *text);
 } rows[] = {
-	/* clang-format off */
+    /* clang-format off */
 	{"count", 'n', take_count},
 	{"kinds", 'k', take_kinds},
 	{"bind", 'b', take_bind},
@@ -267,6 +288,8 @@ static const struct {
 	{"delay", 'D', take_delay},
 	{"sleep", 'Z', take_sleep},
 	{"conf", 'c', take_conf},
+	{"line", 'i', take_line},
+	{"frame", 'f', take_frame},
 	{"radio", 'R', take_radio},
 	{"hours", 'H', take_hours},
 	{"ledger", 'g', NULL},
@@ -275,7 +298,7 @@ static const struct {
 	{"quiet", 'q', NULL},
 	{"help", 'h', NULL},
 	{"version", 'V', NULL},
-	/* clang-format on */
+    /* clang-format on */
 };
 
 #define ROW_N (sizeof(rows) / sizeof(rows[0]))
@@ -290,6 +313,10 @@ static int check(const struct parser *p)
 		return complain(p, "%u devices do not fit between port %u and 65535", o->count, o->port);
 	if (o->family == AF_INET && host_bits > 0 && o->count + 2 > 1u << host_bits)
 		return complain(p, "%u devices do not fit into a prefix of %u bits", o->count, o->prefix_len);
+	if (o->line && o->count != 1)
+		return complain(p, "--line has room for one device: add --count 1");
+	if (o->line && (o->conf || o->action == SIM_LIST))
+		return complain(p, "a device on a line has no address: no --conf and no --list");
 	if (o->action == SIM_LIST && o->port == 0)
 		return complain(p, "--list cannot know the ports that the system will choose: use --conf");
 	return 0;
@@ -310,7 +337,8 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 	struct option longs[ROW_N + 1] = {0};
 	int letter, err = 0;
 
-	*options = (struct sim_options){.count = 20, .port = COPSE_PORT, .seed = 1, .speed = 1, .hours = 24};
+	*options = (struct sim_options){
+	    .count = 20, .port = COPSE_PORT, .seed = 1, .speed = 1, .hours = 24, .frame = 256};
 	options->radio = ledger_radio_find("ethernet");
 	take_kinds(&p, "meter,thermostat,light,climate,tracker");
 	take_bind(&p, "127.1.0.0/16");

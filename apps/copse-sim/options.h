@@ -31,6 +31,8 @@ struct sim_options {
 	struct weather_config weather;
 	const struct ledger_radio *radio; /* for the ledger, as are the hours */
 	uint32_t hours;
+	const char *line; /* a serial line in place of a socket, for the only device; NULL: none */
+	uint32_t frame;   /* longest message on it */
 	const char *conf;
 	int verbose; /* -1 quiet, 0, 1 */
 };

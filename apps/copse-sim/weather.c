@@ -1,7 +1,7 @@
 /* A bad link as a transport.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "log.h"
+#include "../log/log.h"
 #include "random.h"
 #include "weather.h"
 

@@ -1,8 +1,8 @@
 /* One line an event on standard error, in logfmt.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef COPSE_SIM_LOG_H
-#define COPSE_SIM_LOG_H
+#ifndef COPSE_LOG_H
+#define COPSE_LOG_H
 
 #include <stdbool.h>
 
