@@ -122,10 +122,11 @@ static int parse_long(struct parser *p, const char *word)
 	return give(p, (enum arg_name)name, p->word[p->at++]);
 }
 
-static int find_letter(const struct args *args, char letter)
+int args_of_letter(const struct command *command, char letter)
 {
 	for (int i = 0; i < ARG_N; i++) {
-		if (arg_rows[i].letter == letter && takes(args, (enum arg_name)i))
+		if (arg_rows[i].letter == letter &&
+		    (arg_rows[i].groups == ALL || arg_rows[i].groups & command->groups))
 			return i;
 	}
 	return ARG_N;
@@ -152,7 +153,7 @@ static int parse_letters(struct parser *p, const char *letters)
 {
 	for (; *letters; letters++) {
 		char text[] = {'-', *letters, '\0'};
-		int name = find_letter(p->args, *letters), err;
+		int name = args_of_letter(p->args->command, *letters), err;
 		const char *rest = letters + 1;
 
 		if (name == ARG_N)

@@ -21,7 +21,12 @@ enum arg_group {
 	KEYS = 512,
 	ALIAS = 1024,
 	ENERGY = 2048,
-	ALL = 4095
+	PUBLISH = 4096,
+	READ = 8192,  /* stored readings: latest, history, export */
+	SPAN = 16384, /* of time */
+	HISTORY = 32768,
+	EXPORT = 65536,
+	ALL = 131071
 };
 
 enum arg_name {
@@ -93,6 +98,10 @@ int args_number(const struct args *args, enum arg_name name, uint32_t least, uin
 /* The value as a span: "90", "90s", "1.5s", "15m", "2h", "1d"; in milliseconds. As above. */
 int args_span(const struct args *args, enum arg_name name, copse_ms absent, copse_ms *out);
 
+/* The option of `command` that `letter` means: two rows may have it, the first that the command takes counts; ARG_N for
+ * none. */
+int args_of_letter(const struct command *command, char letter);
+
 /* args_help.c */
 void args_print_help(FILE *out, const struct command *command);
 void args_print_completion(FILE *out);
@@ -106,6 +115,10 @@ int command_session(const struct args *args);
 int command_devices(const struct args *args);
 int command_token(const struct args *args);
 int command_energy(const struct args *args);
+int command_publish(const struct args *args);
+int command_latest(const struct args *args);
+int command_history(const struct args *args);
+int command_export(const struct args *args);
 int command_completion(const struct args *args);
 
 #endif

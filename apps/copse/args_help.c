@@ -6,12 +6,14 @@
 
 #include <string.h>
 
-static void print_option(FILE *out, const struct arg_row *row)
+static void print_option(FILE *out, const struct command *command, int name)
 {
+	const struct arg_row *row = &arg_rows[name];
 	char left[64];
 	char letter[] = {'-', row->letter, ',', ' ', '\0'};
+	bool is_ours = row->letter && args_of_letter(command, row->letter) == name;
 
-	snprintf(left, sizeof(left), "%s--%s%s%s%s", row->letter ? letter : "    ", row->text,
+	snprintf(left, sizeof(left), "%s--%s%s%s%s", is_ours ? letter : "    ", row->text,
 		 row->need == MAYBE   ? "[="
 		 : row->need == VALUE ? " "
 				      : "",
@@ -45,7 +47,7 @@ void args_print_help(FILE *out, const struct command *command)
 		command->summary);
 	for (int i = 0; i < ARG_N; i++) {
 		if (arg_rows[i].groups == ALL || arg_rows[i].groups & command->groups)
-			print_option(out, &arg_rows[i]);
+			print_option(out, command, i);
 	}
 }
 

@@ -104,7 +104,7 @@ static void on_told(void *self, const struct copse_client_event *e, copse_ms now
 		r->error = NO_MEMORY;
 	r->answer->took_ms = now - r->begun;
 	r->answer->partial = e->partial;
-	if (!r->error && copse_code_is_success(e->message->code))
+	if (!r->error && !r->request->write && copse_code_is_success(e->message->code))
 		r->answer->body.len = e->received;
 	else
 		r->answer->body.len = 0;
@@ -122,6 +122,10 @@ static int run(struct running *r, const struct copse_address *address, copse_ms 
 	if (copse_transport_peer(r->net->udp, address, &peer))
 		return COPSE_ERR_TRANSPORT;
 	exchange_call(&call, r->request, &peer, &bodies);
+	if (r->request->write) {
+		call.write = r->request->write;
+		call.user = r->request->write_user;
+	}
 	r->error = 0;
 	r->begun = copse_clock_ms();
 	progress_begin(&r->progress, r->begun);

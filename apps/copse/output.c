@@ -115,6 +115,9 @@ int output_error(const struct answer *answer)
 	report_error(ends, "%s%s", code, m->payload_len ? ":" : "");
 	if (report_is_quiet() || !m->payload_len)
 		return (int)ends;
+	if (format == COPSE_FORMAT_PROBLEM_DETAILS &&
+	    pretty_problem(stderr, copse_message_payload(m), m->payload_len))
+		return (int)ends;
 	if (format != COPSE_FORMAT_NONE &&
 	    pretty_print(stderr, format, copse_message_payload(m), m->payload_len))
 		return (int)ends;

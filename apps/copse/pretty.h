@@ -19,6 +19,9 @@ bool pretty_json(FILE *out, const uint8_t *bytes, size_t len);
 bool pretty_cbor(FILE *out, const uint8_t *bytes, size_t len, bool sequence);
 bool pretty_senml_json(FILE *out, const uint8_t *bytes, size_t len);
 bool pretty_senml_cbor(FILE *out, const uint8_t *bytes, size_t len);
+/* Problem details (RFC 9290) that have a title or a detail: as a sentence. */
+bool pretty_problem(FILE *out, const uint8_t *bytes, size_t len);
+
 bool pretty_links(FILE *out, const uint8_t *bytes, size_t len);
 
 #endif

@@ -282,14 +282,31 @@ int request_make(struct request *request, const struct args *args, const struct 
 	return code;
 }
 
-int request_plain(struct request *request, uint8_t code, const struct target *target)
+int request_special(struct request *request, uint8_t code, const struct target *target,
+		    const struct request_special *special)
 {
 	struct copse_builder b;
 
 	begin(request, code);
 	copse_build_rest(&b, request->options, sizeof(request->options));
 	add_uri(&b, target, false);
+	if (special->accept >= 0)
+		copse_build_uint(&b, COPSE_OPTION_ACCEPT, (uint32_t)special->accept);
+	if (special->format >= 0)
+		copse_build_uint(&b, COPSE_OPTION_CONTENT_FORMAT, (uint32_t)special->format);
+	if (special->has_max_age)
+		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, special->max_age);
+	if (special->silent) {
+		copse_build_uint(&b, COPSE_OPTION_NO_RESPONSE, 26);
+		request->flags = COPSE_CALL_SILENT;
+		request->no_response = true;
+	}
 	return finish(request, &b);
+}
+
+int request_plain(struct request *request, uint8_t code, const struct target *target)
+{
+	return request_special(request, code, target, &(struct request_special){.accept = -1, .format = -1});
 }
 
 void request_free(struct request *request)

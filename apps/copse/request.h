@@ -21,14 +21,29 @@ struct request {
 	uint8_t options[REQUEST_OPTIONS_MAX];
 	size_t options_len;
 	struct buffer payload;
+	/* Where the answer's body goes; NULL: into the answer. Blocks come in order, each once. */
+	int (*write)(void *user, uint32_t offset, const uint8_t *bytes, size_t len);
+	void *write_user;
+};
+
+/* What else stands in a request made by request_special; zeros but `accept` and `format`: nothing. */
+struct request_special {
+	int accept, format; /* content formats; -1: none */
+	bool silent;        /* non-confirmable, and no answer of any class wanted (RFC 7967) */
+	bool has_max_age;
+	uint32_t max_age; /* seconds */
 };
 
 /* Make the request that the command line asks for, to `target`. Reports errors.
  * Returns 0 (give it to request_free), or an exit code. */
 int request_make(struct request *request, const struct args *args, const struct target *target);
 
-/* A request with nothing but its URI, and a Content-Format for a payload given later. As above. */
+/* A request with nothing but its URI. As above. */
 int request_plain(struct request *request, uint8_t code, const struct target *target);
+
+/* A request with its URI and what `special` says; the payload is given later. As above. */
+int request_special(struct request *request, uint8_t code, const struct target *target,
+		    const struct request_special *special);
 
 void request_free(struct request *request);
 

@@ -157,6 +157,35 @@ int target_find(struct target *target, const struct args *args, const char *uri,
 	return code;
 }
 
+/* The gateway's URI with another path. Returns 0 or an exit code. */
+static int with_path(const struct copse_uri *uri, const char *gateway, const char *path, char *buf,
+		     size_t cap)
+{
+	size_t authority = strlen(gateway);
+
+	if (uri->path.len)
+		authority = (size_t)(uri->path.at - gateway);
+	else if (uri->has_query)
+		authority = (size_t)(uri->query.at - 1 - gateway);
+	int n = snprintf(buf, cap, "%.*s%s", (int)authority, gateway, path);
+	return n < 0 || (size_t)n >= cap ? report_error(EXIT_OTHER, "the gateway's URI is too long") : 0;
+}
+
+int target_turn(struct target *target, const char *path, char *buf, size_t cap)
+{
+	char old[STATE_URI_MAX + 1];
+	struct copse_uri uri;
+	int n = snprintf(old, sizeof(old), "%.*s", (int)(target->uri.path.at - target->text), target->text);
+
+	if (n < 0 || (size_t)n >= sizeof(old))
+		return report_error(EXIT_OTHER, "the gateway's URI is too long");
+	int code = target_parse(&uri, old);
+	if (!code)
+		code = with_path(&uri, old, path, buf, cap); /* `buf` may hold the old one */
+	target->text = buf;
+	return code ? code : target_parse(&target->uri, buf);
+}
+
 int target_find_gateway(struct target *target, const struct args *args, const char *path, char *buf,
 			size_t cap)
 {
@@ -179,14 +208,9 @@ int target_find_gateway(struct target *target, const struct args *args, const ch
 	int code = target_parse(&uri, gateway);
 	if (code)
 		return code;
-	size_t authority = strlen(gateway);
-	if (uri.path.len)
-		authority = (size_t)(uri.path.at - gateway);
-	else if (uri.has_query)
-		authority = (size_t)(uri.query.at - 1 - gateway);
-	int n = snprintf(buf, cap, "%.*s%s", (int)authority, gateway, path);
-	if (n < 0 || (size_t)n >= cap)
-		return report_error(EXIT_OTHER, "the gateway's URI is too long");
+	code = with_path(&uri, gateway, path, buf, cap);
+	if (code)
+		return code;
 	return target_find(target, args, buf, false);
 }
 

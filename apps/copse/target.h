@@ -35,6 +35,10 @@ int target_find(struct target *target, const struct args *args, const char *uri,
 int target_find_gateway(struct target *target, const struct args *args, const char *path, char *buf,
 			size_t cap);
 
+/* Let a target that target_find_gateway found be about another resource of the same gateway: `buf` gets its URI.
+ * Returns 0 or an exit code. */
+int target_turn(struct target *target, const char *path, char *buf, size_t cap);
+
 /* Give back the session's lock. */
 void target_close(struct target *target);
 

@@ -7,6 +7,7 @@
 #include "collector_query.h"
 #include "collector_state.h"
 
+#include "store/csv.h"
 #include "store/identity.h"
 #include "store/senml.h"
 
@@ -29,72 +30,24 @@ struct body {
 	uint32_t rows;
 };
 
-static void put_csv_text(struct store_buffer *out, const char *text, size_t len)
-{
-	store_buffer_text(out, "\"");
-	for (size_t i = 0; i < len; i++)
-		store_buffer_put(out, text[i] == '"' ? "\"\"" : &text[i], text[i] == '"' ? 2 : 1);
-	store_buffer_text(out, "\"");
-}
-
-static void put_value(struct store_buffer *out, const struct store_reading *r, bool csv)
-{
-	switch (r->kind) {
-	case STORE_NUMBER: store_buffer_number(out, r->number); break;
-	case STORE_BOOL: store_buffer_text(out, r->number != 0 ? "true" : "false"); break;
-	case STORE_TEXT:
-		if (csv)
-			put_csv_text(out, (const char *)r->bytes, r->len);
-		else
-			store_buffer_put(out, r->bytes, r->len);
-		break;
-	case STORE_DATA: senml_base64_encode(out, r->bytes, r->len); break;
-	default: break;
-	}
-}
-
-static void put_time(struct store_buffer *out, int64_t time)
-{
-	int64_t us = time % 1000000 < 0 ? time % 1000000 + 1000000 : time % 1000000;
-	time_t second = (time_t)((time - us) / 1000000);
-	struct tm tm;
-	char text[64];
-
-	if (gmtime_r(&second, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm))
-		store_buffer_format(out, "%s.%06uZ", text, (unsigned)us);
-}
-
-static void put_csv(struct body *b, const struct store_reading *r)
-{
-	if (!b->rows)
-		store_buffer_text(b->out, "time,device,name,value,unit,sum\r\n"); /* RFC 4180 */
-	put_time(b->out, r->time);
-	store_buffer_format(b->out, ",%s,%s,", r->device, r->name);
-	put_value(b->out, r, true);
-	store_buffer_text(b->out, ",");
-	put_csv_text(b->out, r->unit, strlen(r->unit));
-	store_buffer_text(b->out, ",");
-	if (r->has_sum)
-		store_buffer_number(b->out, r->sum);
-	store_buffer_text(b->out, "\r\n");
-}
-
 /* Plain text: the value alone of one reading, a line each of several. */
 static void put_text(struct body *b, const struct store_reading *r, bool alone)
 {
 	if (!alone) {
-		put_time(b->out, r->time);
+		store_csv_time(b->out, r->time);
 		store_buffer_format(b->out, " %s %s ", r->device, r->name);
 	}
-	put_value(b->out, r, false);
+	store_csv_value(b->out, r, false);
 	if (!alone)
 		store_buffer_format(b->out, "%s%s\n", r->unit[0] ? " " : "", r->unit);
 }
 
 static void put_reading(struct body *b, const struct store_reading *r, bool alone)
 {
+	if (b->csv && !b->rows)
+		store_csv_head(b->out);
 	if (b->csv)
-		put_csv(b, r);
+		store_csv_reading(b->out, r);
 	else if (b->format == COPSE_FORMAT_TEXT)
 		put_text(b, r, alone);
 	else
@@ -195,7 +148,8 @@ static bool series_name(const struct copse_request *rq, char name[STORE_NAME_MAX
 
 	name[0] = 0;
 	for (unsigned i = 2; (segment = copse_request_segment(rq, i, &len)); i++) {
-		int n = snprintf(name + used, STORE_NAME_MAX + 1 - used, "%s%.*s", i > 2 ? "/" : "", (int)len, segment);
+		int n = snprintf(name + used, STORE_NAME_MAX + 1 - used, "%s%.*s", i > 2 ? "/" : "", (int)len,
+				 segment);
 		used += (size_t)n < STORE_NAME_MAX + 1 - used ? (size_t)n : 0;
 	}
 	return name[0] != 0;
@@ -259,10 +213,10 @@ static void give_latest(const struct copse_request *rq, struct copse_response *r
 struct asking {
 	struct gw_collector *c;
 	struct body body;
-	bool document;       /* else readings */
-	bool paths;          /* which documents there are */
+	bool document; /* else readings */
+	bool paths;    /* which documents there are */
 	int64_t now;
-	uint32_t found;      /* format of the document */
+	uint32_t found; /* format of the document */
 	char name[STORE_PATH_MAX + 1];
 	const char *device[];
 };
@@ -304,8 +258,8 @@ static int render_document(void *user, struct store_buffer *out, const struct st
 
 static struct store_job *make_job(const struct copse_request *rq, uint32_t devices)
 {
-	struct store_job *job = store_job_new(sizeof(struct asking) +
-					      devices * (sizeof(char *) + STORE_DEVICE_MAX + 1));
+	struct store_job *job =
+	    store_job_new(sizeof(struct asking) + devices * (sizeof(char *) + STORE_DEVICE_MAX + 1));
 
 	if (job) {
 		struct asking *a = (struct asking *)job->room;
@@ -407,8 +361,9 @@ void gw_collector_store_get(const struct copse_request *rq, struct copse_respons
 			store_job_free(job);
 			return;
 		}
-		job->query = (struct store_query){
-		    .subject = a->paths ? STORE_PATHS : STORE_DOCUMENTS, .path = a->paths ? "/store/" : a->name, .last = 1};
+		job->query = (struct store_query){.subject = a->paths ? STORE_PATHS : STORE_DOCUMENTS,
+						  .path = a->paths ? "/store/" : a->name,
+						  .last = 1};
 		job->render = render_document;
 	}
 	ask(rq, rs, job);
@@ -420,7 +375,8 @@ static void answer(struct copse_response *rs, struct store_job *job)
 	uint32_t format = a->document ? a->paths ? COPSE_FORMAT_LINK : a->found : a->body.format;
 
 	if (job->result < 0 && job->out.failed)
-		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Answer too long", "ask for less: from, to, last, every");
+		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Answer too long",
+				       "ask for less: from, to, last, every");
 	else if (job->result < 0)
 		gw_collector_unavailable(rs, job->result);
 	else if (a->document && !a->paths && a->body.rows == 0)
@@ -460,7 +416,8 @@ static void put_link(struct store_buffer *out, const struct gw_heard *d, int64_t
 
 static void put_json(struct store_buffer *out, const struct gw_heard *d, int64_t now, bool first)
 {
-	store_buffer_format(out, "%s{\"id\":\"%s\",\"state\":\"%s\"", first ? "[" : ",", d->id, gw_heard_state(d, now));
+	store_buffer_format(out, "%s{\"id\":\"%s\",\"state\":\"%s\"", first ? "[" : ",", d->id,
+			    gw_heard_state(d, now));
 	if (gw_heard_type(d)[0])
 		store_buffer_format(out, ",\"type\":\"%s\"", gw_heard_type(d));
 	if (d->last)

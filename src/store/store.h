@@ -100,7 +100,7 @@ enum store_aggregate {
 };
 
 enum store_subject {
-	STORE_READINGS,  /* rows are readings: each series by itself, ascending in time; series ascending in name */
+	STORE_READINGS, /* rows are readings: each series by itself, ascending in time; series ascending in name */
 	STORE_LATEST,    /* rows are readings: the newest one of each series */
 	STORE_DOCUMENTS, /* rows are documents: the newest `last` at `path`, ascending in time of arrival */
 	STORE_PATHS,     /* rows are documents without bytes: the newest at each path below `path` */
@@ -165,7 +165,9 @@ int store_memory_open(uint64_t max_bytes, struct store *out);
 struct store_sqlite_config {
 	const char *path;
 	uint64_t max_bytes; /* of the database's file, rounded to pages; 0: no bound. Beyond: STORE_FULL */
-	bool sync;          /* each transaction survives a loss of power too, not just the end of the process */
+	bool sync; /* each transaction survives a loss of power too, not just the end of the process */
+	bool
+	    read_only; /* the file must be there; what stands in it when it is opened is what is read, whoever writes */
 };
 
 /* Open or make a database. `why` gets a sentence when it fails. Returns STORE_OK, or an error with nothing open. */

@@ -646,6 +646,17 @@ static int set_up(struct sqlite_store *s, const struct store_sqlite_config *conf
 	return result == STORE_OK ? sqlite_refresh(s) : result;
 }
 
+/* One transaction from the beginning to the end: arrivals that are merged meanwhile would be read twice, or never. */
+static int set_up_reading(struct sqlite_store *s)
+{
+	sqlite3_busy_timeout(s->db, 5000);
+	sqlite3_exec(s->db, "BEGIN", NULL, NULL, NULL);
+	int result = sqlite_result(s);
+	if (result == STORE_OK)
+		result = check_schema(s);
+	return result == STORE_OK ? sqlite_refresh(s) : result;
+}
+
 int store_sqlite_open(const struct store_sqlite_config *config, struct store *out, char *why, size_t why_cap)
 {
 	struct sqlite_store *s = copse_mem_new(1, sizeof(*s));
@@ -658,9 +669,10 @@ int store_sqlite_open(const struct store_sqlite_config *config, struct store *ou
 	s->series.size = sizeof(struct sqlite_series);
 	s->pending.size = sizeof(struct sqlite_pending);
 	copse_host_random(s->key, sizeof(s->key));
-	int result = sqlite3_open_v2(config->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)
-			 ? sqlite_result(s)
-			 : set_up(s, config);
+	int flags = config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	int result = sqlite3_open_v2(config->path, &s->db, flags, NULL) ? sqlite_result(s)
+		     : config->read_only                                ? set_up_reading(s)
+									: set_up(s, config);
 	if (result < 0) {
 		snprintf(why, why_cap, "%s: %s (%s)", config->path, store_result_text(result),
 			 sqlite3_errmsg(s->db));

@@ -51,10 +51,13 @@ static void a_restart_finds_everything(void **state)
 
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
-		assert_int_equal(suite_put(&store, suite_number("d", "n", 2 - i, i), 5), i ? STORE_DUPLICATE : STORE_OK);
-		assert_int_equal(suite_put(&store, suite_number("d", "n", 20 - i, i), (uint64_t)i + 6), STORE_OK);
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 2 - i, i), 5),
+				 i ? STORE_DUPLICATE : STORE_OK);
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 20 - i, i), (uint64_t)i + 6),
+				 STORE_OK);
 		if (i == 1)
-			assert_int_equal(store_trim(&store, 0, 0), STORE_OK); /* arrivals change their place */
+			assert_int_equal(store_trim(&store, 0, 0),
+					 STORE_OK); /* arrivals change their place */
 		store_close(&store);
 	}
 	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
@@ -73,10 +76,12 @@ static void the_views_are_for_people(void **state)
 	(void)state;
 
 	assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
-	suite_put(&store, suite_number("urn:dev:ow:1", "temp", (int64_t)1320067464 * 1000000 + 250000, 21.5), 0);
+	suite_put(&store, suite_number("urn:dev:ow:1", "temp", (int64_t)1320067464 * 1000000 + 250000, 21.5),
+		  0);
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, "SELECT device, name, time, value, unit FROM readings", -1, &st, NULL),
-			 SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(db, "SELECT device, name, time, value, unit FROM readings", -1, &st, NULL),
+	    SQLITE_OK);
 	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
 	assert_string_equal(sqlite3_column_text(st, 0), "urn:dev:ow:1");
 	assert_string_equal(sqlite3_column_text(st, 1), "temp");
@@ -99,7 +104,8 @@ static _Noreturn void store_until_killed(const char *path, int out, uint32_t fir
 		_exit(1);
 	for (uint32_t i = first;; i++) {
 		struct store_reading r[2];
-		struct store_batch batch = {.reading = r, .reading_n = 2, .origin = i + 1}, *list[] = {&batch};
+		struct store_batch batch = {.reading = r, .reading_n = 2, .origin = i + 1},
+				   *list[] = {&batch};
 		r[0] = suite_number("d", "a", i, i);
 		r[1] = suite_number("d", "b", i, i);
 		if (store_write(&store, list, 1) != STORE_OK || batch.result != STORE_OK ||
@@ -191,8 +197,9 @@ static void a_folder_that_cannot_be_written_is_told(void **state)
 
 static void a_file_that_is_none_of_ours_is_left_alone(void **state)
 {
-	static const char junk[] = "This is a text, and a long one: longer than the head of a database, which has "
-				   "a hundred bytes and begins in another way.\n";
+	static const char junk[] =
+	    "This is a text, and a long one: longer than the head of a database, which has "
+	    "a hundred bytes and begins in another way.\n";
 	const char *path = new_path();
 	struct store store;
 	char why[256], found[sizeof(junk)] = "";
@@ -292,6 +299,29 @@ static void a_full_disk_is_survived(void **state)
 	store_close(&store);
 }
 
+/* What an export reads is what was there when it began, whatever is written and merged meanwhile. */
+static void a_reader_beside_a_writer_sees_one_state(void **state)
+{
+	const char *path = new_path();
+	struct store_sqlite_config config = {.path = path, .read_only = true};
+	struct store writer, reader;
+	char why[256];
+	(void)state;
+
+	assert_int_equal(store_sqlite_open(&config, &reader, why, sizeof(why)), STORE_READONLY);
+	assert_int_equal(access(path, F_OK), -1); /* it is not made */
+	assert_int_equal(open_at(path, 0, &writer, NULL, 0), STORE_OK);
+	suite_put(&writer, suite_number("d", "n", 1, 1), 0);
+	assert_int_equal(store_sqlite_open(&config, &reader, why, sizeof(why)), STORE_OK);
+	suite_put(&writer, suite_number("d", "n", 2, 2), 0);
+	assert_int_equal(store_trim(&writer, 2, 0), STORE_OK); /* and merges */
+	assert_string_equal(suite_read(&reader, &everything), "d n 1 number 1 Cel\n");
+	assert_true(suite_put(&reader, suite_number("d", "n", 3, 3), 0) < 0);
+	store_close(&reader);
+	assert_string_equal(suite_read(&writer, &everything), "d n 2 number 2 Cel\n");
+	store_close(&writer);
+}
+
 static void remove_folder(void)
 {
 	char command[128];
@@ -311,6 +341,7 @@ int main(void)
 	    cmocka_unit_test(a_file_that_is_none_of_ours_is_left_alone),
 	    cmocka_unit_test(damage_is_told_and_does_no_harm),
 	    cmocka_unit_test(a_full_disk_is_survived),
+	    cmocka_unit_test(a_reader_beside_a_writer_sees_one_state),
 	};
 
 	snprintf(folder, sizeof(folder), "/tmp/copse-store-XXXXXX");
