@@ -20,7 +20,7 @@ install(DIRECTORY include/copse/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/copse
   FILES_MATCHING PATTERN "*.h" PATTERN registry EXCLUDE)
 install(DIRECTORY registry/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/copse/registry FILES_MATCHING PATTERN "*.def")
 
-string(STRIP "${library_private}" COPSE_PC_REQUIRES_PRIVATE)
+string(STRIP "${library_private}" COPSE_PC_REQUIRES)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/libcopse.pc.in ${CMAKE_BINARY_DIR}/libcopse.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/libcopse.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

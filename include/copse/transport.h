@@ -7,7 +7,7 @@
  * Life: opened by its own function (copse_udp_open), attached to a host or driven by hand:
  *
  *	poll `fd` for input; for output too while `blocked`
- *	input:   n = copse_transport_receive(t, batch, cap, now)                  until less than cap
+ *	input:   n = copse_transport_receive(t, batch, cap, now)                  again while `more`
  *	output:  n = copse_transport_send(t, datagrams, count, now)               the first n need no more care
  *	error, or `failed` set:  while (copse_transport_failure(t, &peer))        tell the endpoint
  *	timers:  t->ops->tick(t, now) returns when to call it next
@@ -90,6 +90,7 @@ struct copse_transport {
 	    id; /* in the key of every peer, unique in an endpoint; set by the host before any peer is made */
 	bool blocked;          /* send took less than it was given; cleared by a send that succeeds */
 	bool failed;           /* failure() has something to tell */
+	bool more;             /* receive has more to hand out, though `fd` may not show input any more */
 	struct copse_tap *tap; /* set by the user; NULL: none */
 	struct copse_transport_counters counters;
 };

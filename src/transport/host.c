@@ -97,7 +97,7 @@ static void tick(struct slot *s, copse_ms now)
 		s->host->tick_at = s->tick_at;
 }
 
-static int receive_batch(struct slot *s, copse_ms now)
+static int receive_once(struct slot *s, copse_ms now)
 {
 	struct copse_host *host = s->host;
 	size_t n = copse_transport_receive(s->transport, host->in, host->in_n, now);
@@ -112,6 +112,16 @@ static int receive_batch(struct slot *s, copse_ms now)
 	if (s->transport)
 		tick(s, now);
 	return (int)n;
+}
+
+/* Messages that a transport has read already show on no descriptor. */
+static int receive_batch(struct slot *s, copse_ms now)
+{
+	int n = receive_once(s, now);
+
+	while (s->transport && s->transport->more)
+		n += receive_once(s, now);
+	return n;
 }
 
 static int report_failures(struct slot *s, copse_ms now)

@@ -34,7 +34,7 @@ def main():
             text = file.read()
         with open(page, "w", encoding="utf-8") as file:
             file.write(text.replace(text.splitlines()[0], "prefix=" + prefix))
-        flags = subprocess.run(["pkg-config", "--static", "--cflags", "--libs", "libcopse"], check=True, capture_output=True, text=True,
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libcopse"], check=True, capture_output=True, text=True,
                                env={**os.environ, "PKG_CONFIG_PATH": os.path.dirname(page)}).stdout.split()
         programs = [os.path.join(prefix, "small.c")]
         with open(programs[0], "w", encoding="utf-8") as file:

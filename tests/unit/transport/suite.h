@@ -10,6 +10,11 @@ struct suite {
 	const char *name;
 	/* A transport that the others of this suite can reach; `id` becomes its id. */
 	struct copse_transport *(*open)(uint16_t id);
+	/* The side that is asked, where that is another kind; NULL: none. Then only `open` knows a peer by
+	 * its address. */
+	struct copse_transport *(*open_other)(uint16_t id);
+	/* What two need before the first message; may be NULL. */
+	void (*join)(struct copse_transport *a, struct copse_transport *b);
 	/* The address to reach one at. */
 	void (*reach)(const struct copse_transport *t, struct copse_address *out);
 	/* An address that this kind of transport cannot reach, or NULL. */

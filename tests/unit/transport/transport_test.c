@@ -87,7 +87,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_counters),
 					   cmocka_unit_test(test_tap_of_dropped)};
-	const struct suite fake = {"fake", open_fake, reach_fake, NULL, 65535};
+	const struct suite fake = {
+	    .name = "fake", .open = open_fake, .reach = reach_fake, .foreign = NULL, .max = 65535};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&fake);
 }

@@ -608,11 +608,25 @@ int main(void)
 	    cmocka_unit_test(test_families),
 	    cmocka_unit_test(test_group_of_parameters),
 	};
-	const struct suite v4 = {"UDP, IPv4", open_v4, reach_v4, "::1", 65507};
-	const struct suite v6 = {"UDP, IPv6", open_v6, reach_v6, "127.0.0.1", 65527};
-	const struct suite both_v4 = {"UDP, both families, IPv4", open_both, reach_v4, NULL, 65507};
-	const struct suite both_v6 = {"UDP, both families, IPv6", open_both, reach_v6, NULL, 65527};
-	const struct suite only_v6 = {"UDP, every IPv6 address", open_only_v6, reach_v6, "127.0.0.1", 65527};
+	const struct suite v4 = {
+	    .name = "UDP, IPv4", .open = open_v4, .reach = reach_v4, .foreign = "::1", .max = 65507};
+	const struct suite v6 = {
+	    .name = "UDP, IPv6", .open = open_v6, .reach = reach_v6, .foreign = "127.0.0.1", .max = 65527};
+	const struct suite both_v4 = {.name = "UDP, both families, IPv4",
+				      .open = open_both,
+				      .reach = reach_v4,
+				      .foreign = NULL,
+				      .max = 65507};
+	const struct suite both_v6 = {.name = "UDP, both families, IPv6",
+				      .open = open_both,
+				      .reach = reach_v6,
+				      .foreign = NULL,
+				      .max = 65527};
+	const struct suite only_v6 = {.name = "UDP, every IPv6 address",
+				      .open = open_only_v6,
+				      .reach = reach_v6,
+				      .foreign = "127.0.0.1",
+				      .max = 65527};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&v4) + suite_run(&v6) +
 	       suite_run(&both_v4) + suite_run(&both_v6) + suite_run(&only_v6);

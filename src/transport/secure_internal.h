@@ -1,0 +1,55 @@
+/* What the record layer uses of a set of credentials.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef COPSE_SECURE_INTERNAL_H
+#define COPSE_SECURE_INTERNAL_H
+
+#include "core/table.h"
+
+#include <copse/secure.h>
+
+#include <gnutls/gnutls.h>
+#include <stdatomic.h>
+
+#define SECURE_HASH 32 /* SHA-256 */
+#define SECURE_NAME 255
+
+/* A pre-shared key; identity and key follow the record. */
+struct secure_psk {
+	uint8_t peer[18]; /* address and port of whom it is for; all zero: of everybody */
+	uint16_t identity_len, key_len;
+	uint8_t bytes[];
+};
+
+struct copse_secure {
+	_Atomic uint32_t held;
+	bool server, require_peer, finished;
+	bool certificate, raw_key, trust; /* what has been added */
+	struct secure_psk **psk;          /* [psk_cap] */
+	uint32_t psk_n, psk_cap;
+	struct core_table index; /* number + 1: of a server by identity, of a client by peer */
+	uint64_t hash_key[2];
+	uint8_t (*pin)[SECURE_HASH]; /* of raw public keys that are believed */
+	size_t pin_n;
+	char server_name[SECURE_NAME + 1];
+	gnutls_psk_server_credentials_t psk_server;
+	gnutls_psk_client_credentials_t psk_client;
+	gnutls_certificate_credentials_t certificates;
+	gnutls_priority_t priority; /* for DTLS */
+	gnutls_datum_t ticket_key;
+};
+
+/* The key of `identity` on a server; NULL: there is none. */
+const struct secure_psk *secure_psk_of(const struct copse_secure *s, const void *identity, size_t len);
+
+/* The key towards the peer with this address and port, 18 bytes as in the key of a copse_peer. */
+const struct secure_psk *secure_psk_for(const struct copse_secure *s, const uint8_t peer[18]);
+
+/* Whether the raw public key `spki` (DER) is believed; its hash. */
+bool secure_believes(const struct copse_secure *s, const gnutls_datum_t *spki);
+bool secure_hash(const gnutls_datum_t *spki, uint8_t hash[SECURE_HASH]);
+
+/* dtls_gnutls.c: the functions that GnuTLS calls back for these credentials. */
+void secure_set_callbacks(struct copse_secure *s);
+
+#endif
