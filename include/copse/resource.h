@@ -36,8 +36,15 @@ enum copse_resource_flag {
 					  copse_server_config.collect_len bytes, else 4.13 */
 	COPSE_RESOURCE_MULTICAST = 8, /* answers multicast requests too; the others are silent to them */
 	COPSE_RESOURCE_FRESH =
-	    16 /* methods that are not safe need a fresh Echo (RFC 9175 §2.3): the peer is told
+	    16, /* methods that are not safe need a fresh Echo (RFC 9175 §2.3): the peer is told
 					  by 4.01 to repeat its request with one */
+	/* Where copse_server_config.amplification guards against forged addresses: */
+	COPSE_RESOURCE_UNPROVEN =
+	    32, /* methods that are not safe are run for an address that is not verified, too: for peers that know
+		   no Echo, or send only. Of an answer longer than the bound only the code is sent */
+	COPSE_RESOURCE_PROVEN =
+	    64 /* safe methods, too, are run for a verified address only: for answers that are deferred, and may
+		  then have to be sent several times */
 };
 
 /* Lists of Content-Formats for `formats` and `takes`. At file scope they are constant data. */

@@ -54,8 +54,8 @@ struct copse_server_config {
 	struct copse_traffic_policy traffic;
 
 	/* Echo (RFC 9175 §2.4): an address that has not shown that it receives what it asks for gets at most
-	 * `amplification` times the bytes that it sent; an answer that is longer becomes 4.01 with an Echo.
-	 * 0: no limit. */
+	 * `amplification` times the bytes that it sent; an answer that is longer becomes 4.01 with an Echo, an error
+	 * loses its text. 0: no limit. See COPSE_RESOURCE_UNPROVEN and COPSE_RESOURCE_PROVEN. */
 	uint8_t amplification;
 	uint32_t verified_cap; /* verified addresses remembered; beyond: the longest unused is asked again */
 	uint32_t fresh_ms;     /* how long an Echo value is good for */

@@ -194,9 +194,11 @@ void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
  * is over. libcoap's client begins with the same token each time, so the token alone would not do. */
 bool in_superseded(const struct incoming *in, const struct copse_message *m)
 {
-	if (in->state != IN_DONE || in->token_len > COPSE_TOKEN_MAX)
+	if (in->state != IN_DONE)
 		return false;
-	return in->code != m->code || in->len != m->len || in->token_len != m->token_len ||
+	if (in->code != m->code || in->len != m->len || in->token_len != m->token_len)
+		return true;
+	return in->token_len <= COPSE_TOKEN_MAX &&
 	       memcmp(in->token, copse_message_token(m), m->token_len) != 0;
 }
 

@@ -268,7 +268,7 @@ static int prepare(struct copse_server *s, struct server_ask *ask, struct copse_
 	}
 	if (srv_echo_may_send(s, ask, (size_t)len))
 		return len;
-	srv_echo_challenge(s, ask, rs);
+	srv_echo_shorten(s, ask, rs);
 	ask->has_block1 = ask->has_block2 = *keep = false;
 	len = srv_encode(s, ask, rs);
 	return srv_echo_may_send(s, ask, (size_t)len) ? len : COPSE_ERR_RATE;

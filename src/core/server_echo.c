@@ -140,17 +140,34 @@ bool srv_echo_admit(struct copse_server *s, struct server_work *w)
 		return challenge_now(s, w);
 	if (s->config.amplification == 0 || fresh || is_verified(s, &w->ask.peer))
 		return true;
-	/* What changes something, and what would be told more than once, waits for the proof; of the rest only an answer
-	 * that turns out too long does. */
+	/* What changes something, and what would be told more than once, waits for the proof, unless the resource has it
+	 * otherwise; of the rest only an answer that turns out too long does. */
 	w->ask.limited = true;
-	if (!safe || copse_message_option(w->rq.message, COPSE_OPTION_OBSERVE))
-		return challenge_now(s, w);
-	return true;
+	const uint16_t flags = w->rq.resource->flags;
+	const bool waits = safe ? (flags & COPSE_RESOURCE_PROVEN) ||
+				      copse_message_option(w->rq.message, COPSE_OPTION_OBSERVE)
+				: !(flags & COPSE_RESOURCE_UNPROVEN);
+	return waits ? challenge_now(s, w) : true;
 }
 
-bool srv_echo_may_send(const struct copse_server *s, const struct server_ask *ask, size_t rest_len)
+/* What has been done cannot be asked to be done again, and an error is worth more than a challenge: these lose their
+ * text. A 4.01 and a body that was asked for become the challenge. */
+void srv_echo_shorten(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs)
 {
-	if (!ask->limited)
+	const bool error = copse_code_class(rs->code) >= 4 && rs->code != COPSE_CODE_UNAUTHORIZED;
+	const uint32_t max_age = rs->max_age;
+	if (!error && copse_code_is_safe(ask->method)) {
+		srv_echo_challenge(s, ask, rs);
+		return;
+	}
+	s->counters.shortened++;
+	copse_response_error(rs, rs->code, NULL);
+	rs->max_age = max_age;
+}
+
+bool srv_echo_may_send(struct copse_server *s, const struct server_ask *ask, size_t rest_len)
+{
+	if (!ask->limited || is_verified(s, &ask->peer)) /* the request itself may have been the proof */
 		return true;
 	size_t len = COPSE_HEADER_LEN + ask->token_len + rest_len;
 	if (ask->apart)

@@ -189,7 +189,10 @@ const struct gw_collector_counters *gw_collector_counters(const struct gw_collec
 #define FORMATS_READINGS                                                                                     \
 	COPSE_FORMATS(COPSE_FORMAT_SENML_JSON, COPSE_FORMAT_SENML_CBOR, COPSE_FORMAT_SENML_XML,              \
 		      COPSE_FORMAT_TEXT)
-#define WHOLE (COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_MULTICAST)
+/* Who sends readings may know no Echo, and may not even listen. */
+#define WHOLE (COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_MULTICAST | COPSE_RESOURCE_UNPROVEN)
+/* Answers from the store come later, and may have to be repeated. */
+#define READ COPSE_RESOURCE_PROVEN
 
 enum { DEVICE = 1, SERIES }; /* places in the table */
 
@@ -202,11 +205,11 @@ static const struct copse_resource resources[] = {
     [DEVICE] = {.path = "devices/*",
 		.get = gw_collector_get_readings,
 		.formats = FORMATS_READINGS,
-		.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
+		.flags = READ | COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
     [SERIES] = {.path = "devices/*/**",
 		.get = gw_collector_get_readings,
 		.formats = FORMATS_READINGS,
-		.flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
+		.flags = READ | COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
     {.path = "devices/*/meta",
      .get = gw_collector_get_meta,
      .put = gw_collector_set_meta,
@@ -215,25 +218,26 @@ static const struct copse_resource resources[] = {
      .formats = COPSE_FORMATS(COPSE_FORMAT_JSON),
      .takes = COPSE_FORMATS(COPSE_FORMAT_JSON, COPSE_FORMAT_MERGE_PATCH),
      .body_max = STORE_EXTRA_MAX,
-     .flags = COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_HIDDEN},
+     .flags = READ | COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_HIDDEN},
     {.path = "types/*",
      .get = gw_collector_get_readings,
      .formats = FORMATS_READINGS,
-     .flags = COPSE_RESOURCE_HIDDEN},
+     .flags = READ | COPSE_RESOURCE_HIDDEN},
     {.path = "groups/*",
      .get = gw_collector_get_readings,
      .formats = FORMATS_READINGS,
-     .flags = COPSE_RESOURCE_HIDDEN},
+     .flags = READ | COPSE_RESOURCE_HIDDEN},
     {.path = "store",
      .get = gw_collector_store_get,
      .formats = COPSE_FORMATS(COPSE_FORMAT_LINK),
-     .title = "Documents: POST and PUT to any path below"},
+     .title = "Documents: POST and PUT to any path below",
+     .flags = READ},
     {.path = "store/*/**",
      .get = gw_collector_store_get,
      .post = gw_collector_store_put,
      .put = gw_collector_store_put,
      .body_max = GW_COLLECTOR_BODY,
-     .flags = WHOLE | COPSE_RESOURCE_HIDDEN},
+     .flags = READ | WHOLE | COPSE_RESOURCE_HIDDEN},
 };
 
 #define RESOURCES (sizeof(resources) / sizeof(*resources))

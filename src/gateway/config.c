@@ -471,6 +471,7 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_token(c, cfg_getsec(cfg, "token"));
 	take_sessions(c, cfg_getsec(cfg, "sessions"));
 	take_cache(c, cfg_getsec(cfg, "cache"));
+	c->amplification = (uint8_t)cfg_getint(cfg, "clients|amplification");
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) || take_classes(c, cfg) ||
@@ -558,6 +559,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {same_listen(a, b), "listen"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},
 	    {same_params(&a->clients, &b->clients), "clients"},
+	    {a->amplification == b->amplification, "clients.amplification"},
 	    {same_params(&a->mesh, &b->mesh), "mesh (transmission)"},
 	    {copse_address_equal(&a->mesh_bind, &b->mesh_bind), "mesh.bind"},
 	    {a->requests_max == b->requests_max, "proxy.requests"},

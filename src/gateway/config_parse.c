@@ -73,6 +73,7 @@ static const struct range {
     {"clients", "ack_random_factor", 1, 4},
     {"clients", "max_retransmit", 0, 20},
     {"clients", "nstart", 1, 65535},
+    {"clients", "amplification", 0, 255},
     {"mesh", "port", 1, 65535},
     {"mesh", "ack_timeout", 0.001, 600},
     {"mesh", "ack_random_factor", 1, 4},
@@ -399,6 +400,7 @@ static cfg_opt_t clients_options[] = {
     CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
     CFG_INT("max_retransmit", 4, CFGF_NONE),
     CFG_INT("nstart", 1, CFGF_NONE),
+    CFG_INT("amplification", 3, CFGF_NONE),
     CFG_END(),
 };
 

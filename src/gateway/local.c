@@ -365,7 +365,7 @@ static const struct copse_resource resources[] = {
      .delete = sessions_delete,
      .title = "Sessions: POST a token",
      .body_max = GW_TOKEN_MAX,
-     .flags = COPSE_RESOURCE_WHOLE},
+     .flags = COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_UNPROVEN}, /* else who knows no Echo could open none */
     {.path = "devices",
      .get = devices_get,
      .title = "Devices of the mesh, and those that were heard",
@@ -376,7 +376,7 @@ static const struct copse_resource resources[] = {
      .put = echo,
      .fetch = echo,
      .title = "Answers what it is sent",
-     .flags = COPSE_RESOURCE_WHOLE},
+     .flags = COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_UNPROVEN},
     {.path = "metrics",
      .get = metrics_get,
      .title = "Counters, as OpenMetrics text",
@@ -399,6 +399,8 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	config.scratch_len = GW_TOKEN_MAX;
 	config.transfer_cap = 256;
 	config.transfer_ms = 30000; /* a token in blocks is sent at once, or never */
+	config.amplification = w->config->amplification;
+	config.verified_cap = GW_VERIFIED_MAX;
 	if (w->config->collector.path[0]) {
 		config.collect_len = GW_COLLECTOR_BODY;
 		config.deferred_cap = 4096;
@@ -448,15 +450,30 @@ static bool is_understood(const struct copse_message *m)
 	return true;
 }
 
+bool gw_local_may_say(const struct gw_worker *w, const struct copse_message *m, size_t rest_len)
+{
+	return w->config->amplification == 0 ||
+	       COPSE_HEADER_LEN + m->token_len + rest_len <= (size_t)w->config->amplification * m->len;
+}
+
+/* An address with a session has shown that it receives what it asks for. */
+static void take_understood(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	if (w->config->amplification && gw_sessions_find(w->sessions, event->peer, now))
+		copse_server_verified(w->server, event->peer, now);
+	copse_server_take(w->server, event, now);
+}
+
 void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
 	static const uint8_t text[] = "\xff"
 				      "critical option not understood";
-	const struct copse_out out = {
-	    .code = COPSE_CODE_BAD_OPTION, .rest = text, .rest_len = sizeof(text) - 1};
+	struct copse_out out = {.code = COPSE_CODE_BAD_OPTION, .rest = text, .rest_len = sizeof(text) - 1};
 
+	if (!gw_local_may_say(w, event->message, out.rest_len))
+		out.rest_len = 0;
 	if (is_understood(event->message))
-		copse_server_take(w->server, event, now);
+		take_understood(w, event, now);
 	else if (event->message->type == COPSE_NON) /* RFC 7252 §5.4.1 */
 		copse_endpoint_ignore(w->ep, event->exchange, now);
 	else

@@ -488,6 +488,8 @@ static enum gw_step refuse(struct gw_pass *p)
 		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, p->max_age);
 	copse_build_payload(&b, p->refusal.text, strlen(p->refusal.text));
 	int n = copse_build_finish(&b);
+	if (!p->r && !p->session && !gw_local_may_say(p->w, p->m, n > 0 ? (size_t)n : 0))
+		n = 0;
 	return gw_proxy_respond(p, p->refusal.code, n > 0 ? (size_t)n : 0);
 }
 

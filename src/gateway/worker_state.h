@@ -17,6 +17,7 @@
 
 #define GW_WORKER_MAGIC    0x776f726bu
 #define GW_LOCAL_RESOURCES 5
+#define GW_VERIFIED_MAX    4096 /* addresses without a session that have shown that they receive our answers */
 #define GW_REQUEST_MAGIC   0x72657173u
 
 /* Where a proxy request is in its life. The table of steps is in proxy.c, the drawing in doc/states/proxy.md. */
@@ -110,6 +111,8 @@ struct gw_worker {
 
 /* local.c: make the server of local resources. Returns false without memory. */
 bool gw_local_new(struct gw_worker *w, copse_ms now);
+/* Whether `rest_len` bytes of answer to `m` are few enough for an address without a session (RFC 9175 §2.4). */
+bool gw_local_may_say(const struct gw_worker *w, const struct copse_message *m, size_t rest_len);
 /* Take a request for the gateway itself. */
 void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 

@@ -19,6 +19,11 @@ def test(stage):
     def through(*arguments):
         return stage.coap_client(port, "-P", uri, *arguments)
 
+    # libcoap repeats its request with the Echo that a long answer asks for.
+    check("Proxy-Uri" in stage.coap_client(free_port(), "-m", "get", f"{uri}/help"), "GET /help without a session")
+    links = stage.coap_client(free_port(), "-m", "get", f"{uri}/.well-known/core?href=/se*")
+    check(links.startswith("</sessions>") and "/help" not in links, f"the filter of /.well-known/core: {links}")
+
     # Without a session there is no way through, and the log says so.
     check("4.01" in through("-m", "get", f"coap://{meter}/consumption"), "a proxy request without a session is refused with 4.01")
     gateway.says(rf"Could not retrieve session for: /127\.0\.0\.1:{port}\. Anonymous sessions are not allowed")

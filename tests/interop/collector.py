@@ -133,6 +133,7 @@ def observation(stage, peer):
     watcher = Peer(stage.gateway_address)
     path = [(URI_PATH, b"devices"), (URI_PATH, DEVICE.encode()), (URI_PATH, b"seen")]
     publish(peer, [{"n": f"device:{DEVICE}:seen", "v": 1, "t": -9}])
+    watcher.request(GET, "/help")  # with an Echo: from here on its address is known to receive what it asks for
     first = watcher.answer(Message(CON, GET, watcher.next_mid(), b"watch", [(OBSERVE, b""), *path, (ACCEPT, TEXT)]))
     equal((first.payload, first.option(OBSERVE) is not None), (b"1", True), "the registration")
     publish(peer, [{"n": f"device:{DEVICE}:seen", "v": 2}])

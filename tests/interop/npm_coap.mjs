@@ -53,8 +53,11 @@ async function client(localPort, gateway, token, name) {
 	const through = (method, path, payload) => ask(agent, gateway, method, { proxyUri: `coap://${name}${path}` }, payload);
 
 	expect(await through("GET", "/temperature"), "4.01", null, "without a session");
+	// the package knows no Echo: a long answer has to wait for the session
+	expect(await ask(agent, gateway, "GET", { pathname: "/help" }), "4.01", "", "help for an address that may be forged");
 	expect(await ask(agent, gateway, "POST", { pathname: "/sessions", query: "security=none" }, token), "2.01", null, "open");
 	expect(await through("GET", "/temperature"), "2.05", "21.5", "temperature");
+	expect(await ask(agent, gateway, "GET", { pathname: "/help" }), "2.05", null, "help");
 	expect(await through("PUT", "/setting", "seven"), "2.04", "", "write");
 	expect(await through("GET", "/setting"), "2.05", "seven", "read back");
 	expect(await through("GET", "/slow"), "2.05", "after a while", "separate response");

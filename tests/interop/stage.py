@@ -25,7 +25,7 @@ PATIENCE = 60  # seconds until a condition that must come is given up; not a mea
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
 IF_MATCH, URI_HOST, ETAG, OBSERVE, URI_PORT, URI_PATH, CONTENT_FORMAT, MAX_AGE, URI_QUERY, ACCEPT = 1, 3, 4, 6, 7, 11, 12, 14, 15, 17
-PROXY_URI, PROXY_SCHEME = 35, 39
+PROXY_URI, PROXY_SCHEME, ECHO = 35, 39, 252
 
 SECRET = "a secret of the interoperability tests, long enough"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -179,8 +179,13 @@ class Peer:
         raise Failure(f"no answer to {message}")
 
     def request(self, method, path, payload=b"", query=(), options=()):
+        """The answer; where the server asks for an Echo (RFC 9175 §2.3), the one to the request that repeats it."""
         parts = path_options(path) + [(URI_QUERY, q.encode()) for q in query] + list(options)
-        return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), parts, payload))
+        reply = self.answer(Message(CON, method, self.next_mid(), os.urandom(4), parts, payload))
+        echo = reply.option(ECHO)
+        if code_text(reply.code) != "4.01" or echo is None:
+            return reply
+        return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), parts + [(ECHO, echo)], payload))
 
     def proxied(self, method, uri, payload=b"", options=()):
         return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), [(PROXY_URI, uri.encode()), *options], payload))

@@ -21,10 +21,28 @@ static void later(const struct copse_request *rq, struct copse_response *rs)
 	waiting = copse_request_defer(rq);
 }
 
+static void refuse(const struct copse_request *rq, struct copse_response *rs)
+{
+	(void)rq;
+	calls++;
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "a sentence that is longer than what may be said");
+	rs->max_age = 9;
+}
+
+static void log_in(const struct copse_request *rq, struct copse_response *rs)
+{
+	answer(rq, rs);
+	rs->code = COPSE_CODE_CREATED;
+	copse_server_verified(rq->server, rq->peer, rq->now);
+}
+
 static const struct copse_resource resources[] = {
     {.path = "r", .get = answer, .put = answer, .post = answer, .flags = COPSE_RESOURCE_OBSERVABLE},
     {.path = "lock", .get = answer, .put = answer, .flags = COPSE_RESOURCE_FRESH},
     {.path = "later", .get = later},
+    {.path = "sensor", .get = answer, .put = answer, .post = refuse, .flags = COPSE_RESOURCE_UNPROVEN},
+    {.path = "store", .get = answer, .flags = COPSE_RESOURCE_PROVEN},
+    {.path = "login", .post = log_in, .flags = COPSE_RESOURCE_UNPROVEN},
 };
 
 static struct srv *guarded(uint8_t amplification)
@@ -33,7 +51,7 @@ static struct srv *guarded(uint8_t amplification)
 	c.amplification = amplification;
 	c.verified_cap = 2;
 	struct srv *b = srv_new(&c);
-	assert_int_equal(copse_server_add_all(b->server, resources, 3), 0);
+	assert_int_equal(copse_server_add_all(b->server, resources, 6), 0);
 	calls = 0;
 	answer_len = 0;
 	return b;
@@ -231,9 +249,61 @@ static void separate_responses(void **state)
 	srv_done(b);
 }
 
+/* Peers that know no Echo: what they ask for is done, and only the text of the answer is cut. */
+static void without_a_proof(void **state)
+{
+	(void)state;
+	struct srv *b = guarded(3);
+	answer_len = 100;
+	ask(b, COPSE_CODE_PUT, "sensor");
+	assert_true(go_with(b, "7"));
+	expect_code(b, CHANGED);
+	assert_int_equal(calls, 1);
+	assert_int_equal(b->rs.payload_len, 0);
+	ask(b, COPSE_CODE_POST, "sensor");
+	assert_true(go_with(b, "7"));
+	expect_code(b, SERVICE_UNAVAILABLE);
+	assert_int_equal(b->rs.payload_len, 0);
+	assert_int_equal(copse_message_uint(&b->rs, COPSE_OPTION_MAX_AGE, 60), 9);
+	assert_int_equal(copse_server_counters(b->server)->shortened, 2);
+	assert_true(get(b, "sensor"));
+	keep_echo(b);
+	assert_int_equal(calls, 3); /* the body was asked for, and turned out too long */
+	srv_done(b);
+}
+
+static void nothing_without_a_proof(void **state)
+{
+	(void)state;
+	struct srv *b = guarded(3);
+	answer_len = 1;
+	assert_true(get(b, "store"));
+	keep_echo(b);
+	assert_int_equal(calls, 0);
+	assert_true(ask_echo(b, COPSE_CODE_GET, "store"));
+	expect_code(b, CONTENT);
+	assert_int_equal(calls, 1);
+	srv_done(b);
+}
+
+/* A request that is itself the proof gets its whole answer. */
+static void proven_by_the_request(void **state)
+{
+	(void)state;
+	struct srv *b = guarded(3);
+	answer_len = 100;
+	ask(b, COPSE_CODE_POST, "login");
+	assert_true(go_with(b, "token"));
+	expect_code(b, CREATED);
+	assert_int_equal(b->rs.payload_len, 100);
+	srv_done(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(without_a_proof),                 cmocka_unit_test(nothing_without_a_proof),
+	    cmocka_unit_test(proven_by_the_request),
 	    cmocka_unit_test(three_times_and_no_more),         cmocka_unit_test(no_limit_without),
 	    cmocka_unit_test(too_small_to_be_answered),        cmocka_unit_test(changes_wait_for_the_proof),
 	    cmocka_unit_test(only_our_fresh_values),           cmocka_unit_test(fresh_resources),

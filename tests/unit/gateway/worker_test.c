@@ -436,11 +436,12 @@ static void test_for_itself(void **state)
 		assert_int_equal(copse_code_class(last(ALICE)->code), 2);
 		assert_string_equal(last(ALICE)->payload, "hello");
 	}
+	open_session(BOB, "b");
 	begin(COPSE_CON, COPSE_CODE_GET, 50, "t");
 	add(COPSE_OPTION_PROXY_SCHEME, "coap");
 	add(COPSE_OPTION_URI_PATH, "help");
-	send_it(ALICE);
-	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	send_it(BOB);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_CONTENT);
 	get(ALICE, COPSE_CON, 51, "t", "coap://gw:9/echo"); /* another port is somebody else */
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
 }
@@ -448,12 +449,19 @@ static void test_for_itself(void **state)
 static void test_local(void **state)
 {
 	(void)state;
+	open_session(BOB, "b");
 	begin(COPSE_CON, COPSE_CODE_GET, 1, "t");
 	add(COPSE_OPTION_URI_PATH, ".well-known");
 	add(COPSE_OPTION_URI_PATH, "core");
+	send_it(BOB);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_CONTENT);
+	assert_non_null(strstr(last(BOB)->payload, "</sessions>"));
+	begin(COPSE_CON, COPSE_CODE_GET, 1, "t"); /* an address that may be forged gets an Echo instead */
+	add(COPSE_OPTION_URI_PATH, ".well-known");
+	add(COPSE_OPTION_URI_PATH, "core");
 	send_it(ALICE);
-	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
-	assert_non_null(strstr(last(ALICE)->payload, "</sessions>"));
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
+	assert_string_equal(last(ALICE)->payload, "");
 	begin(COPSE_CON, COPSE_CODE_GET, 2, "t");
 	add(COPSE_OPTION_URI_PATH, "devices");
 	send_it(ALICE);
