@@ -474,9 +474,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	c->amplification = (uint8_t)cfg_getint(cfg, "clients|amplification");
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
-	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) || take_classes(c, cfg) ||
-	       take_keys(c, cfg) || take_devices(c, cfg) ||
-	       list_devices(c);
+	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
+	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])

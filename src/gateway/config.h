@@ -128,7 +128,8 @@ struct gw_config {
 	copse_ms session_idle_ms;
 
 	struct copse_params clients, mesh;
-	uint8_t amplification; /* bytes to an address that is not verified, for each byte from it; 0: no limit */
+	uint8_t
+	    amplification; /* bytes to an address that is not verified, for each byte from it; 0: no limit */
 	struct copse_address mesh_bind;
 	uint16_t mesh_port;
 	bool mesh_clear; /* sessions are clear unless they ask for more */

@@ -396,12 +396,9 @@ static cfg_opt_t sessions_options[] = {
 };
 
 static cfg_opt_t clients_options[] = {
-    CFG_FLOAT("ack_timeout", 2, CFGF_NONE),
-    CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
-    CFG_INT("max_retransmit", 4, CFGF_NONE),
-    CFG_INT("nstart", 1, CFGF_NONE),
-    CFG_INT("amplification", 3, CFGF_NONE),
-    CFG_END(),
+    CFG_FLOAT("ack_timeout", 2, CFGF_NONE),  CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
+    CFG_INT("max_retransmit", 4, CFGF_NONE), CFG_INT("nstart", 1, CFGF_NONE),
+    CFG_INT("amplification", 3, CFGF_NONE),  CFG_END(),
 };
 
 static cfg_opt_t mesh_options[] = {

@@ -246,7 +246,8 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 {
 	struct gw_worker *w = worker_of(rq);
 
-	if (!gw_sessions_find(w->sessions, rq->peer, rq->now) && !(w->collector && w->config->collector.open)) {
+	if (!gw_sessions_find(w->sessions, rq->peer, rq->now) &&
+	    !(w->collector && w->config->collector.open)) {
 		no_session(rq, rs);
 		return;
 	}
@@ -256,7 +257,8 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 	}
 	if (w->collector) {
 		size_t len;
-		bool filtered = copse_request_query(rq, "type", &len) || copse_request_query(rq, "group", &len) ||
+		bool filtered = copse_request_query(rq, "type", &len) ||
+				copse_request_query(rq, "group", &len) ||
 				copse_request_query(rq, "state", &len);
 		gw_collector_list(w->collector, rq, rs, filtered ? "" : w->config->device_list);
 		return;
@@ -324,7 +326,8 @@ static int64_t wall_us(void *self)
 {
 	const struct gw_worker *w = self;
 
-	return w->around.wall_us ? w->around.wall_us(w->around.self) : w->around.wall(w->around.self) * 1000000;
+	return w->around.wall_us ? w->around.wall_us(w->around.self)
+				 : w->around.wall(w->around.self) * 1000000;
 }
 
 static bool may_read(void *self, const struct copse_peer *peer, copse_ms now)

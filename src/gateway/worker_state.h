@@ -105,7 +105,7 @@ struct gw_worker {
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
 	struct copse_server *server;
 	void *server_memory;
-	struct gw_collector *collector; /* NULL: there is none */
+	struct gw_collector *collector;     /* NULL: there is none */
 	struct copse_message local_message; /* a proxy request for the gateway itself, rewritten */
 };
 

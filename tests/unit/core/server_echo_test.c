@@ -25,7 +25,8 @@ static void refuse(const struct copse_request *rq, struct copse_response *rs)
 {
 	(void)rq;
 	calls++;
-	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "a sentence that is longer than what may be said");
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE,
+			     "a sentence that is longer than what may be said");
 	rs->max_age = 9;
 }
 
@@ -302,12 +303,17 @@ static void proven_by_the_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(without_a_proof),                 cmocka_unit_test(nothing_without_a_proof),
+	    cmocka_unit_test(without_a_proof),
+	    cmocka_unit_test(nothing_without_a_proof),
 	    cmocka_unit_test(proven_by_the_request),
-	    cmocka_unit_test(three_times_and_no_more),         cmocka_unit_test(no_limit_without),
-	    cmocka_unit_test(too_small_to_be_answered),        cmocka_unit_test(changes_wait_for_the_proof),
-	    cmocka_unit_test(only_our_fresh_values),           cmocka_unit_test(fresh_resources),
-	    cmocka_unit_test(the_longest_unused_is_forgotten), cmocka_unit_test(separate_responses),
+	    cmocka_unit_test(three_times_and_no_more),
+	    cmocka_unit_test(no_limit_without),
+	    cmocka_unit_test(too_small_to_be_answered),
+	    cmocka_unit_test(changes_wait_for_the_proof),
+	    cmocka_unit_test(only_our_fresh_values),
+	    cmocka_unit_test(fresh_resources),
+	    cmocka_unit_test(the_longest_unused_is_forgotten),
+	    cmocka_unit_test(separate_responses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
