@@ -129,6 +129,8 @@ static void plot_series(const struct reading *row, size_t n)
 		 *row->unit ? " in " : "", row->unit, n, n == 1 ? "" : "s",
 		 reading_value(&row[n - 1], last, sizeof(last)));
 	plot_print(stdout, &p);
+	if (!p.n)
+		puts("no numbers to draw");
 	free(point);
 }
 

@@ -18,21 +18,37 @@ struct document {
 	int err;
 };
 
+#define SPACE " \t\r\n"
+
+/* Numbers and booleans may have space around them (XML Schema part 2, §4.3.6: it is collapsed). */
+static const char *skip_space(const char *text)
+{
+	return text + strspn(text, SPACE);
+}
+
 static int take_number(struct senml_reader *r, const char *label, const char *value, double *out)
 {
+	const char *begin = skip_space(value);
 	char *end;
 
-	*out = strtod(value, &end);
-	if (end == value || *end || !isfinite(*out) || strpbrk(value, "xX \t\n"))
+	*out = strtod(begin, &end);
+	if (end == begin || *skip_space(end) || !isfinite(*out) ||
+	    memchr(begin, 'x', (size_t)(end - begin)) || memchr(begin, 'X', (size_t)(end - begin)))
 		return senml_fail(r, r->pack->seen, "%s is no number", label);
 	return 0;
 }
 
 static int take_bool(struct senml_reader *r, const char *value, bool *out)
 {
-	*out = strcmp(value, "true") == 0 || strcmp(value, "1") == 0; /* xsd:boolean */
-	if (*out || strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-		return 0;
+	static const char *const words[] = {"false", "0", "true", "1"}; /* xsd:boolean */
+	const char *begin = skip_space(value);
+	size_t len = strcspn(begin, SPACE);
+
+	for (int i = 0; i < 4; i++) {
+		*out = i >= 2;
+		if (strlen(words[i]) == len && memcmp(words[i], begin, len) == 0 && !*skip_space(begin + len))
+			return 0;
+	}
 	return senml_fail(r, r->pack->seen, "vb is no boolean");
 }
 
@@ -74,7 +90,8 @@ static int take_field(struct senml_reader *r, struct senml_raw *raw, const char 
 	case SENML_T: return take_number(r, label, value, &raw->t);
 	case SENML_UT: return take_number(r, label, value, &raw->ut);
 	default:
-		return critical ? senml_fail(r, r->pack->seen, "%.40s must be understood, and is not", label) : 0;
+		return critical ? senml_fail(r, r->pack->seen, "%.40s must be understood, and is not", label)
+				: 0;
 	}
 }
 
@@ -113,7 +130,8 @@ static void XMLCALL end(void *user, const char *name)
 	d->depth--;
 }
 
-static void XMLCALL doctype(void *user, const char *name, const char *system, const char *public, int internal)
+static void XMLCALL doctype(void *user, const char *name, const char *system, const char *public,
+			    int internal)
 {
 	struct document *d = user;
 

@@ -138,6 +138,10 @@ static void the_example_in_xml(void **state)
 			     "<senml n=\"current\" t=\"-1\" v=\"1.6\"></senml>"
 			     "<senml n=\"current\" v=\"1.7\"></senml></sensml>"), /* §7 */
 	    several);
+	/* as the firmware of a sensor aligns it */
+	assert_string_equal(decode_text(XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\">"
+					     "<senml n=\"a\" v=\"  21\"/><senml n=\"b\" vb=\" 1\n\"/></sensml>"),
+			    "a@0 21\nb@0 true\n");
 }
 
 /* §6: the same pack, as its diagnostic notation has it. */
@@ -177,7 +181,8 @@ static void prefixes_are_refused(void **state)
 	static const char json[] = "[{\"n\":\"a\",\"v\":1}]";
 	for (size_t len = 0; len + 1 < sizeof(json); len++)
 		assert_int_equal(decode(JSON, json, len)[0], '-');
-	static const char xml[] = "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" v=\"1\"/></sensml>";
+	static const char xml[] =
+	    "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" v=\"1\"/></sensml>";
 	for (size_t len = 0; len + 1 < sizeof(xml); len++)
 		assert_int_equal(decode(XML, xml, len)[0], '-');
 }
@@ -250,6 +255,12 @@ static void faults_name_the_record(void **state)
 	    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" v=\"inf\"/></sensml>",
 	     "0: v is no number"},
 	    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" vb=\"yes\"/></sensml>",
+	     "0: vb is no boolean"},
+	    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" v=\"1 2\"/></sensml>",
+	     "0: v is no number"},
+	    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" v=\" \"/></sensml>",
+	     "0: v is no number"},
+	    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"><senml n=\"a\" vb=\"true 1\"/></sensml>",
 	     "0: vb is no boolean"},
 	    {0, "x", "-1: the Content-Format is none of SenML"},
 	};
@@ -340,7 +351,8 @@ static void packs_of_64_kb(void **state)
 		lines++;
 	assert_int_equal(lines, n);
 	memset(pack, ' ', sizeof(pack));
-	assert_string_equal(decode(JSON, pack, SENML_BYTES_MAX + 1), "-1: the pack is longer than 262144 bytes");
+	assert_string_equal(decode(JSON, pack, SENML_BYTES_MAX + 1),
+			    "-1: the pack is longer than 262144 bytes");
 	/* one record too many */
 	len = 1;
 	pack[0] = (char)0x9f;
@@ -436,7 +448,9 @@ static void packs_without_records_are_well_formed(void **state)
 	static const struct {
 		uint32_t format;
 		const char *expected;
-	} rows[] = {{JSON, "[]"}, {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"></sensml>"}, {CBOR, "\x9f\xff"}};
+	} rows[] = {{JSON, "[]"},
+		    {XML, "<sensml xmlns=\"urn:ietf:params:xml:ns:senml\"></sensml>"},
+		    {CBOR, "\x9f\xff"}};
 	(void)state;
 
 	for (size_t i = 0; i < 3; i++) {
