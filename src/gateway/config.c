@@ -138,6 +138,13 @@ static void take_cache(struct gw_config *c, cfg_t *cache)
 	c->cache_waiters = (uint32_t)cfg_getint(cache, "waiters");
 }
 
+static void take_observe(struct gw_config *c, cfg_t *observe)
+{
+	c->observations_max = (uint32_t)cfg_getint(observe, "observations");
+	c->observers_max = (uint32_t)cfg_getint(observe, "observers");
+	c->session_observers = (uint32_t)cfg_getint(observe, "per_session");
+}
+
 static bool same_params(const struct copse_params *a, const struct copse_params *b)
 {
 	return a->ack_timeout_ms == b->ack_timeout_ms && a->ack_random_percent == b->ack_random_percent &&
@@ -472,6 +479,7 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_sessions(c, cfg_getsec(cfg, "sessions"));
 	take_cache(c, cfg_getsec(cfg, "cache"));
 	c->amplification = (uint8_t)cfg_getint(cfg, "clients|amplification");
+	take_observe(c, cfg_getsec(cfg, "observe"));
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
@@ -568,6 +576,8 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->grants_max == b->grants_max, "sessions.grants"},
 	    {a->cache_entries == b->cache_entries, "cache.entries"},
 	    {a->cache_bytes == b->cache_bytes, "cache.bytes"},
+	    {a->observations_max == b->observations_max, "observe.observations"},
+	    {a->observers_max == b->observers_max, "observe.observers"},
 	    {same_collector(&a->collector, &b->collector), "collector"},
 	};
 	size_t len = 0;

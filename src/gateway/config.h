@@ -142,6 +142,7 @@ struct gw_config {
 	struct gw_prefix *outside;
 	size_t outside_n;
 
+	uint32_t observations_max, observers_max, session_observers;
 	uint32_t cache_entries, cache_waiters;
 	uint64_t cache_bytes;
 

@@ -87,6 +87,9 @@ static const struct range {
     {"cache", "entries", 1, 10000000},
     {"cache", "bytes", 0, 100e9},
     {"cache", "waiters", 0, 60000},
+    {"observe", "observations", 1, 1000000},
+    {"observe", "observers", 1, 4000000},
+    {"observe", "per_session", 0, 4000000},
     {"class", "concurrent", 1, 60000},
     {"class", "queue", 0, GW_QUEUE_MAX},
     {"class", "rate", 0, 1000000},
@@ -422,6 +425,13 @@ static cfg_opt_t cache_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t observe_options[] = {
+    CFG_INT("observations", 1024, CFGF_NONE),
+    CFG_INT("observers", 16384, CFGF_NONE),
+    CFG_INT("per_session", 256, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t access_options[] = {
     CFG_STR("action", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("account", no_list, CFGF_NONE),
@@ -472,6 +482,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("mesh", mesh_options, CFGF_NONE),
     CFG_SEC("proxy", proxy_options, CFGF_NONE),
     CFG_SEC("cache", cache_options, CFGF_NONE),
+    CFG_SEC("observe", observe_options, CFGF_NONE),
     CFG_SEC("access", access_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("collector", collector_options, CFGF_NONE),

@@ -75,7 +75,9 @@ static void put_usage(struct text *t, const struct gw_worker *w)
 {
 	struct gw_cache_usage cache;
 	struct gw_lanes_usage lanes;
+	struct gw_observe_usage observe;
 
+	gw_observations_usage(w->observations, &observe);
 	gw_cache_usage(w->cache, &cache);
 	gw_lanes_usage(w->lanes, &lanes);
 	put_gauge(t, "gateway_sessions", "sessions that are open", gw_sessions_count(w->sessions));
@@ -83,6 +85,9 @@ static void put_usage(struct text *t, const struct gw_worker *w)
 		  w->requests_used);
 	put_gauge(t, "gateway_lanes", "devices that have a request under way", lanes.lanes);
 	put_gauge(t, "gateway_waiting", "requests that wait in queues of lanes", lanes.waiting);
+	put_gauge(t, "gateway_observations", "registrations at devices, shared by observers", observe.observations);
+	put_gauge(t, "gateway_observers", "clients that observe", observe.observers);
+	put_gauge(t, "gateway_notifying", "confirmable notifications under way", w->notifying);
 	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));
 	put_gauge(t, "gateway_account_rates", "accounts whose rate is watched",
 		  gw_rates_count(w->account_rates));

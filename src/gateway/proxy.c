@@ -26,7 +26,7 @@ static const struct {
     [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
     [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(REFUSE)},
     [GW_STEP_CACHE] = {"cache", gw_proxy_cache, MAY(LANE) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
-    [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE)},
+    [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE) | MAY(FREE)},
     [GW_STEP_QUEUE] = {"queue", NULL, MAY(FORWARD)},
     [GW_STEP_JOINED] = {"joined", NULL, MAY(DELIVER) | MAY(FREE)},
     [GW_STEP_FORWARD] = {"forward", forward, MAY(WAIT) | MAY(REFUSE)},
@@ -39,10 +39,15 @@ static const struct {
 
 static void release(struct gw_worker *w, struct gw_request *r)
 {
-	struct gw_session *s = gw_sessions_at(w->sessions, r->session, r->generation);
+	struct gw_session *s = r->session == UINT32_MAX
+				   ? NULL
+				   : gw_sessions_at(w->sessions, r->session, r->generation);
 
 	if (s)
 		s->pending--;
+	if (r->observe)
+		w->observers_reserved--;
+	r->observe = false;
 	r->next_free = w->requests_free;
 	w->requests_free = (uint32_t)(r - w->requests) + 1;
 	w->requests_used--;
@@ -58,7 +63,7 @@ static void enter(struct gw_pass *p, enum gw_step from, enum gw_step to)
 		release(p->w, p->r);
 }
 
-static void run(struct gw_pass *p, enum gw_step from, enum gw_step step)
+void gw_proxy_run(struct gw_pass *p, enum gw_step from, enum gw_step step)
 {
 	enter(p, from, step);
 	while (steps[step].run) {
@@ -280,19 +285,42 @@ static enum gw_step permit(struct gw_pass *p)
 	return GW_STEP_CACHE;
 }
 
-struct gw_request *gw_proxy_take_request(struct gw_pass *p)
+static struct gw_request *take(struct gw_worker *w)
 {
-	struct gw_worker *w = p->w;
 	struct gw_request *r = w->requests_free ? &w->requests[w->requests_free - 1] : NULL;
 
 	if (!r)
 		return NULL;
 	w->requests_free = r->next_free;
 	w->requests_used++;
+	return r;
+}
+
+struct gw_request *gw_proxy_take_own(struct gw_worker *w, uint8_t method, const struct gw_rate *rate)
+{
+	struct gw_request *r = take(w);
+
+	if (r)
+		*r = (struct gw_request){.magic = GW_REQUEST_MAGIC,
+					 .step = GW_STEP_LANE,
+					 .method = method,
+					 .session = UINT32_MAX, /* nobody's */
+					 .rate = *rate};
+	return r;
+}
+
+struct gw_request *gw_proxy_take_request(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct gw_request *r = take(w);
+
+	if (!r)
+		return NULL;
 	*r = (struct gw_request){
 	    .magic = GW_REQUEST_MAGIC,
 	    .method = p->m->code,
 	    .con = p->m->type == COPSE_CON,
+	    .observe = p->observe,
 	    .no_response = p->no_response,
 	    .client = p->client,
 	    .session = gw_sessions_number(w->sessions, p->session),
@@ -302,6 +330,7 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .rate = p->target.class->rate,
 	};
 	p->session->pending++;
+	w->observers_reserved += p->observe;
 	return r;
 }
 
@@ -371,7 +400,9 @@ static enum gw_step forward(struct gw_pass *p)
 	if (wait)
 		return refuse_rate(p, &w->counters.refused_device_rate, wait,
 				   "too many requests for this device");
-	int err = copse_endpoint_request(w->ep, device, &out, 0, p->r, p->now, &p->r->device);
+	int err = p->r->observation
+		      ? gw_observe_ask(p, device, &out)
+		      : copse_endpoint_request(w->ep, device, &out, 0, p->r, p->now, &p->r->device);
 	if (err)
 		return refuse_forward(p, err);
 	gw_proxy_acknowledge(p);
@@ -385,6 +416,8 @@ static enum gw_step tell(struct gw_pass *p, struct gw_request *r, uint8_t no_res
 {
 	struct gw_worker *w = p->w;
 
+	if (client == COPSE_NO_HANDLE) /* it was the gateway's own request */
+		return GW_STEP_FREE;
 	if (no_response & 1u << (copse_code_class(out->code) - 1)) { /* RFC 7967 §2.1 */
 		w->counters.answers_unwanted++;
 		copse_endpoint_ignore(w->ep, client, p->now);
@@ -434,6 +467,8 @@ static void leave_device(struct gw_pass *p)
 		gw_cache_unpin(w->cache, r->entry);
 	r->entry = NULL;
 	r->lane = 0;
+	if (r->observation)
+		gw_observe_left(p);
 	if (!from)
 		return;
 	uint32_t next = gw_lanes_leave(w->lanes, from, w->out + COPSE_HEADER_LEN, &len);
@@ -459,6 +494,8 @@ static enum gw_step answer(struct gw_pass *p)
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
 
+	if (p->r->observation)
+		return gw_observe_answer(p);
 	uint8_t code = p->m->code;
 	size_t len = 0;
 
@@ -542,7 +579,7 @@ void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, cops
 	p.now = now;
 	p.client = event->exchange;
 	w->counters.proxied++;
-	run(&p, GW_STEP_FREE, GW_STEP_SESSION);
+	gw_proxy_run(&p, GW_STEP_FREE, GW_STEP_SESSION);
 }
 
 static enum gw_step failed(struct gw_pass *p, int error)
@@ -578,7 +615,7 @@ static void resume(struct gw_worker *w, uint32_t number, size_t len, copse_ms no
 	p.client = p.r->client;
 	p.no_response = p.r->no_response;
 	p.message_len = COPSE_HEADER_LEN + len;
-	run(&p, GW_STEP_QUEUE, GW_STEP_FORWARD);
+	gw_proxy_run(&p, GW_STEP_QUEUE, GW_STEP_FORWARD);
 }
 
 /* The exchange with the client has ended: the answer was acknowledged, or never will be. */
@@ -588,7 +625,9 @@ static void delivered(struct gw_pass *p)
 		p->w->counters.answers_delivered++;
 	else
 		p->w->counters.answers_undelivered++;
-	run(p, GW_STEP_DELIVER, GW_STEP_FREE);
+	if (p->r->observer)
+		gw_observe_rejected(p);
+	gw_proxy_run(p, GW_STEP_DELIVER, GW_STEP_FREE);
 }
 
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now)
@@ -610,6 +649,6 @@ void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct cops
 	}
 	if (event->sent > 1)
 		w->counters.device_repeats += event->sent - 1u;
-	run(&p, GW_STEP_WAIT,
+	gw_proxy_run(&p, GW_STEP_WAIT,
 	    event->kind == COPSE_EVENT_RESPONSE ? GW_STEP_ANSWER : failed(&p, event->error));
 }

@@ -81,11 +81,11 @@ static enum gw_step answer_from(struct gw_pass *p, const struct gw_cache_entry *
 	return gw_proxy_respond(p, COPSE_CODE_CONTENT, build_content(w, e, p->now));
 }
 
-static enum gw_step join(struct gw_pass *p, struct gw_request *first)
+enum gw_step gw_proxy_join(struct gw_pass *p, struct gw_request *first, bool bounded)
 {
 	struct gw_worker *w = p->w;
 
-	if (first->joined_n >= w->config->cache_waiters) {
+	if (bounded && first->joined_n >= w->config->cache_waiters) {
 		p->max_age = 1;
 		return gw_proxy_refuse(p, &w->counters.refused_joins, COPSE_CODE_SERVICE_UNAVAILABLE,
 				       "too many requests wait for this answer");
@@ -122,6 +122,8 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 	make_keys(p);
 	p->sharable = is_sharable(p);
 	p->storable = p->sharable && p->target.class->cache != GW_SHARE_NOTHING;
+	if (gw_observe_wants(p))
+		return gw_observe_begin(p);
 	if (!p->sharable)
 		return GW_STEP_LANE;
 	struct gw_cache_entry *e = p->storable ? gw_cache_find(w->cache, &p->key, p->now) : NULL;
@@ -129,7 +131,7 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 		return answer_from(p, e);
 	uint32_t under_way = gw_flights_find(w->flights, &p->join);
 	if (under_way)
-		return join(p, &w->requests[under_way - 1]);
+		return gw_proxy_join(p, &w->requests[under_way - 1], true);
 	w->counters.cache_misses += p->storable;
 	p->entry = e;
 	return GW_STEP_LANE;
@@ -162,6 +164,8 @@ void gw_proxy_depart(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
+	if (p->leads)
+		gw_observe_depart(p);
 	if (p->sharable)
 		gw_flights_begin(w->flights, (uint32_t)(p->r - w->requests) + 1, &p->join);
 	if (!p->entry)
@@ -208,7 +212,8 @@ static void keep_options(struct copse_builder *b, const struct copse_message *m,
 }
 
 /* Store what `b`, over `out`, has of options, with the payload: if there is room for a Max-Age in it. */
-static void store(struct gw_pass *p, struct copse_builder *b, const struct gw_cache_answer *rest)
+static void store(struct gw_pass *p, const struct gw_cache_key *key, struct copse_builder *b,
+		  const struct gw_cache_answer *rest)
 {
 	struct gw_worker *w = p->w;
 	struct gw_cache_answer answer = *rest;
@@ -218,16 +223,15 @@ static void store(struct gw_pass *p, struct copse_builder *b, const struct gw_ca
 		return;
 	answer.options = w->out;
 	answer.options_len = (size_t)n;
-	gw_cache_store(w->cache, &p->r->key, &answer, p->now);
+	gw_cache_store(w->cache, key, &answer, p->now);
 }
 
-/* 2.05: stored, if its request was one whose answer may be, and was not overtaken by a change. */
-static void learn_content(struct gw_pass *p)
+void gw_proxy_remember(struct gw_pass *p, const struct gw_cache_key *key)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
 
-	if (!p->r->storable || !is_whole(p->m))
+	if (p->m->code != COPSE_CODE_CONTENT || !is_whole(p->m))
 		return;
 	const struct copse_message *m = passed_on(w, p->m);
 	if (!m)
@@ -242,7 +246,7 @@ static void learn_content(struct gw_pass *p)
 	    .etag_len = etag ? etag->len : 0,
 	    .max_age = copse_message_uint(m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT),
 	};
-	store(p, &b, &answer);
+	store(p, key, &b, &answer);
 }
 
 /* Whether a 2.03 says anything that the entry does not. */
@@ -280,7 +284,7 @@ static void renew(struct gw_pass *p, const struct gw_cache_entry *e, uint32_t ma
 					       .etag = e->etag,
 					       .etag_len = e->etag_len,
 					       .max_age = max_age};
-	store(p, &b, &answer);
+	store(p, &p->r->key, &b, &answer);
 }
 
 /* 2.03: does it confirm the entry? Without an ETag it can only mean the one that was sent. */
@@ -339,7 +343,8 @@ bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len)
 			invalidate(w, uri, p->now);
 		return false;
 	}
-	if (p->m->code == COPSE_CODE_CONTENT && current)
-		learn_content(p);
+	/* stored, if its request was one whose answer may be, and was not overtaken by a change */
+	if (current && p->r->storable)
+		gw_proxy_remember(p, &p->r->key);
 	return p->m->code == COPSE_CODE_VALID && learn_valid(p, current, code, len);
 }

@@ -30,6 +30,10 @@ struct gw_pass {
 	struct gw_cache_key key, join; /* `join`: ETags included */
 	struct gw_cache_entry *entry;  /* stale, to be validated; NULL: none */
 	bool own_etag;                 /* its ETag is ours, the client has not named it */
+	bool observe;                  /* the client wants to observe, and will be able to */
+	bool leads;                    /* the request goes to the device for an observation: */
+	uint32_t observation;          /* this one; 0: one that is still to be made, with what is in w->stored */
+	uint16_t options_len, body_len; /* of that */
 	struct gw_asked asked;
 };
 
@@ -51,8 +55,41 @@ bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len);
 /* No answer has come to `p->r`, which may have changed something. */
 void gw_proxy_unknown(struct gw_pass *p);
 
+/* Store the device's answer `p->m`, if it is one that can be, under `key`. Uses w->out and w->stored. */
+void gw_proxy_remember(struct gw_pass *p, const struct gw_cache_key *key);
+
+/* Let `p` wait for the answer to `first`: the next step. `bounded`: as many may as the configuration says. */
+enum gw_step gw_proxy_join(struct gw_pass *p, struct gw_request *first, bool bounded);
+
+/* proxy_observe.c: parts of steps that know observations. */
+
+/* Whether the request `p->m` begins or ends an observation (RFC 7641 §2). */
+bool gw_observe_wants(const struct gw_pass *p);
+
+/* Part of the step CACHE for such a request, which has its key: the next step. */
+enum gw_step gw_observe_begin(struct gw_pass *p);
+
+/* `p->r` is on its way for an observation. */
+void gw_observe_depart(struct gw_pass *p);
+
+/* Send it to the device.  Returns as copse_endpoint_request. */
+int gw_observe_ask(struct gw_pass *p, const struct copse_peer *device, const struct copse_out *out);
+
+/* The step ANSWER for it. */
+enum gw_step gw_observe_answer(struct gw_pass *p);
+
+/* It has left its device without an answer. */
+void gw_observe_left(struct gw_pass *p);
+
+/* The client of `p->r` did not take the first state that it asked for. */
+void gw_observe_rejected(struct gw_pass *p);
+
 /* proxy.c */
+/* From step `from`, in which `p->r` is, on to `to`, and as far as that leads. */
+void gw_proxy_run(struct gw_pass *p, enum gw_step from, enum gw_step to);
 struct gw_request *gw_proxy_take_request(struct gw_pass *p);
+/* A record for a request of the gateway's own, in step LANE; NULL: there is none. */
+struct gw_request *gw_proxy_take_own(struct gw_worker *w, uint8_t method, const struct gw_rate *rate);
 /* The client learns that its request has arrived, if it has not yet. */
 void gw_proxy_acknowledge(struct gw_pass *p);
 /* Refuse: the next step. `counter` may be NULL. */

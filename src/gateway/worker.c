@@ -23,19 +23,27 @@ bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now)
 	return true;
 }
 
+/* Confirmable notifications under way: more of them wait. */
+static uint32_t notifying_max(const struct gw_config *config)
+{
+	return config->observers_max < 8192 ? config->observers_max : 8192;
+}
+
 /* Each request has at most one exchange of ours under way, and as many bytes as the largest message: so what has been
  * accepted never finds the endpoint full. Messages of clients are remembered for longer than requests take. */
 void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out)
 {
 	uint32_t pieces = (config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX) / COPSE_CHUNK + 1;
-	uint32_t spare = 1024; /* for answers of the local server that are messages of their own */
+	/* for answers of the local server that are messages of their own, and for notifications */
+	uint32_t spare = 1024 + notifying_max(config);
 
 	out->group[GW_GROUP_CLIENTS] = config->clients;
 	out->group[GW_GROUP_MESH] = config->mesh;
 	out->group_n = config->group_n;
 	for (unsigned i = GW_GROUP_CLASSES; i < config->group_n; i++)
 		out->group[i] = config->groups[i];
-	out->exchange_cap = config->requests_max + spare;
+	/* an observation keeps its exchange with the device open */
+	out->exchange_cap = config->requests_max + config->observations_max + spare;
 	out->incoming_cap = 65536 + 4 * config->requests_max;
 	out->peer_cap = out->exchange_cap;
 	out->chunk_cap = (config->requests_max + spare) * pieces + 65536;
@@ -91,13 +99,18 @@ static bool make_cache(struct gw_worker *w)
 	const struct gw_lane_bounds bounds = {.requests = w->requests_max,
 					      .waiting = w->config->waiting_max,
 					      .message_len = w->config->max_message};
+	const struct gw_observe_bounds observe = {.observations = w->config->observations_max,
+						  .observers = w->config->observers_max,
+						  .message_len = w->config->max_message};
 	uint64_t key[2];
 
 	copse_host_random(key, sizeof(key));
 	w->cache = gw_cache_new(w->config->cache_entries, w->config->cache_bytes, key);
 	w->flights = gw_flights_new(w->requests_max, key);
 	w->lanes = gw_lanes_new(&bounds, key);
-	return w->cache && w->flights && w->lanes;
+	w->observations = gw_observations_new(&observe, key);
+	w->notifying_max = notifying_max(w->config);
+	return w->cache && w->flights && w->lanes && w->observations;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -145,6 +158,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_cache_free(w->cache);
 	gw_flights_free(w->flights);
 	gw_lanes_free(w->lanes);
+	gw_observations_free(w->observations);
 	copse_mem_free(w->server_memory);
 	copse_mem_free(w);
 }
@@ -171,10 +185,18 @@ static struct gw_request *request_of(struct gw_worker *w, void *user)
 void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
 	struct gw_request *r = request_of(w, event->user);
+	struct gw_observation *ob = gw_observation_of(w->observations, event->user);
+	struct gw_observer *o = gw_observer_of(w->observations, event->user);
 
 	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
 	if (r)
 		gw_proxy_event(w, r, event, now);
+	else if (ob)
+		gw_observe_event(w, ob, event, now);
+	else if (o)
+		gw_observer_event(w, o, event, now);
+	else if (event->kind == COPSE_EVENT_RESET && gw_observe_reset(w, event, now))
+		return;
 	else if (event->kind == COPSE_EVENT_REQUEST && gw_proxy_is_for(event->message))
 		gw_proxy_request(w, event, now);
 	else if (event->kind == COPSE_EVENT_REQUEST)
@@ -192,8 +214,10 @@ void gw_worker_woken(struct gw_worker *w, copse_ms now)
 copse_ms gw_worker_deadline(const struct gw_worker *w)
 {
 	copse_ms sessions = gw_sessions_deadline(w->sessions), server = copse_server_deadline(w->server);
+	copse_ms observations = gw_observations_deadline(w->observations);
+	copse_ms local = sessions < server ? sessions : server;
 
-	return sessions < server ? sessions : server;
+	return observations < local ? observations : local;
 }
 
 void gw_worker_expire(struct gw_worker *w, copse_ms now)
@@ -206,6 +230,7 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 		gw_log(w->around.log, GW_LOG_INFO, "sessions", "expired", {"account", ended.account},
 		       {"peer", copse_peer_text(&ended.peer, peer, sizeof(peer))});
 	}
+	gw_observe_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
 }

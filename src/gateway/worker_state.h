@@ -9,6 +9,7 @@
 #include "flight.h"
 #include "grant.h"
 #include "lane.h"
+#include "observation.h"
 #include "rate.h"
 #include "session.h"
 #include "worker.h"
@@ -64,6 +65,10 @@ struct gw_request {
 	struct gw_rate rate;       /* of its device */
 	struct gw_cache_key key;
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
+
+	uint32_t observation; /* that it goes to the device for; 0: none */
+	uint32_t observer;    /* that its answer, not yet acknowledged, was the first state for; 0: none */
+	bool observe;         /* its client wants to observe: a place is kept for it */
 };
 
 /* Which part of a second's allowance is left. */
@@ -99,6 +104,9 @@ struct gw_worker {
 	struct gw_cache *cache;
 	struct gw_flights *flights;
 	struct gw_lanes *lanes;
+	struct gw_observations *observations;
+	uint32_t observers_reserved;       /* places kept for requests under way */
+	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
 	uint8_t group_n; /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
 
@@ -121,6 +129,13 @@ bool gw_proxy_is_for(const struct copse_message *m);
 void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 /* An event of an exchange that belongs to `r`. */
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now);
+
+/* proxy_observe.c: an event of an exchange with a device that serves an observation; of a notification to an observer; a
+ * Reset, which says whether it was for a notification; and what is due. */
+void gw_observe_event(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event, copse_ms now);
+void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct copse_event *event, copse_ms now);
+bool gw_observe_reset(struct gw_worker *w, const struct copse_event *event, copse_ms now);
+void gw_observe_expire(struct gw_worker *w, copse_ms now);
 
 /* The text of a peer's address, for logs. */
 #define GW_PEER_TEXT COPSE_ADDRESS_TEXT

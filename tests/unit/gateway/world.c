@@ -107,6 +107,8 @@ void device_answer(struct sim_node *node, copse_handle exchange, const struct co
 		copse_build_raw(&b, d->extra_number, d->extra, strlen(d->extra));
 	if (d->location)
 		copse_build_option(&b, COPSE_OPTION_LOCATION_PATH, d->location, strlen(d->location));
+	if (d->observe >= 0 && copse_message_uint(m, COPSE_OPTION_OBSERVE, 1) == 0)
+		copse_build_uint(&b, COPSE_OPTION_OBSERVE, (uint32_t)d->observe);
 	if (d->behaviour == UNFIT)
 		copse_build_raw(&b, 65003, "x", 1);
 	if (!valid)
@@ -118,6 +120,28 @@ void device_answer(struct sim_node *node, copse_handle exchange, const struct co
 	assert_int_equal(copse_endpoint_respond(node->ep, exchange, &out, node->sim->now), 0);
 }
 
+void device_notify(unsigned number, enum copse_type type, uint8_t code, int observe, const char *text)
+{
+	const struct device *d = &device[number];
+	const struct copse_peer gateway = sim_peer(GATEWAY);
+	uint8_t buf[2000];
+	struct copse_builder b;
+
+	copse_build_rest(&b, buf, sizeof(buf));
+	if (observe >= 0)
+		copse_build_uint(&b, COPSE_OPTION_OBSERVE, (uint32_t)observe);
+	if (d->max_age >= 0)
+		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, (uint32_t)d->max_age);
+	copse_build_payload(&b, text, strlen(text));
+	const struct copse_out out = {.code = code,
+				      .con = type == COPSE_CON,
+				      .rest = buf,
+				      .rest_len = (size_t)copse_build_finish(&b)};
+	assert_int_equal(copse_endpoint_notify(sim.node[number].ep, &gateway, d->token, d->token_len,
+					       &out, NULL, sim.now, NULL, NULL),
+			 0);
+}
+
 static void device_event(struct sim_node *node, const struct copse_event *event)
 {
 	struct device *d = node->user;
@@ -127,6 +151,10 @@ static void device_event(struct sim_node *node, const struct copse_event *event)
 	d->runs++;
 	memcpy(d->last_bytes, event->message->bytes, event->message->len);
 	assert_int_equal(copse_message_parse(&d->last, d->last_bytes, event->message->len), 0);
+	if (copse_message_uint(&d->last, COPSE_OPTION_OBSERVE, 1) == 0) {
+		d->token_len = d->last.token_len;
+		memcpy(d->token, copse_message_token(&d->last), d->token_len);
+	}
 	if (d->behaviour == LATER) {
 		d->waiting = event->exchange;
 		copse_endpoint_acknowledge(node->ep, event->exchange, node->sim->now);
@@ -153,6 +181,8 @@ static void client_sees(unsigned number, const uint8_t *bytes, size_t len)
 	snprintf(s->payload, sizeof(s->payload), "%.*s", (int)m.payload_len,
 		 (const char *)copse_message_payload(&m));
 	s->max_age = copse_message_uint(&m, COPSE_OPTION_MAX_AGE, 60);
+	const struct copse_option *observe = copse_message_option(&m, COPSE_OPTION_OBSERVE);
+	s->observe = observe ? (int)copse_option_uint(&m, observe) : -1;
 	const struct copse_option *etag = copse_message_option(&m, COPSE_OPTION_ETAG);
 	const struct copse_option *extra = copse_message_option(&m, EXTRA);
 	if (extra) {
@@ -291,6 +321,7 @@ static void reset_devices(void)
 		device[i].max_age = 7;
 		device[i].etag = "et";
 		device[i].extra_number = EXTRA;
+		device[i].observe = -1;
 	}
 }
 
@@ -323,9 +354,18 @@ void end_world(void)
 	gw_config_free(config);
 }
 
+/* The worker has deadlines of its own, which may become earlier while the network runs: hence the small steps. */
 void run_for(copse_ms span)
 {
-	sim_run(&sim, sim.now + span);
+	const copse_ms end = sim.now + span;
+
+	while (sim.now < end) {
+		const copse_ms step = sim.now + 10 < end ? sim.now + 10 : end;
+		sim_run(&sim, step);
+		if (gw_worker_deadline(worker) <= sim.now)
+			gw_worker_expire(worker, sim.now);
+	}
+	sim_run(&sim, end);
 }
 
 unsigned requests_used(void)

@@ -35,6 +35,9 @@ struct device {
 	const char *location;
 	const char *extra;     /* value of one more option, in 2.03 too; NULL: none */
 	uint16_t extra_number; /* EXTRA by default */
+	int observe;           /* >= 0: the Observe option of its answers to registrations */
+	uint8_t token[8];      /* of the last of these */
+	size_t token_len;
 };
 
 #define EXTRA 65000 /* elective, safe to forward, in no registry */
@@ -50,6 +53,7 @@ struct client {
 		size_t token_len;
 		char payload[160], etag[9], extra[16];
 		uint32_t max_age; /* 60 without one */
+		int observe;      /* -1 without one */
 		copse_ms at;
 	} seen[SEEN];
 	unsigned n;
@@ -74,6 +78,9 @@ unsigned requests_used(void);
 
 /* LATER: the answer to the request that waits. */
 void device_answer(struct sim_node *node, copse_handle exchange, const struct copse_message *m);
+
+/* A notification of `text` by the device, under the token of the last registration, with this Observe (< 0: none) and code. */
+void device_notify(unsigned number, enum copse_type type, uint8_t code, int observe, const char *text);
 
 /* A request of client `number`: begun, options added in any order, sent. */
 void begin(enum copse_type type, uint8_t code, uint16_t id, const char *token_text);

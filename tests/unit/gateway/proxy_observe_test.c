@@ -1,0 +1,591 @@
+/* Shared observations in the whole gateway, in virtual time: what goes to the device, and what each observer gets.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/worker_state.h"
+#include "world.h"
+
+static const char configuration[] = "name = \"gw\"\n"
+				    "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+				    "mesh {\n response_timeout = 60\n}\n"
+				    "proxy {\n requests = 8\n max_message = 400\n}\n"
+				    "observe {\n observations = 2\n observers = 4\n per_session = 3\n}\n"
+				    "device \"d1\" {\n address = \"127.0.0.3\"\n}\n"
+				    "device \"d2\" {\n address = \"127.0.0.4\"\n}\n";
+
+static int set_up(void **state)
+{
+	(void)state;
+	start_world(configuration, (struct sim_link){.delay_ms = 10});
+	open_session(ALICE, "a");
+	open_session(BOB, "b");
+	device[DEVICE1].observe = 5;
+	device[DEVICE1].max_age = 30;
+	device[DEVICE1].etag = "";
+	device[DEVICE1].text = "first";
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	end_world();
+	return 0;
+}
+
+static const struct gw_counters *counters(void)
+{
+	return gw_worker_counters(worker);
+}
+
+static struct gw_observe_usage usage(void)
+{
+	struct gw_observe_usage u;
+
+	gw_observations_usage(worker->observations, &u);
+	return u;
+}
+
+static uint16_t next_id = 100;
+
+static void observe(unsigned number, enum copse_type type, const char *token, const char *uri, uint32_t value)
+{
+	begin(type, COPSE_CODE_GET, next_id++, token);
+	add(COPSE_OPTION_PROXY_URI, uri);
+	copse_build_uint(&request, COPSE_OPTION_OBSERVE, value);
+	send_it(number);
+}
+
+static const struct seen *registered(unsigned number, enum copse_type type, const char *token)
+{
+	observe(number, type, token, "coap://d1/a", 0);
+	run_for(100);
+	acknowledge(number);
+	assert_int_equal(last(number)->code, COPSE_CODE_CONTENT);
+	return last(number);
+}
+
+static void notify(int sequence, const char *text)
+{
+	device_notify(DEVICE1, COPSE_NON, COPSE_CODE_CONTENT, sequence, text);
+	run_for(50);
+}
+
+static void reset(unsigned number)
+{
+	const struct seen *s = last(number);
+	const uint8_t rst[4] = {0x70, 0, (uint8_t)(s->id >> 8), (uint8_t)s->id};
+
+	send_raw(number, rst, sizeof(rst));
+}
+
+static uint32_t device_was_asked(void)
+{
+	return copse_message_uint(&device[DEVICE1].last, COPSE_OPTION_OBSERVE, 99);
+}
+
+/* ---- beginning ---- */
+
+static void test_first(void **state)
+{
+	const struct seen *s = registered(ALICE, COPSE_CON, "al");
+
+	(void)state;
+	assert_int_equal(s->type, COPSE_CON); /* acknowledged at once, answered later */
+	assert_true(s->observe >= 0);
+	assert_int_equal(s->max_age, 30);
+	assert_string_equal(s->payload, "first");
+	assert_memory_equal(s->token, "al", 2);
+	assert_int_equal(device_was_asked(), 0);
+	assert_int_not_equal(device[DEVICE1].last.token_len, 2); /* under a token of the gateway's own */
+	assert_int_equal(usage().observations, 1);
+	assert_int_equal(usage().observers, 1);
+	notify(6, "second");
+	assert_int_equal(last(ALICE)->type, COPSE_CON); /* as it asked */
+	assert_string_equal(last(ALICE)->payload, "second");
+	assert_memory_equal(last(ALICE)->token, "al", 2);
+	assert_true(last(ALICE)->observe > 0);
+	acknowledge(ALICE);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+	assert_int_equal(device[DEVICE1].runs, 1);
+}
+
+/* Each new observer lets the gateway register again, gets a fresh answer, and so do those before it. */
+static void test_second(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	run_for(20000);
+	device[DEVICE1].text = "fresh";
+	device[DEVICE1].observe = 6;
+	const int before = last(ALICE)->observe;
+	assert_string_equal(registered(BOB, COPSE_NON, "bo")->payload, "fresh");
+	assert_int_equal(last(BOB)->type, COPSE_NON);
+	assert_int_equal(last(BOB)->max_age, 30); /* not what is left of the older state */
+	assert_int_equal(device[DEVICE1].runs, 2);
+	assert_int_equal(device_was_asked(), 0);
+	assert_string_equal(last(ALICE)->payload, "fresh");
+	assert_true(last(ALICE)->observe > before);
+	acknowledge(ALICE);
+	assert_int_equal(usage().observations, 1);
+	assert_int_equal(usage().observers, 2);
+	notify(7, "both");
+	assert_string_equal(last(ALICE)->payload, "both");
+	assert_int_equal(last(ALICE)->type, COPSE_CON);
+	assert_string_equal(last(BOB)->payload, "both");
+	assert_int_equal(last(BOB)->type, COPSE_NON);
+	assert_memory_equal(last(BOB)->token, "bo", 2);
+	assert_int_equal(counters()->observe_shared, 1);
+}
+
+/* Clients that come while a registration is under way share its answer. */
+static void test_at_once(void **state)
+{
+	(void)state;
+	observe(ALICE, COPSE_CON, "al", "coap://d1/a", 0);
+	observe(BOB, COPSE_CON, "bo", "coap://d1/a", 0);
+	run_for(100);
+	acknowledge(ALICE);
+	acknowledge(BOB);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	assert_string_equal(last(ALICE)->payload, "first");
+	assert_string_equal(last(BOB)->payload, "first");
+	assert_true(last(BOB)->observe >= 0);
+	assert_int_equal(usage().observers, 2);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* A device without observation: a plain answer, and nothing is kept. */
+static void test_not_observable(void **state)
+{
+	(void)state;
+	device[DEVICE1].observe = -1;
+	assert_int_equal(registered(ALICE, COPSE_CON, "al")->observe, -1);
+	device[DEVICE1].observe = 5;
+	device[DEVICE1].code = COPSE_CODE_NOT_FOUND;
+	observe(ALICE, COPSE_CON, "a2", "coap://d1/b", 0);
+	run_for(100);
+	acknowledge(ALICE);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_NOT_FOUND);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(counters()->observe_plain, 2);
+	run_for(100);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* The same client asks again under the same token: one observer, refreshed. */
+static void test_again(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	device[DEVICE1].text = "refreshed";
+	device[DEVICE1].observe = 6;
+	assert_string_equal(registered(ALICE, COPSE_CON, "al")->payload, "refreshed");
+	assert_int_equal(usage().observers, 1);
+	const unsigned n = client[ALICE].n;
+	run_for(200);
+	assert_int_equal(client[ALICE].n, n); /* the answer is all it gets */
+	observe(ALICE, COPSE_CON, "al", "coap://d1/other", 0); /* another resource under that token */
+	run_for(100);
+	acknowledge(ALICE);
+	run_for(1000);
+	assert_int_equal(usage().observers, 1);
+	assert_int_equal(usage().observations, 1);
+	assert_int_equal(counters()->observe_cancelled, 1);
+}
+
+/* Beyond the bounds the answer is a plain one. */
+static void test_bounds(void **state)
+{
+	static const char *const tokens[] = {"a", "b", "c", "d"};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		const int told = registered(ALICE, COPSE_CON, tokens[i])->observe;
+		assert_int_equal(told >= 0, i < 3); /* per_session */
+	}
+	assert_true(registered(BOB, COPSE_CON, "b")->observe >= 0);
+	assert_int_equal(registered(BOB, COPSE_CON, "c")->observe, -1); /* observers */
+	assert_int_equal(counters()->observe_full, 2);
+	assert_int_equal(usage().observers, 4);
+	assert_int_equal(worker->observers_reserved, 0);
+}
+
+static void test_observations_bound(void **state)
+{
+	static const char *const uris[] = {"coap://d1/a", "coap://d1/b", "coap://d1/c"};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		observe(ALICE, COPSE_CON, i == 0 ? "x" : i == 1 ? "y" : "z", uris[i], 0);
+		run_for(100);
+		acknowledge(ALICE);
+		assert_int_equal(last(ALICE)->observe >= 0, i < 2);
+	}
+	assert_int_equal(usage().observations, 2);
+}
+
+/* Secure and clear, one Accept and another, and what only one account may share, are different observations. */
+static void test_never_shared(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "bo");
+	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
+	copse_build_uint(&request, COPSE_OPTION_OBSERVE, 0);
+	copse_build_uint(&request, COPSE_OPTION_ACCEPT, 50);
+	send_it(BOB);
+	run_for(100);
+	assert_int_equal(usage().observations, 2);
+}
+
+/* ---- what the device says ---- */
+
+static void test_order(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	notify(8, "eight");
+	notify(7, "seven"); /* overtaken on the way */
+	assert_string_equal(last(ALICE)->payload, "eight");
+	assert_int_equal(counters()->notified_old, 1);
+	run_for(10000);
+	device[DEVICE1].max_age = 1000;
+	notify(9, "nine");
+	run_for(129000);
+	notify(2, "after a long time"); /* RFC 7641 §3.4: any number is newer */
+	assert_string_equal(last(ALICE)->payload, "after a long time");
+	int sequence = -1;
+	for (unsigned i = 0; i < client[ALICE].n; i++) {
+		if (client[ALICE].seen[i].observe < 0)
+			continue;
+		assert_true(client[ALICE].seen[i].observe > sequence);
+		sequence = client[ALICE].seen[i].observe;
+	}
+}
+
+/* A state without Max-Age is good for 60 seconds, and says so. */
+static void test_default_max_age(void **state)
+{
+	(void)state;
+	device[DEVICE1].max_age = -1;
+	assert_int_equal(registered(ALICE, COPSE_NON, "al")->max_age, 60);
+	run_for(59000);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	run_for(2000);
+	assert_int_equal(device[DEVICE1].runs, 2); /* stale: registered anew */
+}
+
+/* What is stale is asked for again, and the answer goes to all. */
+static void test_stale(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	registered(BOB, COPSE_NON, "bo");
+	acknowledge(ALICE);
+	device[DEVICE1].text = "renewed";
+	device[DEVICE1].observe = 0; /* it has restarted, and counts from the beginning */
+	const unsigned runs = device[DEVICE1].runs;
+	run_for(31000);
+	acknowledge(ALICE);
+	assert_int_equal(device[DEVICE1].runs, runs + 1);
+	assert_int_equal(device_was_asked(), 0);
+	assert_string_equal(last(ALICE)->payload, "renewed");
+	assert_string_equal(last(BOB)->payload, "renewed");
+	assert_int_equal(counters()->observe_stale, 1);
+	notify(1, "goes on");
+	assert_string_equal(last(BOB)->payload, "goes on");
+	acknowledge(ALICE);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* The device is gone when it is asked again: an error ends the observation for all. */
+static void test_dead_device(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	registered(BOB, COPSE_NON, "bo");
+	device[DEVICE1].behaviour = SILENT;
+	run_for(120000);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_GATEWAY_TIMEOUT);
+	assert_int_equal(last(ALICE)->observe, -1);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_GATEWAY_TIMEOUT);
+	assert_memory_equal(last(BOB)->token, "bo", 2);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(requests_used(), 0);
+	assert_int_equal(counters()->observe_ended, 1);
+	device[DEVICE1].behaviour = ANSWER;
+	assert_true(registered(ALICE, COPSE_NON, "al")->observe >= 0); /* and it can begin anew */
+}
+
+static void test_error_ends(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	registered(BOB, COPSE_NON, "bo");
+	device_notify(DEVICE1, COPSE_CON, COPSE_CODE_NOT_FOUND, -1, "deleted");
+	run_for(100);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_NOT_FOUND);
+	assert_string_equal(last(ALICE)->payload, "deleted");
+	assert_int_equal(last(BOB)->code, COPSE_CODE_NOT_FOUND);
+	assert_int_equal(usage().observations + usage().observers, 0);
+}
+
+/* A notification that cannot be passed on ends it too: nobody may believe that nothing has changed. */
+static void test_too_large(void **state)
+{
+	static char large[500];
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	registered(ALICE, COPSE_NON, "al");
+	notify(6, large);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_BAD_GATEWAY);
+	assert_int_equal(usage().observations + usage().observers, 0);
+}
+
+/* ---- leaving ---- */
+
+static void test_cancel(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	registered(BOB, COPSE_CON, "bo");
+	acknowledge(ALICE);
+	observe(ALICE, COPSE_CON, "al", "coap://d1/a", 1);
+	run_for(100);
+	acknowledge(ALICE);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_int_equal(last(ALICE)->observe, -1);
+	assert_int_equal(device_was_asked(), 99); /* BOB is still there: a plain GET */
+	assert_int_equal(usage().observers, 1);
+	notify(9, "bob's");
+	assert_string_equal(last(BOB)->payload, "bob's");
+	assert_string_not_equal(last(ALICE)->payload, "bob's");
+	acknowledge(BOB);
+	observe(BOB, COPSE_CON, "bo", "coap://d1/a", 1);
+	run_for(100);
+	acknowledge(BOB);
+	assert_int_equal(device_was_asked(), 1); /* the last one's request cancels */
+	assert_int_equal(last(BOB)->code, COPSE_CODE_CONTENT);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(counters()->observe_cancelled, 1);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* A Reset of a notification cancels, of a confirmable one and of another; the device is told. */
+static void test_reset(void **state)
+{
+	(void)state;
+	for (int type = COPSE_CON; type <= COPSE_NON; type++) {
+		registered(ALICE, (enum copse_type)type, "al");
+		notify(6 + type, "unwanted");
+		reset(ALICE);
+		run_for(1000);
+		assert_int_equal(usage().observations + usage().observers, 0);
+		assert_int_equal(device_was_asked(), 1);
+		assert_int_equal(requests_used(), 0);
+	}
+	assert_int_equal(counters()->observers_left, 2);
+}
+
+/* A Reset from elsewhere, and one with another ID, mean nothing. */
+static void test_forged_reset(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	notify(6, "wanted");
+	const struct seen *s = last(ALICE);
+	const uint8_t forged[4] = {0x70, 0, (uint8_t)(s->id >> 8), (uint8_t)s->id};
+	const uint8_t other[4] = {0x70, 0, (uint8_t)((s->id + 1) >> 8), (uint8_t)(s->id + 1)};
+	send_raw(BOB, forged, sizeof(forged));
+	send_raw(ALICE, other, sizeof(other));
+	run_for(1000);
+	assert_int_equal(usage().observers, 1);
+}
+
+/* The Reset of the very first answer cancels too. */
+static void test_reset_of_the_answer(void **state)
+{
+	(void)state;
+	observe(ALICE, COPSE_CON, "al", "coap://d1/a", 0);
+	run_for(100);
+	assert_int_equal(last(ALICE)->type, COPSE_CON);
+	assert_int_equal(usage().observers, 1);
+	reset(ALICE);
+	run_for(1000);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* Who never acknowledges is dropped after the failed CON; others stay. */
+static void test_silent_observer(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	registered(BOB, COPSE_NON, "bo");
+	acknowledge(ALICE);
+	device[DEVICE1].max_age = 1000;
+	notify(7, "unheard");
+	client[ALICE].n = 0;
+	run_for(200000);
+	assert_int_equal(usage().observers, 1);
+	assert_int_equal(counters()->observers_dead, 1);
+	assert_int_equal(worker->notifying, 0);
+}
+
+/* While one confirmable notification is under way the newest state waits, and replaces what is sent again. */
+static void test_newest_wins(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	client[ALICE].n = 0;
+	notify(6, "one");
+	notify(7, "two");
+	notify(8, "three");
+	assert_int_equal(client[ALICE].n, 1);
+	assert_int_equal(worker->notifying, 1);
+	acknowledge(ALICE); /* of the first: what it missed follows */
+	run_for(100);
+	assert_int_equal(client[ALICE].n, 2);
+	assert_string_equal(last(ALICE)->payload, "three");
+	acknowledge(ALICE);
+	run_for(200);
+	assert_int_equal(client[ALICE].n, 2);
+	assert_int_equal(worker->notifying, 0);
+}
+
+/* The device is busy when the last observer leaves: the client gets the 5.03 of the lane, the cancellation is not lost. */
+static void test_cancel_while_busy(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	device[DEVICE1].behaviour = LATER;
+	get(BOB, COPSE_CON, next_id++, "slow", "coap://d1/slow");
+	run_for(50);
+	struct sim_node *node = &sim.node[DEVICE1];
+	const copse_handle waiting = device[DEVICE1].waiting;
+	observe(ALICE, COPSE_CON, "al", "coap://d1/a", 1);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_non_null(strstr(last(ALICE)->payload, "device serialization requirements"));
+	assert_int_equal(usage().observers, 0);
+	assert_int_equal(usage().observations, 1); /* the device is still to be told */
+	run_for(3000);
+	assert_int_not_equal(device_was_asked(), 1);
+	device[DEVICE1].behaviour = ANSWER;
+	device_answer(node, waiting, &device[DEVICE1].last);
+	run_for(2000);
+	acknowledge(BOB);
+	assert_int_equal(device_was_asked(), 1);
+	assert_int_equal(usage().observations, 0);
+	run_for(100);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* A session that has moved, or ended, has no observers any more; its old address is told. */
+static void test_moved_session(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	post_session(ALICE, "{\"sub\":\"b\"}", NULL); /* another token: the same session, still at home */
+	notify(6, "still");
+	begin(COPSE_CON, COPSE_CODE_DELETE, next_id++, "d");
+	add(COPSE_OPTION_URI_PATH, "sessions");
+	send_it(ALICE);
+	notify(7, "gone");
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
+	assert_memory_equal(last(ALICE)->token, "al", 2);
+	assert_int_equal(counters()->observers_homeless, 1);
+	run_for(1000);
+	assert_int_equal(usage().observations + usage().observers, 0);
+}
+
+/* A notification is as good as an answer: a GET is served from it. */
+static void test_feeds_the_cache(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	notify(6, "told");
+	const unsigned runs = device[DEVICE1].runs;
+	get(BOB, COPSE_CON, next_id++, "g", "coap://d1/a");
+	assert_string_equal(last(BOB)->payload, "told");
+	assert_int_equal(last(BOB)->observe, -1);
+	assert_int_equal(device[DEVICE1].runs, runs);
+}
+
+/* Loss on both sides: in the end every observer has the newest state. */
+static void test_loss(void **state)
+{
+	(void)state;
+	sim.link.loss = 0.3;
+	for (unsigned i = 0; i < 20 && usage().observers < 1; i++) {
+		observe(ALICE, COPSE_CON, "al", "coap://d1/a", 0);
+		for (unsigned j = 0; j < 100; j++) {
+			run_for(1000);
+			client[ALICE].n = client[ALICE].n > 20 ? 0 : client[ALICE].n;
+			acknowledge(ALICE);
+		}
+	}
+	assert_int_equal(usage().observers, 1);
+	for (int i = 10; i < 30; i++) {
+		char text[16];
+		snprintf(text, sizeof(text), "state %d", i);
+		device[DEVICE1].text = text;
+		device[DEVICE1].observe = i;
+		client[ALICE].n = 0;
+		device_notify(DEVICE1, COPSE_CON, COPSE_CODE_CONTENT, i, text);
+		for (unsigned j = 0; j < 100 && !(client[ALICE].n && strcmp(last(ALICE)->payload, text) == 0); j++) {
+			run_for(1000);
+			acknowledge(ALICE);
+			client[ALICE].n = client[ALICE].n > 20 ? 0 : client[ALICE].n;
+		}
+		assert_string_equal(last(ALICE)->payload, text);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_first),
+	    TEST(test_second),
+	    TEST(test_at_once),
+	    TEST(test_not_observable),
+	    TEST(test_again),
+	    TEST(test_bounds),
+	    TEST(test_observations_bound),
+	    TEST(test_never_shared),
+	    TEST(test_order),
+	    TEST(test_default_max_age),
+	    TEST(test_stale),
+	    TEST(test_dead_device),
+	    TEST(test_error_ends),
+	    TEST(test_too_large),
+	    TEST(test_cancel),
+	    TEST(test_reset),
+	    TEST(test_forged_reset),
+	    TEST(test_reset_of_the_answer),
+	    TEST(test_silent_observer),
+	    TEST(test_newest_wins),
+	    TEST(test_cancel_while_busy),
+	    TEST(test_moved_session),
+	    TEST(test_feeds_the_cache),
+	    TEST(test_loss),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
