@@ -85,7 +85,8 @@ static void put_usage(struct text *t, const struct gw_worker *w)
 		  w->requests_used);
 	put_gauge(t, "gateway_lanes", "devices that have a request under way", lanes.lanes);
 	put_gauge(t, "gateway_waiting", "requests that wait in queues of lanes", lanes.waiting);
-	put_gauge(t, "gateway_observations", "registrations at devices, shared by observers", observe.observations);
+	put_gauge(t, "gateway_observations", "registrations at devices, shared by observers",
+		  observe.observations);
 	put_gauge(t, "gateway_observers", "clients that observe", observe.observers);
 	put_gauge(t, "gateway_notifying", "confirmable notifications under way", w->notifying);
 	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));

@@ -253,8 +253,8 @@ static uint32_t peer_hash(const struct gw_observations *all, const struct copse_
 	return (uint32_t)core_siphash(all->secret, peer->key, peer->len, 1, 3);
 }
 
-static uint32_t token_hash(const struct gw_observations *all, const struct copse_peer *peer, const void *token,
-			   size_t len)
+static uint32_t token_hash(const struct gw_observations *all, const struct copse_peer *peer,
+			   const void *token, size_t len)
 {
 	uint8_t bytes[COPSE_PEER_KEY_MAX + COPSE_TOKEN_MAX];
 
@@ -264,8 +264,8 @@ static uint32_t token_hash(const struct gw_observations *all, const struct copse
 	return (uint32_t)core_siphash(all->secret, bytes, peer->len + len, 1, 3);
 }
 
-struct gw_observer *gw_observer_find(struct gw_observations *all, const struct copse_peer *peer, const void *token,
-				     size_t token_len)
+struct gw_observer *gw_observer_find(struct gw_observations *all, const struct copse_peer *peer,
+				     const void *token, size_t token_len)
 {
 	uint32_t hash, pos, found;
 
@@ -282,8 +282,8 @@ struct gw_observer *gw_observer_find(struct gw_observations *all, const struct c
 	return NULL;
 }
 
-struct gw_observer *gw_observer_new(struct gw_observations *all, struct gw_observation *ob, const struct copse_peer *peer,
-				    const void *token, size_t token_len)
+struct gw_observer *gw_observer_new(struct gw_observations *all, struct gw_observation *ob,
+				    const struct copse_peer *peer, const void *token, size_t token_len)
 {
 	struct core_node *node;
 	struct gw_observer *o;

@@ -1,8 +1,10 @@
-/* Shared observations: what the gateway observes at devices on behalf of its clients, and who these are (RFC 7641 §5).
+/* Shared observations: what the gateway observes at devices on behalf of its clients, and who these are (RFC 7641
+ * §5).
  *
- * An observation is one registration at one device, found by its cache-key. Its observers are in one of two lists: those who
- * know its newest state, and those who are behind. A new state moves all of the first into the second at once; who is behind is
- * served as the endpoint has room, and gets whatever is the newest state then: it may miss one between two, never the last.
+ * An observation is one registration at one device, found by its cache-key. Its observers are in one of two lists:
+ * those who know its newest state, and those who are behind. A new state moves all of the first into the second at
+ * once; who is behind is served as the endpoint has room, and gets whatever is the newest state then: it may miss
+ * one between two, never the last.
  *
  * Two fixed tables and their memory, taken once. No message and no clock in here: what is sent, and when, is
  * proxy_observe.c's. One worker owns them. Numbers are + 1, 0 stands for none.
@@ -20,7 +22,8 @@
 #include "core/heap.h"
 #include "core/list.h"
 
-#define GW_OBSERVE_REQUEST_MAX 512u /* bytes of a registration: options, and the body of a FETCH; longer ones are not shared */
+#define GW_OBSERVE_REQUEST_MAX                                                                               \
+	512u /* bytes of a registration: options, and the body of a FETCH; longer ones are not shared */
 
 struct gw_observations;
 
@@ -39,14 +42,16 @@ struct gw_observation {
 	uint32_t sequence; /* of the device's newest notification, 24 bits */
 	uint32_t told;     /* of ours */
 	uint8_t method;
-	bool registered; /* the device has said so */
-	bool leaving;    /* it has no observers any more: the device is still to be told */
-	bool storable;   /* its states may be kept by the cache */
+	bool registered;                /* the device has said so */
+	bool leaving;                   /* it has no observers any more: the device is still to be told */
+	bool storable;                  /* its states may be kept by the cache */
 	uint16_t options_len, body_len; /* of `request` */
 	uint16_t state_len;
-	uint8_t code;     /* of the newest state; 0: there is none yet */
-	uint8_t *request; /* as it goes to the device, without Observe: options, then body; GW_OBSERVE_REQUEST_MAX bytes */
-	uint8_t *state;   /* the newest state as it goes to observers, with Observe: as long as a message may be */
+	uint8_t code; /* of the newest state; 0: there is none yet */
+	uint8_t *
+	    request; /* as it goes to the device, without Observe: options, then body; GW_OBSERVE_REQUEST_MAX bytes */
+	uint8_t
+	    *state; /* the newest state as it goes to observers, with Observe: as long as a message may be */
 
 	/* private */
 	uint32_t observers;
@@ -61,12 +66,12 @@ struct gw_observer {
 	struct copse_peer peer;
 	uint8_t token[COPSE_TOKEN_MAX];
 	uint8_t token_len;
-	bool con;               /* as the client registered */
-	bool has_id;            /* it was told something that was not confirmable: by message `id` last */
+	bool con;    /* as the client registered */
+	bool has_id; /* it was told something that was not confirmable: by message `id` last */
 	uint16_t id;
-	uint32_t con_at;        /* the worker's second in which it was last told confirmably */
+	uint32_t con_at; /* the worker's second in which it was last told confirmably */
 	uint32_t session, generation;
-	uint32_t request;       /* its registration, while the answer is not acknowledged: number + 1 */
+	uint32_t request; /* its registration, while the answer is not acknowledged: number + 1 */
 
 	/* private */
 	uint32_t observation;
@@ -88,7 +93,8 @@ void gw_observations_free(struct gw_observations *all);
 
 struct gw_observation *gw_observation_find(struct gw_observations *all, const struct gw_cache_key *key);
 
-/* A new one, found by `key` from now on; there is none with that key (asserted). Returns NULL when the table is full. */
+/* A new one, found by `key` from now on; there is none with that key (asserted). Returns NULL when the table is
+ * full. */
 struct gw_observation *gw_observation_new(struct gw_observations *all, const struct gw_cache_key *key);
 
 /* It is no longer found by its key: what comes next makes a new one. */
@@ -128,14 +134,14 @@ bool gw_observations_room(const struct gw_observations *all);
 /* Whether one more observer fits beside `reserved` that are to come. */
 bool gw_observers_room(const struct gw_observations *all, uint32_t reserved);
 
-/* A new one of `ob`, which knows its newest state; there is none with this peer and token (asserted). Returns NULL when the table
- * is full, or the token is longer than COPSE_TOKEN_MAX. */
-struct gw_observer *gw_observer_new(struct gw_observations *all, struct gw_observation *ob, const struct copse_peer *peer,
-				    const void *token, size_t token_len);
+/* A new one of `ob`, which knows its newest state; there is none with this peer and token (asserted). Returns NULL
+ * when the table is full, or the token is longer than COPSE_TOKEN_MAX. */
+struct gw_observer *gw_observer_new(struct gw_observations *all, struct gw_observation *ob,
+				    const struct copse_peer *peer, const void *token, size_t token_len);
 void gw_observer_free(struct gw_observations *all, struct gw_observer *o);
 
-struct gw_observer *gw_observer_find(struct gw_observations *all, const struct copse_peer *peer, const void *token,
-				     size_t token_len);
+struct gw_observer *gw_observer_find(struct gw_observations *all, const struct copse_peer *peer,
+				     const void *token, size_t token_len);
 
 /* The one that was last told by message `id`, not confirmably. */
 struct gw_observer *gw_observer_told(struct gw_observations *all, const struct copse_peer *peer, uint16_t id);

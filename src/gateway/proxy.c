@@ -39,9 +39,8 @@ static const struct {
 
 static void release(struct gw_worker *w, struct gw_request *r)
 {
-	struct gw_session *s = r->session == UINT32_MAX
-				   ? NULL
-				   : gw_sessions_at(w->sessions, r->session, r->generation);
+	struct gw_session *s =
+	    r->session == UINT32_MAX ? NULL : gw_sessions_at(w->sessions, r->session, r->generation);
 
 	if (s)
 		s->pending--;
@@ -650,5 +649,5 @@ void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct cops
 	if (event->sent > 1)
 		w->counters.device_repeats += event->sent - 1u;
 	gw_proxy_run(&p, GW_STEP_WAIT,
-	    event->kind == COPSE_EVENT_RESPONSE ? GW_STEP_ANSWER : failed(&p, event->error));
+		     event->kind == COPSE_EVENT_RESPONSE ? GW_STEP_ANSWER : failed(&p, event->error));
 }

@@ -1,12 +1,14 @@
 /* Shared observations (RFC 7641 §5): one registration at a device for all clients that observe the same.
  *
- * Every client that begins to observe lets the registration be sent again, under the gateway's own token, so that it gets
- * a fresh answer and the device is known to know; clients that come while that is under way share its answer. What the
- * device says goes to all observers, each under its own token. A state that has become stale is asked for by registering
- * anew. The last observer to leave cancels the registration; when the device's lane is busy then, that waits for it.
+ * Every client that begins to observe lets the registration be sent again, under the gateway's own token, so that
+ * it gets a fresh answer and the device is known to know; clients that come while that is under way share its
+ * answer. What the device says goes to all observers, each under its own token. A state that has become stale is
+ * asked for by registering anew. The last observer to leave cancels the registration; when the device's lane is
+ * busy then, that waits for it.
  *
  * An observation is about the device it was made for; a session that ended, or has moved to another address, has no
- * observers any more: that is noticed when they are next told something. The states are drawn in doc/states/proxy-observe.md.
+ * observers any more: that is noticed when they are next told something. The states are drawn in
+ * doc/states/proxy-observe.md.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy_pass.h"
@@ -18,8 +20,8 @@
 #define REGISTER 0u
 #define CANCEL   1u
 
-#define RETRY_MS      500 /* until the lane of a device is tried again */
-#define ROOM_MS       20  /* until there may be room for more notifications */
+#define RETRY_MS      500    /* until the lane of a device is tried again */
+#define ROOM_MS       20     /* until there may be room for more notifications */
 #define FRESH_MS      128000 /* RFC 7641 §3.4: after that long every notification is newer */
 #define CONFIRM_S     86400  /* RFC 7641 §4.5: each observer is told confirmably once a day at least */
 #define SEQUENCE_MASK 0xffffffu
@@ -76,7 +78,8 @@ static void settle(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 	if (ob->leader)
 		return; /* its answer is the next occasion */
 	if (gw_observation_observers(ob)) {
-		gw_observation_set(w->observations, ob, gw_observation_behind(ob) ? now + ROOM_MS : ob->expires);
+		gw_observation_set(w->observations, ob,
+				   gw_observation_behind(ob) ? now + ROOM_MS : ob->expires);
 	} else if (ob->device == COPSE_NO_HANDLE) {
 		gw_observation_free(w->observations, ob);
 	} else {
@@ -188,7 +191,8 @@ static void end_all(struct gw_worker *w, struct gw_observation *ob, copse_ms now
 }
 
 /* An error of the gateway's own as the last state. */
-static void end_by_error(struct gw_worker *w, struct gw_observation *ob, uint8_t code, const char *text, copse_ms now)
+static void end_by_error(struct gw_worker *w, struct gw_observation *ob, uint8_t code, const char *text,
+			 copse_ms now)
 {
 	struct copse_builder b;
 
@@ -235,7 +239,8 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 	if (refusal.code)
 		return refusal;
 	if (n < 0)
-		return (struct gw_refusal){COPSE_CODE_BAD_GATEWAY, "the device's answer is too large to be passed on"};
+		return (struct gw_refusal){COPSE_CODE_BAD_GATEWAY,
+					   "the device's answer is too large to be passed on"};
 	ob->state_len = (uint16_t)n;
 	ob->code = p->m->code;
 	ob->registered = observed;
@@ -254,7 +259,8 @@ static void end_by_device(struct gw_worker *w, struct gw_observation *ob, copse_
 	drop(w, ob, now);
 }
 
-static void take_notification(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event, copse_ms now)
+static void take_notification(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event,
+			      copse_ms now)
 {
 	struct gw_pass p;
 	struct gw_refusal refusal;
@@ -294,7 +300,8 @@ static void lost(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 	settle(w, ob, now);
 }
 
-void gw_observe_event(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event, copse_ms now)
+void gw_observe_event(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event,
+		      copse_ms now)
 {
 	struct gw_request *r = leader_of(w, ob);
 
@@ -439,7 +446,8 @@ bool gw_observe_wants(const struct gw_pass *p)
 	return copse_code_is_safe(p->m->code) && copse_message_uint(p->m, COPSE_OPTION_OBSERVE, 2) <= CANCEL;
 }
 
-/* What cannot be shared is answered without registering: parts of a body, what OSCORE binds to one client, and long requests. */
+/* What cannot be shared is answered without registering: parts of a body, what OSCORE binds to one client, and
+ * long requests. */
 static bool is_observable(const struct gw_pass *p)
 {
 	const struct copse_message *up = &p->w->upstream;
@@ -448,13 +456,15 @@ static bool is_observable(const struct gw_pass *p)
 
 	copse_message_rest(up, &len);
 	return copse_block_read(up, COPSE_OPTION_BLOCK2, &b2) >= 0 && b2.num == 0 &&
-	       !copse_message_option(up, COPSE_OPTION_BLOCK1) && !copse_message_option(up, COPSE_OPTION_OSCORE) &&
-	       p->m->token_len <= COPSE_TOKEN_MAX && len <= GW_OBSERVE_REQUEST_MAX;
+	       !copse_message_option(up, COPSE_OPTION_BLOCK1) &&
+	       !copse_message_option(up, COPSE_OPTION_OSCORE) && p->m->token_len <= COPSE_TOKEN_MAX &&
+	       len <= GW_OBSERVE_REQUEST_MAX;
 }
 
-/* Put the request of the observation, with `observe`, into w->out: the message for the device. Returns false when it does not fit. */
-static bool make_request(struct gw_pass *p, uint8_t method, const uint8_t *request, size_t options_len, size_t body_len,
-			 uint32_t observe)
+/* Put the request of the observation, with `observe`, into w->out: the message for the device. Returns false when
+ * it does not fit. */
+static bool make_request(struct gw_pass *p, uint8_t method, const uint8_t *request, size_t options_len,
+			 size_t body_len, uint32_t observe)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
@@ -602,7 +612,8 @@ int gw_observe_ask(struct gw_pass *p, const struct copse_peer *device, const str
 	if (ob->device != COPSE_NO_HANDLE)
 		err = copse_endpoint_request_again(w->ep, ob->device, &con, p->now);
 	if (err == COPSE_ERR_GONE)
-		err = copse_endpoint_request(w->ep, device, &con, COPSE_REQUEST_MANY, ob, p->now, &ob->device);
+		err =
+		    copse_endpoint_request(w->ep, device, &con, COPSE_REQUEST_MANY, ob, p->now, &ob->device);
 	return err;
 }
 
@@ -654,7 +665,8 @@ void gw_observe_expire(struct gw_worker *w, copse_ms now)
 
 /* ---- what observers answer ---- */
 
-void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct copse_event *event, copse_ms now)
+void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct copse_event *event,
+		       copse_ms now)
 {
 	struct gw_observation *ob;
 
@@ -670,7 +682,9 @@ void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct 
 			pump(w, ob, now);
 		return;
 	}
-	leave(w, o, event->error == COPSE_ERR_RESET ? &w->counters.observers_left : &w->counters.observers_dead, now);
+	leave(w, o,
+	      event->error == COPSE_ERR_RESET ? &w->counters.observers_left : &w->counters.observers_dead,
+	      now);
 }
 
 bool gw_observe_reset(struct gw_worker *w, const struct copse_event *event, copse_ms now)
@@ -691,6 +705,7 @@ void gw_observe_rejected(struct gw_pass *p)
 	o->request = 0;
 	if (p->event->kind == COPSE_EVENT_FAILED)
 		leave(w, o,
-		      p->event->error == COPSE_ERR_RESET ? &w->counters.observers_left : &w->counters.observers_dead,
+		      p->event->error == COPSE_ERR_RESET ? &w->counters.observers_left
+							 : &w->counters.observers_dead,
 		      p->now);
 }

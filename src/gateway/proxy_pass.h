@@ -32,7 +32,7 @@ struct gw_pass {
 	bool own_etag;                 /* its ETag is ours, the client has not named it */
 	bool observe;                  /* the client wants to observe, and will be able to */
 	bool leads;                    /* the request goes to the device for an observation: */
-	uint32_t observation;          /* this one; 0: one that is still to be made, with what is in w->stored */
+	uint32_t observation; /* this one; 0: one that is still to be made, with what is in w->stored */
 	uint16_t options_len, body_len; /* of that */
 	struct gw_asked asked;
 };
@@ -48,8 +48,8 @@ void gw_proxy_validate(struct gw_pass *p);
 /* `p->r` is on its way: others may join it, and the entry that it validates is kept. */
 void gw_proxy_depart(struct gw_pass *p);
 
-/* The device's answer `p->m` to `p->r` has come: what it means for the cache. Returns true when the answer to the client
- * is not the device's but the one that the cache holds: it is in w->out then, `*len` bytes of `*code`. */
+/* The device's answer `p->m` to `p->r` has come: what it means for the cache. Returns true when the answer to the
+ * client is not the device's but the one that the cache holds: it is in w->out then, `*len` bytes of `*code`. */
 bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len);
 
 /* No answer has come to `p->r`, which may have changed something. */

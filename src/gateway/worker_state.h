@@ -107,7 +107,7 @@ struct gw_worker {
 	struct gw_observations *observations;
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
-	uint8_t group_n; /* of the endpoint, as it was made */
+	uint8_t group_n;                   /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
 
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
@@ -130,10 +130,13 @@ void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, cops
 /* An event of an exchange that belongs to `r`. */
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now);
 
-/* proxy_observe.c: an event of an exchange with a device that serves an observation; of a notification to an observer; a
+/* proxy_observe.c: an event of an exchange with a device that serves an observation; of a notification to an
+ * observer; a
  * Reset, which says whether it was for a notification; and what is due. */
-void gw_observe_event(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event, copse_ms now);
-void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct copse_event *event, copse_ms now);
+void gw_observe_event(struct gw_worker *w, struct gw_observation *ob, const struct copse_event *event,
+		      copse_ms now);
+void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct copse_event *event,
+		       copse_ms now);
 bool gw_observe_reset(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 void gw_observe_expire(struct gw_worker *w, copse_ms now);
 

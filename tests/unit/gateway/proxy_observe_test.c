@@ -195,7 +195,7 @@ static void test_again(void **state)
 	assert_int_equal(usage().observers, 1);
 	const unsigned n = client[ALICE].n;
 	run_for(200);
-	assert_int_equal(client[ALICE].n, n); /* the answer is all it gets */
+	assert_int_equal(client[ALICE].n, n);                  /* the answer is all it gets */
 	observe(ALICE, COPSE_CON, "al", "coap://d1/other", 0); /* another resource under that token */
 	run_for(100);
 	acknowledge(ALICE);
@@ -547,7 +547,8 @@ static void test_loss(void **state)
 		device[DEVICE1].observe = i;
 		client[ALICE].n = 0;
 		device_notify(DEVICE1, COPSE_CON, COPSE_CODE_CONTENT, i, text);
-		for (unsigned j = 0; j < 100 && !(client[ALICE].n && strcmp(last(ALICE)->payload, text) == 0); j++) {
+		for (unsigned j = 0; j < 100 && !(client[ALICE].n && strcmp(last(ALICE)->payload, text) == 0);
+		     j++) {
 			run_for(1000);
 			acknowledge(ALICE);
 			client[ALICE].n = client[ALICE].n > 20 ? 0 : client[ALICE].n;

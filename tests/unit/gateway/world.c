@@ -133,12 +133,10 @@ void device_notify(unsigned number, enum copse_type type, uint8_t code, int obse
 	if (d->max_age >= 0)
 		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, (uint32_t)d->max_age);
 	copse_build_payload(&b, text, strlen(text));
-	const struct copse_out out = {.code = code,
-				      .con = type == COPSE_CON,
-				      .rest = buf,
-				      .rest_len = (size_t)copse_build_finish(&b)};
-	assert_int_equal(copse_endpoint_notify(sim.node[number].ep, &gateway, d->token, d->token_len,
-					       &out, NULL, sim.now, NULL, NULL),
+	const struct copse_out out = {
+	    .code = code, .con = type == COPSE_CON, .rest = buf, .rest_len = (size_t)copse_build_finish(&b)};
+	assert_int_equal(copse_endpoint_notify(sim.node[number].ep, &gateway, d->token, d->token_len, &out,
+					       NULL, sim.now, NULL, NULL),
 			 0);
 }
 
@@ -327,8 +325,7 @@ static void reset_devices(void)
 
 void start_world(const char *configuration, struct sim_link link)
 {
-	static const struct gw_surroundings around = {
-	    .mesh_peer = mesh_peer, .local = local, .wall = wall};
+	static const struct gw_surroundings around = {.mesh_peer = mesh_peer, .local = local, .wall = wall};
 	struct copse_config ep = {.seed = {11, 12}}, plain = sim_config(5);
 
 	reset_devices();

@@ -1,7 +1,7 @@
 /* The whole gateway in virtual time: a worker between clients and devices on a simulated network.
  *
- * Node 0 is the gateway; the others are clients, which send raw requests with tokens and IDs of the test's choice, and
- * devices, which answer or stay silent. One world at a time.
+ * Node 0 is the gateway; the others are clients, which send raw requests with tokens and IDs of the test's choice,
+ * and devices, which answer or stay silent. One world at a time.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef WORLD_H
@@ -79,7 +79,8 @@ unsigned requests_used(void);
 /* LATER: the answer to the request that waits. */
 void device_answer(struct sim_node *node, copse_handle exchange, const struct copse_message *m);
 
-/* A notification of `text` by the device, under the token of the last registration, with this Observe (< 0: none) and code. */
+/* A notification of `text` by the device, under the token of the last registration, with this Observe (< 0: none)
+ * and code. */
 void device_notify(unsigned number, enum copse_type type, uint8_t code, int observe, const char *text);
 
 /* A request of client `number`: begun, options added in any order, sent. */
