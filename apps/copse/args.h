@@ -1,4 +1,5 @@
-/* The command line: what was asked for. Parsing, help and completion are driven by options.def and commands.def.
+/* The command line: what was asked for. Parsing, help and completion are driven by options.def and
+ * commands.def.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_ARGS_H
@@ -82,8 +83,8 @@ struct args {
 	const char *operand[ARGS_OPERANDS_MAX];
 };
 
-/* Take the command line apart. Returns 0, or the exit code after an error that has been reported, or -1 when there is
- * nothing left to do (help, version). What `args` points to is the caller's argv. */
+/* Take the command line apart. Returns 0, or the exit code after an error that has been reported, or -1
+ * when there is nothing left to do (help, version). What `args` points to is the caller's argv. */
 int args_parse(struct args *args, int argc, char **argv);
 
 /* How often `name` was given; the value given last, or NULL. */
@@ -98,8 +99,8 @@ int args_number(const struct args *args, enum arg_name name, uint32_t least, uin
 /* The value as a span: "90", "90s", "1.5s", "15m", "2h", "1d"; in milliseconds. As above. */
 int args_span(const struct args *args, enum arg_name name, copse_ms absent, copse_ms *out);
 
-/* The option of `command` that `letter` means: two rows may have it, the first that the command takes counts; ARG_N for
- * none. */
+/* The option of `command` that `letter` means: two rows may have it, the first that the command takes
+ * counts; ARG_N for none. */
 int args_of_letter(const struct command *command, char letter);
 
 /* args_help.c */

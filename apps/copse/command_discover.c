@@ -221,7 +221,7 @@ static bool ask_group(struct search *s, const char *text)
 
 	if (s->group_n == sizeof(s->group) / sizeof(*s->group) ||
 	    copse_address_parse(text, COPSE_PORT, &address) || !copse_address_is_group(&address) ||
-	    copse_transport_peer(s->net.udp, &address, &peer))
+	    net_peer(&s->net, &address, &peer))
 		return false;
 	exchange_call(&call, &s->request, &peer, &none);
 	call.flags = COPSE_CALL_MANY;

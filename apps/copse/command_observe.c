@@ -227,7 +227,7 @@ static void begin(struct watch *w, copse_ms now)
 	int err = COPSE_ERR_TRANSPORT;
 
 	for (; err == COPSE_ERR_TRANSPORT && w->address < w->target->address_n; w->address++) {
-		err = copse_transport_peer(w->net.udp, &w->target->address[w->address], &peer);
+		err = net_peer(&w->net, &w->target->address[w->address], &peer);
 		if (!err)
 			break;
 		err = COPSE_ERR_TRANSPORT;

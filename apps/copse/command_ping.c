@@ -28,7 +28,7 @@ static int ping_one(struct ping *ping, const struct target *target, const struct
 	const struct net_listener listener = {.raw = on_raw, .self = ping};
 	struct copse_peer peer;
 
-	if (copse_transport_peer(ping->net->udp, address, &peer))
+	if (net_peer(ping->net, address, &peer))
 		return COPSE_ERR_TRANSPORT;
 	ping->begun = copse_clock_ms();
 	int err =

@@ -214,7 +214,7 @@ static bool send_on(const struct args *args, const struct request *request, uint
 	struct copse_peer peer;
 	struct copse_call call;
 	struct exchange_bodies none = {.in = NULL};
-	if (copse_transport_peer(net.udp, &target.address[0], &peer) == 0) {
+	if (net_peer(&net, &target.address[0], &peer) == 0) {
 		exchange_call(&call, request, &peer, &none);
 		call.write = NULL;
 		sent = copse_client_start(net.client, &call, copse_loop_now(net.loop), NULL) == 0;

@@ -17,7 +17,7 @@ static int find_token(struct buffer *token, const struct args *args)
 {
 	const char *value = args_value(args, ARG_TOKEN), *from_environment = getenv("COPSE_TOKEN");
 
-	if (!value && (args_count(args, ARG_SECRET) || args_count(args, ARG_KEY)))
+	if (!value && (args_count(args, ARG_SECRET) || (args_count(args, ARG_KEY) && !secure_owns_key(args))))
 		return token_make(token, args);
 	if (!value)
 		value = from_environment;
@@ -60,6 +60,7 @@ static int find_open(struct target *target, const struct args *args, const char 
 		code = target_resolve(target, &target->uri, uri, args);
 	if (!code)
 		code = target_configure(target, args);
+	target->secure.keep = true;
 	if (!code && !target->net.local_port)
 		target->net.local_port = state_choose_port();
 	target->net.last_id = &target->state.last_id;
@@ -89,23 +90,28 @@ static int post_token(const struct args *args, struct state *state, const char *
 	struct answer answer;
 	char uri[STATE_URI_MAX + 64];
 
+	target.secure = (struct secure){.keys = NULL};
 	int code = sessions_uri(uri, sizeof(uri), gateway, args);
 	if (!code)
 		code = find_open(&target, args, uri);
 	if (!code)
 		code = request_plain(&request, COPSE_CODE_POST, &target);
-	if (code)
+	if (!code) {
+		request.payload = *token;
+		code = exchange_once(&target, &request, &answer);
+	}
+	if (code) {
+		secure_release(&target.secure);
 		return code;
-	request.payload = *token;
-	code = exchange_once(&target, &request, &answer);
-	if (code)
-		return code;
+	}
 	code = output_answer(args, &answer);
 	if (code == EXIT_OK) {
+		target_remember(&target.secure, state);
 		fill(state, &target, &answer, gateway, token);
 		state->last_id = target.state.last_id;
 		code = state_save(state);
 	}
+	secure_release(&target.secure);
 	answer_free(&answer);
 	return code;
 }
@@ -152,15 +158,20 @@ static int ask_sessions(const struct args *args, struct state *state, uint8_t me
 		return report_error(EXIT_OTHER, "%s: %s is no address", state->path, state->address);
 	target.address_n = 1;
 	code = target_configure(&target, args);
+	target_resume(&target.secure, state);
+	target.secure.keep = method != COPSE_CODE_DELETE;
 	if (!code)
 		code = request_plain(&request, method, &target);
-	if (code)
-		return code;
-	if (!args_count(args, ARG_LOCAL_PORT))
-		target.net.local_port = state->port;
-	target.net.first_id = state_next_id(state);
-	target.net.last_id = &state->last_id;
-	return exchange_once(&target, &request, answer);
+	if (!code) {
+		if (!args_count(args, ARG_LOCAL_PORT))
+			target.net.local_port = state->port;
+		target.net.first_id = state_next_id(state);
+		target.net.last_id = &state->last_id;
+		code = exchange_once(&target, &request, answer);
+		target_remember(&target.secure, state);
+	}
+	secure_release(&target.secure);
+	return code;
 }
 
 static int session_status(const struct args *args, struct state *state)

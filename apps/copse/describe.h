@@ -18,8 +18,8 @@ void describe_message(FILE *out, const struct copse_message *m);
 /* "2.05 Content", then "Name: value" lines. */
 void describe_head(FILE *out, const struct copse_message *m);
 
-/* {"code": "2.05", "options": {"ETag": "0a0b", "Uri-Path": ["a", "b"] ...}}: repeatable options as arrays, formats uint as
- * numbers, opaque in hexadecimal. NULL without memory. */
+/* {"code": "2.05", "options": {"ETag": "0a0b", "Uri-Path": ["a", "b"] ...}}: repeatable options as arrays,
+ * formats uint as numbers, opaque in hexadecimal. NULL without memory. */
 json_t *describe_json(const struct copse_message *m);
 
 /* Bytes as a JSON string, if they are UTF-8, else NULL. */

@@ -1,4 +1,5 @@
-/* What ways of communicating cost in energy: the arithmetic alone. Pure functions of their inputs; nothing is kept.
+/* What ways of communicating cost in energy: the arithmetic alone. Pure functions of their inputs; nothing
+ * is kept.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_ENERGY_H
@@ -54,15 +55,16 @@ void energy_standard(struct energy *e);
 /* Take "name=value". Returns NULL, or what is wrong with it, a static string. */
 const char *energy_set(struct energy *e, const char *text);
 
-/* How long a send-only device is awake for a message, and how often it could be asleep that long. Seconds and ratios. */
+/* How long a send-only device is awake for a message, and how often it could be asleep that long. Seconds
+ * and ratios. */
 struct energy_awake {
 	double transmit, compute, bare, bare_ratio, awake, ratio;
 };
 
 struct energy_awake energy_awake(const struct energy *e);
 
-/* Energy of a way of communicating, in multiples of the send-only device's. `alike`: listening takes as much power as
- * sending; `cheap`: it takes `listen` times less. */
+/* Energy of a way of communicating, in multiples of the send-only device's. `alike`: listening takes as
+ * much power as sending; `cheap`: it takes `listen` times less. */
 struct energy_model {
 	const char *name;
 	double alike, cheap;
@@ -88,8 +90,8 @@ struct energy_protocol {
 
 void energy_protocols(const struct energy *e, struct energy_protocol protocols[ENERGY_PROTOCOL_N]);
 
-/* Confirmable against non-confirmable messages over a link that loses the share `loss` each way. Energy in multiples of
- * a single transmission. */
+/* Confirmable against non-confirmable messages over a link that loses the share `loss` each way. Energy in
+ * multiples of a single transmission. */
 struct energy_loss {
 	double loss, non_delivered;
 	double con_sent, con_delivered, con_confirmed, con_energy;

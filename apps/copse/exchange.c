@@ -119,7 +119,7 @@ static int run(struct running *r, const struct copse_address *address, copse_ms 
 	struct copse_peer peer;
 	struct copse_call call;
 
-	if (copse_transport_peer(r->net->udp, address, &peer))
+	if (net_peer(r->net, address, &peer))
 		return COPSE_ERR_TRANSPORT;
 	exchange_call(&call, r->request, &peer, &bodies);
 	if (r->request->write) {
@@ -156,6 +156,9 @@ int exchange_report(const struct target *target, int err)
 	const char *host = host_of(target, &len);
 	enum exit_code code = report_code_of_error(err);
 
+	if (err == COPSE_ERR_TRANSPORT && secure_failure(&target->secure))
+		return report_error(EXIT_SECURITY, "%.*s: no secure connection: %s", len, host,
+				    secure_failure(&target->secure));
 	switch (err) {
 	case NO_MEMORY: return report_error(EXIT_OTHER, "out of memory");
 	case COPSE_ERR_ARGUMENT:

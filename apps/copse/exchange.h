@@ -21,7 +21,8 @@ struct answer {
 int exchange_write(void *user, uint32_t offset, const uint8_t *bytes, size_t len);
 int exchange_read(void *user, uint32_t offset, uint8_t *buf, size_t cap);
 
-/* Fill in a call. `user` is what its functions get: use exchange_read and exchange_write with a struct exchange_bodies. */
+/* Fill in a call. `user` is what its functions get: use exchange_read and exchange_write with a struct
+ * exchange_bodies. */
 struct exchange_bodies {
 	struct buffer *in;
 	const struct buffer *out;

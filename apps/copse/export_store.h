@@ -12,7 +12,8 @@ struct export_query {
 	int64_t from, to;
 };
 
-/* Write all of them to `sink` as one pack. Returns 0, or an exit code after an error that has been reported. */
+/* Write all of them to `sink` as one pack. Returns 0, or an exit code after an error that has been
+ * reported. */
 int export_store(const char *path, const struct export_query *query, struct sink *sink);
 
 #endif

@@ -14,7 +14,8 @@ struct copse_link_reader links_of(const uint8_t *bytes, size_t len);
 /* Whether the whole of it is a list of links. */
 bool links_are_good(const uint8_t *bytes, size_t len);
 
-/* The value of an attribute as text in `buf`, "" when the link does not have it, cut when it is too long. Returns `buf`. */
+/* The value of an attribute as text in `buf`, "" when the link does not have it, cut when it is too long.
+ * Returns `buf`. */
 const char *link_attribute(const struct copse_link *link, const char *name, char *buf, size_t cap);
 
 /* The target as text, cut when it is too long. Returns `buf`. */

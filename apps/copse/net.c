@@ -100,6 +100,26 @@ static int open_host(struct net *net, const struct net_config *config)
 	return open_client(net);
 }
 
+/* Returns 0, or an error with `why`. */
+static int open_secure(struct net *net, struct secure *secure, const struct copse_udp_config *udp, char *why,
+		       size_t why_cap)
+{
+	const struct copse_dtls_config config = {
+	    .udp = *udp, .secure = secure->keys, .handshake_ms = secure->handshake_ms};
+	int err = copse_dtls_open(&config, &net->transport, why, why_cap);
+
+	if (err)
+		return err;
+	net->secure = secure;
+	secure->transport = net->transport;
+	return copse_host_attach(net->host, net->transport);
+}
+
+int net_peer(struct net *net, const struct copse_address *address, struct copse_peer *peer)
+{
+	return secure_peer(net->secure, net->transport, address, peer);
+}
+
 static int open_socket(struct net *net, const struct net_config *config)
 {
 	struct copse_udp_config udp = {.receive_buffer = 1 << 20, .send_buffer = 1 << 18, .hop_limit = 16};
@@ -112,8 +132,8 @@ static int open_socket(struct net *net, const struct net_config *config)
 		copse_address_set_port(&udp.bind, config->local_port);
 	else if (config->local_port)
 		copse_address_parse("*", config->local_port, &udp.bind);
-	net->udp = copse_host_listen(net->host, &udp, why, sizeof(why));
-	if (!net->udp)
+	if (config->secure ? open_secure(net, config->secure, &udp, why, sizeof(why))
+			   : !(net->transport = copse_host_listen(net->host, &udp, why, sizeof(why))))
 		return report_error(EXIT_OTHER, "%s", why);
 	if (config->pcap) {
 		net->pcap = copse_pcap_open(config->pcap);
@@ -121,7 +141,7 @@ static int open_socket(struct net *net, const struct net_config *config)
 			return report_error(EXIT_OTHER, "cannot write %s: %s", config->pcap, strerror(errno));
 		net->pcap_path = config->pcap;
 	}
-	wire_tap(&net->wire, net->udp, config->verbose, net->pcap);
+	wire_tap(&net->wire, net->transport, config->verbose, net->pcap);
 	return 0;
 }
 
@@ -129,6 +149,7 @@ static int release(struct net *net)
 {
 	int err = 0;
 
+	secure_leave(net->secure);
 	copse_host_free(net->host);
 	if (net->pcap)
 		err = copse_pcap_close(net->pcap);
@@ -181,4 +202,6 @@ void net_run(struct net *net, const struct net_listener *listener, copse_ms limi
 void net_stop(struct net *net)
 {
 	net->done = true;
+	/* it may be about to sleep */
+	copse_loop_wake(net->loop);
 }

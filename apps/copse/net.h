@@ -1,10 +1,11 @@
-/* The tool's end of the network: a socket with an endpoint and a client on it, run by a loop until what was begun is
- * over, the time is up, or a signal came.
+/* The tool's end of the network: a socket with an endpoint and a client on it, run by a loop until what
+ * was begun is over, the time is up, or a signal came.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_NET_H
 #define COPSE_TOOL_NET_H
 
+#include "secure.h"
 #include "wire.h"
 
 #include <copse/client.h>
@@ -19,6 +20,7 @@ struct net_config {
 	uint16_t *last_id;    /* gets the one of the last message sent, if any was; may be NULL */
 	unsigned verbose;
 	const char *pcap;
+	struct secure *secure; /* NULL: in the clear */
 };
 
 /* What the net tells to whom. Functions may be NULL. */
@@ -35,7 +37,8 @@ struct net {
 	struct copse_endpoint *ep;
 	struct copse_client *client;
 	void *client_memory;
-	struct copse_transport *udp;
+	struct copse_transport *transport;
+	struct secure *secure;
 	struct wire wire;
 	struct copse_pcap *pcap;
 	const char *pcap_path;
@@ -50,13 +53,16 @@ struct net {
 /* Open. Returns 0, or the exit code after an error that has been reported; then there is nothing to close. */
 int net_open(struct net *net, const struct net_config *config);
 
-/* Close, and let the capture be complete. Returns `code`, or another exit code when the capture could not be written
- * and `code` was 0; after a signal that nobody took, EXIT_SIGNAL and its number. */
+/* Close, and let the capture be complete. Returns `code`, or another exit code when the capture could not
+ * be written and `code` was 0; after a signal that nobody took, EXIT_SIGNAL and its number. */
 int net_close(struct net *net, int code);
 
 /* Run until net_stop, for at most `limit_ms` (COPSE_NEVER: no limit). */
 void net_run(struct net *net, const struct net_listener *listener, copse_ms limit_ms);
 
 void net_stop(struct net *net);
+
+/* The peer at `address`. Returns 0 or a copse_err. */
+int net_peer(struct net *net, const struct copse_address *address, struct copse_peer *peer);
 
 #endif

@@ -1,4 +1,5 @@
-/* What is printed of an answer: the payload to standard output or a file, code and options when asked for, JSON.
+/* What is printed of an answer: the payload to standard output or a file, code and options when asked for,
+ * JSON.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_OUTPUT_H
@@ -21,8 +22,8 @@ void output_json(const struct args *args, json_t *o);
 /* Say that the server answered with an error. Returns the exit code. */
 int output_error(const struct answer *answer);
 
-/* Write `len` bytes to the file at `path`, which appears under its name only when it is complete; "-" is standard
- * output. Returns 0 or an exit code. */
+/* Write `len` bytes to the file at `path`, which appears under its name only when it is complete; "-" is
+ * standard output. Returns 0 or an exit code. */
 int output_file(const char *path, const uint8_t *bytes, size_t len);
 
 /* Complete standard output. Returns `code`, or EXIT_OTHER when something could not be written. */

@@ -1,4 +1,5 @@
-/* The payload of a request: from an argument, a file or standard input; held whole, since blocks may have to be sent again.
+/* The payload of a request: from an argument, a file or standard input; held whole, since blocks may have
+ * to be sent again.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_PAYLOAD_H
@@ -24,7 +25,8 @@ int payload_read_file(struct buffer *b, const char *path);
  * `*given` tells whether there was any. Returns 0 or an exit code. */
 int payload_from_args(struct buffer *b, const struct args *args, const char *operand, bool *given);
 
-/* A value that may be @FILE: a secret or a token, a terminated text without the line end. Returns 0 or an exit code. */
+/* A value that may be @FILE: a secret or a token, a terminated text without the line end. Returns 0 or an
+ * exit code. */
 int payload_secret(struct buffer *b, const char *value);
 
 #endif

@@ -1,5 +1,5 @@
-/* A plot of series over time, in characters: braille dots, eight to a character, where the terminal has UTF-8; else
- * asterisks.
+/* A plot of series over time, in characters: braille dots, eight to a character, where the terminal has
+ * UTF-8; else asterisks.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_PLOT_H

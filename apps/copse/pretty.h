@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Print `len` bytes of Content-Format `format` (COPSE_FORMAT_NONE: none): JSON indented, CBOR in diagnostic notation
- * (RFC 8949 §8), SenML and links as tables.
- * Returns false, with nothing printed, for another format or a payload that is not what the format says. */
+/* Print `len` bytes of Content-Format `format` (COPSE_FORMAT_NONE: none): JSON indented, CBOR in
+ * diagnostic notation (RFC 8949 §8), SenML and links as tables. Returns false, with nothing printed, for
+ * another format or a payload that is not what the format says. */
 bool pretty_print(FILE *out, uint32_t format, const uint8_t *bytes, size_t len);
 
 /* The parts; each returns as above. */

@@ -24,7 +24,8 @@ enum report_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 enum report_style { STYLE_NONE, STYLE_ERROR, STYLE_GOOD, STYLE_DIM, STYLE_BOLD, STYLE_KEY };
 
-/* How to speak from now on. With `json` an error is an object on standard output; with `quiet` none is shown. */
+/* How to speak from now on. With `json` an error is an object on standard output; with `quiet` none is
+ * shown. */
 void report_setup(enum report_color color, bool quiet, bool json);
 
 bool report_is_quiet(void);

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Start `command` with `len` bytes on its standard input and `environment` (pairs of name and value, ended by NULL) added.
- * The one before is waited for first, so that they run in order. Returns 0 or an exit code. */
+/* Start `command` with `len` bytes on its standard input and `environment` (pairs of name and value, ended
+ * by NULL) added. The one before is waited for first, so that they run in order. Returns 0 or an exit
+ * code. */
 int run_command(const char *command, const uint8_t *bytes, size_t len, const char *const environment[][2]);
 
 /* Wait for the one that still runs, if any. */

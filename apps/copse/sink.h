@@ -1,5 +1,5 @@
-/* Where an export goes: standard output, or a file that appears under its name only when it is whole. Packs that
- * come one after another, in pieces, are joined into one on the way.
+/* Where an export goes: standard output, or a file that appears under its name only when it is whole.
+ * Packs that come one after another, in pieces, are joined into one on the way.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_SINK_H

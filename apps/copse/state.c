@@ -116,22 +116,23 @@ static bool copy(char *to, size_t cap, const char *from)
 static int parse(struct state *state, FILE *file)
 {
 	json_error_t where;
-	const char *gateway, *address, *account, *opened;
+	const char *gateway, *address, *account, *opened, *resumption = "";
 	int port, last_id;
 
 	json_t *o = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
 	if (!o)
 		return damaged(state, where.text);
-	int err = json_unpack_ex(o, &where, 0, "{s:s, s:s, s:s, s:s, s:i, s:i}", "gateway", &gateway,
+	int err = json_unpack_ex(o, &where, 0, "{s:s, s:s, s:s, s:s, s:i, s:i, s?s}", "gateway", &gateway,
 				 "address", &address, "account", &account, "opened", &opened, "port", &port,
-				 "last_id", &last_id);
+				 "last_id", &last_id, "resumption", &resumption);
 	if (err)
 		err = damaged(state, where.text);
 	else if (port < 1 || port > 65535 || last_id < 0 || last_id > 65535 ||
 		 !copy(state->gateway, sizeof(state->gateway), gateway) ||
 		 !copy(state->address, sizeof(state->address), address) ||
 		 !copy(state->account, sizeof(state->account), account) ||
-		 !copy(state->opened, sizeof(state->opened), opened))
+		 !copy(state->opened, sizeof(state->opened), opened) ||
+		 !copy(state->resumption, sizeof(state->resumption), resumption))
 		err = damaged(state, "a value is out of range");
 	json_decref(o);
 	state->port = (uint16_t)port;
@@ -172,9 +173,10 @@ int state_load(struct state *state, const struct args *args)
 /* Written beside, then moved into place: a reader sees the old one or the new one. */
 static int write_beside(const struct state *state, const char *beside)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "gateway", state->gateway, "address",
-			      state->address, "account", state->account, "opened", state->opened, "port",
-			      (int)state->port, "last_id", (int)state->last_id);
+	json_t *o =
+	    json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s}", "gateway", state->gateway, "address",
+		      state->address, "account", state->account, "opened", state->opened, "port",
+		      (int)state->port, "last_id", (int)state->last_id, "resumption", state->resumption);
 	int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int err = !o || fd < 0 || json_dumpfd(o, fd, JSON_INDENT(2));
 

@@ -20,13 +20,11 @@ int target_parse(struct copse_uri *uri, const char *text)
 	return code;
 }
 
-static int only_coap(const struct copse_uri *uri, const char *text)
+static int only_udp(const struct copse_uri *uri, const char *text)
 {
-	if (uri->scheme == COPSE_SCHEME_COAP)
+	if (uri->scheme == COPSE_SCHEME_COAP || uri->scheme == COPSE_SCHEME_COAPS)
 		return 0;
-	if (copse_scheme_is_secure((enum copse_scheme)uri->scheme))
-		return report_error(EXIT_SECURITY, "%s: secure connections are not supported", text);
-	return report_error(EXIT_OTHER, "%s: only coap is supported, over UDP", text);
+	return report_error(EXIT_OTHER, "%s: only coap and coaps are supported, over UDP", text);
 }
 
 static int host_text(const struct copse_uri *uri, char *buf, size_t cap)
@@ -49,6 +47,9 @@ int target_resolve(struct target *target, const struct copse_uri *uri, const cha
 	char host[400];
 	const char *why = NULL;
 
+	int code = only_udp(uri, text);
+	if (code)
+		return code;
 	if (host_text(uri, host, sizeof(host)))
 		return report_error(EXIT_OTHER, "%s: the host is not usable", text);
 	int n = copse_resolve(host, uri->port, family, target->address, TARGET_ADDRESSES, &why);
@@ -56,6 +57,26 @@ int target_resolve(struct target *target, const struct copse_uri *uri, const cha
 		return report_error(EXIT_NAME, "cannot find %s: %s", host, why);
 	target->address_n = (size_t)n;
 	return 0;
+}
+
+void target_resume(struct secure *secure, const struct state *state)
+{
+	int n = copse_secure_hex(state->resumption, strlen(state->resumption), secure->resumption,
+				 sizeof(secure->resumption));
+
+	secure->keep = true;
+	secure->resumption_len = n > 0 ? (size_t)n : 0;
+}
+
+void target_remember(const struct secure *secure, struct state *state)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < secure->resumption_len; i++) {
+		state->resumption[2 * i] = digits[secure->resumption[i] >> 4];
+		state->resumption[2 * i + 1] = digits[secure->resumption[i] & 15];
+	}
+	state->resumption[2 * secure->resumption_len] = '\0';
 }
 
 int target_configure(struct target *target, const struct args *args)
@@ -74,7 +95,13 @@ int target_configure(struct target *target, const struct args *args)
 	    .pcap = args_value(args, ARG_PCAP),
 	    .response_ms = target->proxied ? PROXY_RESPONSE_MS : 0,
 	};
+	code = secure_configure(&target->secure, args, target->proxied ? &target->via : &target->uri,
+				target->limit_ms);
+	if (code)
+		return code;
+	target->net.secure = target->secure.keys ? &target->secure : NULL;
 	if (target->in_session && !port) {
+		target_resume(&target->secure, &target->state);
 		target->net.local_port = target->state.port;
 		target->net.first_id = state_next_id(&target->state);
 		target->net.last_id = &target->state.last_id;
@@ -117,7 +144,7 @@ static int choose_via(struct target *target, const struct args *args, bool never
 		return 0;
 	int code = target_parse(&target->via, target->via_text);
 	if (!code)
-		code = only_coap(&target->via, target->via_text);
+		code = only_udp(&target->via, target->via_text);
 	if (code)
 		return code;
 	/* The gateway's own resources are asked for directly, from the session's port. */
@@ -136,8 +163,7 @@ static int find_addresses(struct target *target, const struct args *args)
 		target->address_n = 1;
 		return 0;
 	}
-	int code = only_coap(uri, text);
-	return code ? code : target_resolve(target, uri, text, args);
+	return target_resolve(target, uri, text, args);
 }
 
 int target_find(struct target *target, const struct args *args, const char *uri, bool never_proxied)
@@ -216,7 +242,10 @@ int target_find_gateway(struct target *target, const struct args *args, const ch
 
 void target_close(struct target *target)
 {
-	if (target->in_session && target->net.last_id)
+	if (target->in_session && target->net.last_id) {
+		target_remember(&target->secure, &target->state);
 		state_save(&target->state);
+	}
+	secure_release(&target->secure);
 	state_release(&target->state);
 }

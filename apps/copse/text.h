@@ -1,4 +1,5 @@
-/* Bytes that came from somewhere, for people to look at: nothing of them reaches a terminal as a control sequence.
+/* Bytes that came from somewhere, for people to look at: nothing of them reaches a terminal as a control
+ * sequence.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_TEXT_H
@@ -15,14 +16,16 @@ size_t text_character(const uint8_t *bytes, size_t len);
 /* Whether all of it is UTF-8 without control characters other than tab, line feed and carriage return. */
 bool text_is_text(const uint8_t *bytes, size_t len);
 
-/* Print text with everything else as \xNN escapes; with `line` also tab, line feed and carriage return, as \t \n \r. */
+/* Print text with everything else as \xNN escapes; with `line` also tab, line feed and carriage return, as
+ * \t \n \r. */
 void text_print(FILE *out, const uint8_t *bytes, size_t len, bool line);
 
 /* Print as hexadecimal digits; as lines of sixteen bytes with their offset and characters. */
 void text_print_hex(FILE *out, const uint8_t *bytes, size_t len);
 void text_print_dump(FILE *out, const uint8_t *bytes, size_t len, const char *indent);
 
-/* Read hexadecimal digits, `len` of them, into `out`.  Returns how many bytes, or -1: no such digits, or no room. */
+/* Read hexadecimal digits, `len` of them, into `out`.  Returns how many bytes, or -1: no such digits, or
+ * no room. */
 int text_read_hex(const char *text, size_t len, uint8_t *out, size_t cap);
 
 /* Base64 (RFC 4648 §4) of `len` bytes, terminated. `out` has TEXT_BASE64(len) bytes. */

@@ -6,9 +6,8 @@
 
 #include "payload.h"
 
-/* Make the token that --account, --expires, --not-before, --claim, --alg, --secret and --key ask for, as text without a
- * line end.
- * Returns 0, or the exit code after an error that has been reported. */
+/* Make the token that --account, --expires, --not-before, --claim, --alg, --secret and --key ask for, as
+ * text without a line end. Returns 0, or the exit code after an error that has been reported. */
 int token_make(struct buffer *token, const struct args *args);
 
 /* The account that a token names, as its text says: nothing is verified. "" if it has none. */

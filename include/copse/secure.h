@@ -64,6 +64,9 @@ int copse_secure_raw_key(struct copse_secure *secure, const void *key, size_t ke
  * bear the name that copse_secure_server_name has set. */
 int copse_secure_trust(struct copse_secure *secure, const void *ca, size_t len, char why[COPSE_SECURE_WHY]);
 
+/* Believe certificates of the authorities that this system believes. */
+int copse_secure_trust_system(struct copse_secure *secure, char why[COPSE_SECURE_WHY]);
+
 /* Believe peers with these raw public keys: PEM, one or more "PUBLIC KEY". */
 int copse_secure_trust_raw(struct copse_secure *secure, const void *keys, size_t len,
 			   char why[COPSE_SECURE_WHY]);

@@ -264,6 +264,11 @@ enum dtls_progress dtls_record_handshake(struct dtls_record *r)
 	return DTLS_BROKEN;
 }
 
+void dtls_record_give_up(struct dtls_record *r)
+{
+	r->error = GNUTLS_E_TIMEDOUT;
+}
+
 uint32_t dtls_record_timeout(const struct dtls_record *r)
 {
 	return gnutls_dtls_get_timeout(r->session);

@@ -40,6 +40,7 @@ struct dtls_assoc {
 	struct dtls_waiting *waiting, **last_waiting;
 	struct copse_peer peer;  /* as the layers above know it */
 	struct copse_peer below; /* as the UDP transport knows it */
+	copse_ms began;
 	copse_ms used, asked; /* asked: when something was sent, since when nothing has come; COPSE_NEVER */
 	uint64_t lineage;
 	uint64_t hello; /* hash over the random bytes of the client's hello */

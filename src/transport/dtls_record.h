@@ -57,6 +57,9 @@ enum dtls_progress { DTLS_WAITS, DTLS_DONE, DTLS_BROKEN };
 /* Go on with the handshake: with what was fed, or because the time has come. */
 enum dtls_progress dtls_record_handshake(struct dtls_record *r);
 
+/* It has taken too long. */
+void dtls_record_give_up(struct dtls_record *r);
+
 /* How long to wait with the next dtls_record_handshake, when nothing comes. */
 uint32_t dtls_record_timeout(const struct dtls_record *r);
 

@@ -131,7 +131,8 @@ static void make_room(struct copse_dtls *d)
 /* ---- the beginning ---- */
 
 static struct dtls_assoc *take(struct copse_dtls *d, const struct copse_peer *below,
-			       const struct copse_peer *peer, const struct dtls_verified *verified)
+			       const struct copse_peer *peer, const struct dtls_verified *verified,
+			       copse_ms now)
 {
 	const struct dtls_resume *resume = dtls_resume_find(d, below);
 	const struct dtls_record_config config = {
@@ -154,6 +155,7 @@ static struct dtls_assoc *take(struct copse_dtls *d, const struct copse_peer *be
 	}
 	a = dtls_take(d, below, peer);
 	COPSE_ASSERT(a); /* the lists are bounded so that one is free */
+	a->began = now;
 	a->link = (struct dtls_link){assoc_out, address_key_ip(&a->below)};
 	a->record = dtls_record_new(&config, &a->link, verified);
 	if (!a->record) {
@@ -178,7 +180,7 @@ struct dtls_assoc *dtls_begin(struct copse_dtls *d, const struct copse_peer *bel
 			      copse_ms now)
 {
 	uint32_t number = dtls_number(d, old);
-	struct dtls_assoc *a = take(d, below, below, NULL);
+	struct dtls_assoc *a = take(d, below, below, NULL, now);
 
 	if (!a)
 		return NULL;
@@ -254,7 +256,7 @@ bool dtls_hello(struct copse_dtls *d, const struct copse_datagram *in, struct dt
 		old = NULL;
 	}
 	peer = make_peer(d, &in->peer);
-	a = take(d, &in->peer, &peer, &verified);
+	a = take(d, &in->peer, &peer, &verified, now);
 	if (!a)
 		return true;
 	a->hello = dtls_hello_random(d, in);
@@ -333,6 +335,7 @@ static struct dtls_assoc *complete(struct copse_dtls *d, struct dtls_assoc *a, c
 
 struct dtls_assoc *dtls_shake(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now)
 {
+	copse_ms end, at;
 	uint32_t wait;
 
 	switch (dtls_record_handshake(a->record)) {
@@ -340,7 +343,14 @@ struct dtls_assoc *dtls_shake(struct copse_dtls *d, struct dtls_assoc *a, copse_
 	case DTLS_BROKEN: fail(d, a); return NULL;
 	case DTLS_WAITS: break;
 	}
+	end = a->began + d->config.handshake_ms;
+	if (now >= end) {
+		dtls_record_give_up(a->record);
+		fail(d, a);
+		return NULL;
+	}
 	wait = dtls_record_timeout(a->record);
-	core_heap_set(&d->heap, &a->timer, now + (wait < TIMEOUT_FLOOR ? TIMEOUT_FLOOR : wait));
+	at = now + (wait < TIMEOUT_FLOOR ? TIMEOUT_FLOOR : wait);
+	core_heap_set(&d->heap, &a->timer, at < end ? at : end);
 	return NULL;
 }

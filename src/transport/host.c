@@ -93,6 +93,7 @@ static void hand_out_events(struct copse_host *host, copse_ms now)
 static void tick(struct slot *s, copse_ms now)
 {
 	s->tick_at = s->transport->ops->tick(s->transport, now);
+	s->host->failed |= s->transport->failed;
 	if (s->tick_at < s->host->tick_at)
 		s->host->tick_at = s->tick_at;
 }
@@ -142,6 +143,20 @@ static copse_ms handler_deadline(const struct copse_host *host)
 	return host->handler.deadline ? host->handler.deadline(host->handler.self) : COPSE_NEVER;
 }
 
+static int report_all_failures(struct copse_host *host, copse_ms now)
+{
+	int n = 0;
+
+	host->failed = false;
+	for (size_t i = 0; i < host->slot_n; i++) {
+		struct slot *s = &host->slot[i];
+
+		if (s->transport && s->transport->failed)
+			n += report_failures(s, now);
+	}
+	return n;
+}
+
 static void expire(struct copse_host *host, copse_ms now)
 {
 	if (copse_endpoint_deadline(host->endpoint) <= now) {
@@ -157,6 +172,8 @@ static void expire(struct copse_host *host, copse_ms now)
 		if (host->slot[i].transport)
 			tick(&host->slot[i], now);
 	}
+	if (host->failed)
+		report_all_failures(host, now);
 }
 
 /* ---- out ---- */
@@ -249,20 +266,6 @@ static size_t send_queue(struct copse_host *host, copse_ms now)
 	host->queue_n = kept_n;
 	memcpy(host->queue, host->kept, kept_n * sizeof host->queue[0]);
 	return (size_t)(left - kept_n);
-}
-
-static int report_all_failures(struct copse_host *host, copse_ms now)
-{
-	int n = 0;
-
-	host->failed = false;
-	for (size_t i = 0; i < host->slot_n; i++) {
-		struct slot *s = &host->slot[i];
-
-		if (s->transport && s->transport->failed)
-			n += report_failures(s, now);
-	}
-	return n;
 }
 
 /* Returns how many datagrams were sent or dropped. */

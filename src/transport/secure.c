@@ -338,6 +338,17 @@ int copse_secure_trust(struct copse_secure *s, const void *ca, size_t len, char 
 	return COPSE_OK;
 }
 
+int copse_secure_trust_system(struct copse_secure *s, char why[COPSE_SECURE_WHY])
+{
+	int n = gnutls_certificate_set_x509_system_trust(s->certificates);
+
+	COPSE_ASSERT(!s->finished);
+	if (n <= 0)
+		return say(why, "this system has no certificates of authorities");
+	s->trust = true;
+	return COPSE_OK;
+}
+
 bool secure_hash(const gnutls_datum_t *spki, uint8_t out[SECURE_HASH])
 {
 	return gnutls_hash_fast(GNUTLS_DIG_SHA256, spki->data, spki->size, out) == 0;
