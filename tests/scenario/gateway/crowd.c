@@ -220,14 +220,13 @@ static void build_local(struct copse_builder *b, unsigned client)
 
 static void build_proxied(struct copse_builder *b, unsigned client)
 {
-	static const char *const path[PHASES] = {[OWN] = "own", [COMMON] = "common", [OBSERVE] = "state", [CANCEL] = "state"};
-	const unsigned resource = resource_of(client);
+	static const char *const path[PHASES] = {
+	    [OWN] = "own", [COMMON] = "common", [OBSERVE] = "state", [CANCEL] = "state"};
+	const unsigned resource = phase == COMMON ? client % SHARED : resource_of(client);
 	char uri[96];
 	int n = snprintf(uri, sizeof(uri), "coap://%016x/%s?n=%u", 0x1000 + device_of(resource), path[phase],
-			 phase == OWN ? client : phase == COMMON ? client % SHARED : resource);
+			 phase == OWN ? client : resource);
 
-	if (phase == COMMON)
-		n = snprintf(uri, sizeof(uri), "coap://%016x/common?n=%u", 0x1000 + device_of(client % SHARED), client % SHARED);
 	if (phase == OBSERVE || phase == CANCEL)
 		copse_build_uint(b, COPSE_OPTION_OBSERVE, phase == CANCEL);
 	copse_build_option(b, COPSE_OPTION_PROXY_URI, uri, (size_t)n);
@@ -237,7 +236,9 @@ static void build_proxied(struct copse_builder *b, unsigned client)
 static void ask(unsigned client, long now)
 {
 	const uint8_t token = (uint8_t)(phase == CANCEL ? OBSERVE : phase);
-	const uint8_t method = phase == SESSION ? COPSE_CODE_POST : phase == CLOSE ? COPSE_CODE_DELETE : COPSE_CODE_GET;
+	const uint8_t method = phase == SESSION ? COPSE_CODE_POST
+			       : phase == CLOSE ? COPSE_CODE_DELETE
+						: COPSE_CODE_GET;
 	struct copse_builder b;
 	uint8_t buf[MESSAGE_MAX];
 
@@ -275,7 +276,8 @@ static void take_plain(unsigned client, const struct copse_message *m)
 
 	if (m->code != code[phase])
 		fail("client %u gets %u.%02u", client, m->code >> 5, m->code & 31);
-	if ((phase == OWN && !says(m, "own", client)) || (phase == COMMON && !says(m, "common", client % SHARED)))
+	if ((phase == OWN && !says(m, "own", client)) ||
+	    (phase == COMMON && !says(m, "common", client % SHARED)))
 		fail("client %u gets what is not its own", client);
 	answered(client);
 }
@@ -352,8 +354,8 @@ static void take_for_client(unsigned client, const struct copse_message *m)
 
 /* ---- devices ---- */
 
-static void tell_gateway(unsigned resource, enum copse_type type, uint16_t mid, const uint8_t *token, size_t token_len,
-			 bool observed)
+static void tell_gateway(unsigned resource, enum copse_type type, uint16_t mid, const uint8_t *token,
+			 size_t token_len, bool observed)
 {
 	struct registration *r = &registrations[resource];
 	struct copse_builder b;
@@ -373,7 +375,8 @@ static void take_registration(unsigned resource, const struct copse_message *m)
 {
 	struct registration *r = &registrations[resource];
 	const uint32_t observe = copse_message_uint(m, COPSE_OPTION_OBSERVE, 2);
-	const bool same = r->active && r->token_len == m->token_len && memcmp(r->token, copse_message_token(m), m->token_len) == 0;
+	const bool same = r->active && r->token_len == m->token_len &&
+			  memcmp(r->token, copse_message_token(m), m->token_len) == 0;
 
 	if (observe == 0) {
 		if (r->active && !same)
@@ -400,7 +403,8 @@ static void answer_plainly(unsigned number, const char *what, const struct copse
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%s %u", what, number);
 
-	copse_build_message(&b, buf, sizeof(buf), COPSE_ACK, COPSE_CODE_CONTENT, m->id, copse_message_token(m), m->token_len);
+	copse_build_message(&b, buf, sizeof(buf), COPSE_ACK, COPSE_CODE_CONTENT, m->id,
+			    copse_message_token(m), m->token_len);
 	copse_build_uint(&b, COPSE_OPTION_MAX_AGE, 3600);
 	copse_build_payload(&b, text, (size_t)n);
 	send_from(device_socket, device, &mesh, buf, copse_build_finish(&b));
@@ -416,7 +420,8 @@ static void take_request(uint32_t at, const struct copse_message *m)
 	if (!path || !query || query->len >= sizeof(text))
 		fail("a device is asked without path or query");
 	memcpy(text, copse_option_value(m, query), query->len);
-	if (sscanf(text, "n=%u", &number) != 1 || number >= (copse_option_is(m, path, "own", 3) ? client_n : RESOURCES))
+	if (sscanf(text, "n=%u", &number) != 1 ||
+	    number >= (copse_option_is(m, path, "own", 3) ? client_n : RESOURCES))
 		fail("a device is asked for \"%s\"", text);
 	const unsigned resource = copse_option_is(m, path, "own", 3) ? resource_of(number) : number;
 	if (at != FIRST_DEVICE + device_of(resource))
@@ -578,7 +583,9 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (!fgets(line, sizeof(line), stdin) || sscanf(line, "%u", &port) != 1)
 		return 2;
-	gateway = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	gateway = (struct sockaddr_in){.sin_family = AF_INET,
+				       .sin_port = htons((uint16_t)port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	began = now_ms();
 	play(SESSION);
 	play(OWN);
