@@ -1,5 +1,6 @@
-/* scenario-crowd SECRET CLIENTS: a crowd of clients and the devices that they ask, each at an address of its own on loopback, on
- * two sockets. All clients use the same tokens and the same message IDs at the same time: an answer that goes astray is seen.
+/* scenario-crowd SECRET CLIENTS: a crowd of clients and the devices that they ask, each at an address of its own on
+ * loopback, on two sockets. All clients use the same tokens and the same message IDs at the same time: an answer that goes
+ * astray is seen.
  *
  * Prints "devices at PORT", takes the gateway's port from the standard input, and then goes through the phases below, which
  * all clients end before the next one begins. Ends with 0 when each client has had what is its own, in order, and nothing

@@ -1,5 +1,5 @@
-# Ten thousand clients with sessions, requests and observations at a time, all with the same tokens and message IDs: nothing crosses
-# between them, each hears of every change in order, and when they have gone nothing is left.
+# Ten thousand clients with sessions, requests and observations at a time, all with the same tokens and message IDs: nothing
+# crosses between them, each hears of every change in order, and when they have gone nothing is left.
 # SPDX-License-Identifier: BSD-2-Clause
 . "$(dirname "$0")/lib.bash"
 client=$(foreign coap-client)
