@@ -146,6 +146,7 @@ enum copse_event_kind {
 	COPSE_EVENT_FAILED, /* `exchange` of ours is over: `error` is TIMEOUT, RESET or TRANSPORT; or BADOPTION or
 				    MALFORMED when a response came that cannot be accepted */
 	COPSE_EVENT_PONG, /* the peer rejected our ping: it is alive; `exchange` is over */
+	COPSE_EVENT_UNASKED, /* a non-confirmable response that nobody here has asked for; see copse_endpoint_unasked */
 	COPSE_EVENT_RESET /* the peer rejected a non-confirmable message of ours with ID `message->id` */
 };
 
@@ -171,8 +172,8 @@ struct copse_event {
  *  COPSE_ERR_VERSION, COPSE_ERR_MALFORMED, COPSE_ERR_OPTIONS, COPSE_ERR_BADOPTION  rejected as the RFC asks
  *  COPSE_ERR_UNMATCHED  belongs to no exchange; a Reset is queued where the RFC asks for one
  *  COPSE_ERR_NOROOM     no record free; dropped before it had any effect: the peer will repeat it
- * In each case an exchange of ours may have failed and left an event, a reply may have become ready to transmit, and the
- * deadline may have changed. */
+ * In each case an exchange of ours may have failed and left an event, a reply may have become ready to transmit,
+ * and the deadline may have changed. */
 int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram,
 			   size_t len, copse_ms now);
 
@@ -223,7 +224,8 @@ int copse_endpoint_ignore(struct copse_endpoint *ep, copse_handle exchange, cops
 int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *user);
 
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.
- * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes, and is left alone when
+ * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes, and is left alone
+ * when
  * `*token_len` says that it is longer (RFC 8974). */
 int copse_endpoint_exchange_info(const struct copse_endpoint *ep, copse_handle exchange,
 				 struct copse_peer *peer, uint8_t *token, size_t *token_len, bool *con);
@@ -235,9 +237,9 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 			  size_t token_len, const struct copse_out *out, void *user, copse_ms now,
 			  copse_handle *exchange, uint16_t *id);
 
-/* Replace what a confirmable notification says that is not yet acknowledged: should it have to be sent again, that will be
- * a new message with the same count of attempts (RFC 7641 §4.5.2). When what was sent before is acknowledged first, the
- * event is ACKED and `outdated`.  Returns 0, COPSE_ERR_GONE or COPSE_ERR_NOROOM. */
+/* Replace what a confirmable notification says that is not yet acknowledged: should it have to be sent again, that
+ * will be a new message with the same count of attempts (RFC 7641 §4.5.2). When what was sent before is
+ * acknowledged first, the event is ACKED and `outdated`.  Returns 0, COPSE_ERR_GONE or COPSE_ERR_NOROOM. */
 int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
 			   copse_ms now);
 
@@ -252,14 +254,19 @@ void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, cop
  * with FAILED, COPSE_ERR_TRANSPORT.  Costs as much as there are exchanges with that peer. */
 void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_peer *peer, copse_ms now);
 
-/* Which critical options the application understands, beyond those that any server must (Uri-*, Accept) and those named
- * before: a request with another one is answered 4.02 (§5.4.1), a response rejected. Those that are not in the registry
- * are never understood. */
+/* Which critical options the application understands, beyond those that any server must (Uri-*, Accept) and those
+ * named before: a request with another one is answered 4.02 (§5.4.1), a response rejected. Those that are not in
+ * the registry are never understood. */
 void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbers, size_t n);
 
 /* Hand requests with a bad option, and with Proxy-Uri or Proxy-Scheme, to the application: it forwards and decides
  * itself (§5.7.1).  Default off: 4.02, and 5.05 for a proxy's options. */
 void copse_endpoint_forwards(struct copse_endpoint *ep, bool on);
+
+/* Hand over non-confirmable responses of class 2 that belong to no exchange, a copy only once, in place of
+ * rejecting them: for implicit subscriptions, where a sensor notifies an agreed address or group under an agreed
+ * token. Default off. */
+void copse_endpoint_unasked(struct copse_endpoint *ep, bool on);
 
 /* Counters, one for each row of registry/endpoint_counters.def, since the beginning. Never reset. */
 struct copse_endpoint_counters {

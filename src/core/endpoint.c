@@ -364,10 +364,24 @@ static int receive_rst(struct copse_endpoint *ep, uint32_t peer_hash)
 	return event_due;
 }
 
+/* Remembered, so that a copy of it is recognized; without room the next one will come. */
+static int receive_unasked(struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, &ep->message);
+	if (!in) {
+		EP_COUNT(ep, refused_incoming);
+		return COPSE_ERR_NOROOM;
+	}
+	in_done(ep, in);
+	return event(ep, COPSE_EVENT_UNASKED, COPSE_NO_HANDLE, NULL);
+}
+
 static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 {
 	const struct copse_message *m = &ep->message;
 	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
+	if (EP_TAKES_UNASKED && !x && ep->unasked && m->type == COPSE_NON && copse_code_is_success(m->code))
+		return receive_unasked(ep, peer_hash);
 	if (!x || x->kind != X_REQUEST)
 		return unmatched(ep, true); /* §4.2, §4.3: context is missing */
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
@@ -605,6 +619,11 @@ void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbe
 {
 	for (size_t i = 0; i < n; i++)
 		understand(ep, numbers[i]);
+}
+
+void copse_endpoint_unasked(struct copse_endpoint *ep, bool on)
+{
+	ep->unasked = on;
 }
 
 void copse_endpoint_forwards(struct copse_endpoint *ep, bool on)

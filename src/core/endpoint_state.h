@@ -144,7 +144,7 @@ struct copse_endpoint {
 	    table; /* of exchanges by ID and by token, of incoming by ID, of remotes: see enum ep_kind */
 	struct core_heap timers;
 	struct core_store store;
-	bool forwards;
+	bool forwards, unasked;
 	struct copse_endpoint_usage usage;
 	struct copse_endpoint_counters counters;
 
@@ -206,6 +206,13 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 {
 	return &ep->config.group[peer->group];
 }
+
+/* A sensor subscribes nobody to itself: a microcontroller's build has no use for what comes unasked. */
+#ifdef COPSE_SMALL
+#define EP_TAKES_UNASKED false
+#else
+#define EP_TAKES_UNASKED true
+#endif
 
 /* Odd, so that different IDs of a peer have different hashes. */
 #define EP_ID_STEP 0x9e3779b1u

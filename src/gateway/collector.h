@@ -26,8 +26,8 @@ struct gw_collector;
 /* What the collector has from its worker. All of it must live as long as the collector. */
 struct gw_collector_surroundings {
 	struct copse_server *server;
-	struct gw_log *log;            /* may be NULL */
-	int64_t (*wall)(void *self);   /* microseconds since 1970 */
+	struct gw_log *log;          /* may be NULL */
+	int64_t (*wall)(void *self); /* microseconds since 1970 */
 	/* the address that a peer sent to */
 	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
 	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */
@@ -57,6 +57,9 @@ int gw_collector_add(struct gw_collector *collector);
  * ?state=; in link format behind `before`, the links of configured devices. The caller has admitted the peer. */
 void gw_collector_list(struct gw_collector *collector, const struct copse_request *rq,
 		       struct copse_response *rs, const char *before);
+
+/* Take a notification that came unasked: a reading, if an implicit subscription is agreed for its token. */
+void gw_collector_unasked(struct gw_collector *collector, const struct copse_event *event, copse_ms now);
 
 /* Answer those whose batches and queries are done. */
 void gw_collector_done(struct gw_collector *collector, copse_ms now);

@@ -21,7 +21,7 @@
 struct incoming {
 	struct gw_collector *c;
 	const struct copse_request *rq;
-	struct copse_response *rs;
+	struct copse_response *rs; /* NULL: nobody waits for one */
 	int64_t now, expires;
 	char sender[STORE_DEVICE_MAX + 1]; /* from the address, "": it says nothing */
 	uint32_t type;                     /* from the group that it was sent to; 0: none */
@@ -59,7 +59,14 @@ static uint64_t origin_of(const struct copse_request *rq)
 
 static void refuse(struct incoming *in, uint8_t code, const char *title, const char *detail)
 {
-	copse_response_problem(in->rs, code, title, detail);
+	if (in->rs)
+		copse_response_problem(in->rs, code, title, detail);
+}
+
+static void unavailable(struct incoming *in, int result)
+{
+	if (in->rs)
+		gw_collector_unavailable(in->rs, result);
 }
 
 static bool begin(struct incoming *in, const struct copse_request *rq, struct copse_response *rs)
@@ -73,11 +80,12 @@ static bool begin(struct incoming *in, const struct copse_request *rq, struct co
 	in->c->counters.multicast += rq->multicast;
 	if (copse_peer_address(rq->peer, &a) == 0 && a.sa.sa_family == AF_INET6)
 		store_identity_of_address(a.in6.sin6_addr.s6_addr, in->sender);
-	rs->silent = rq->multicast; /* who sends to a group does not listen */
+	if (rs)
+		rs->silent = rq->multicast; /* who sends to a group does not listen */
 	if (in->c->service)
 		return true;
 	in->c->counters.failed++;
-	gw_collector_unavailable(rs, STORE_STOPPED);
+	unavailable(in, STORE_STOPPED);
 	return false;
 }
 
@@ -100,7 +108,7 @@ static void hand_over(struct incoming *in, struct store_job *job)
 	job->tag = COPSE_NO_HANDLE;
 	if (!store_service_has_room(c->service, job->bytes)) {
 		c->counters.refused_busy++;
-		gw_collector_unavailable(in->rs, STORE_FULL);
+		unavailable(in, STORE_FULL);
 		store_job_free(job);
 		return;
 	}
@@ -109,7 +117,8 @@ static void hand_over(struct incoming *in, struct store_job *job)
 		store_job_free(job);
 		return;
 	}
-	in->rs->code = COPSE_CODE_CHANGED;
+	if (in->rs)
+		in->rs->code = COPSE_CODE_CHANGED;
 	store_service_put(c->service, job);
 }
 
@@ -168,8 +177,9 @@ static bool has_place(struct incoming *in, uint32_t i)
 	if (d && (gw_series_find(d, in->name[i]) || d->series_n < GW_COLLECTOR_SERIES))
 		return true;
 	in->c->counters.refused_devices++;
-	copse_response_error(in->rs, COPSE_CODE_SERVICE_UNAVAILABLE,
-			     d ? "this device has enough names" : "there are enough devices");
+	if (in->rs)
+		copse_response_error(in->rs, COPSE_CODE_SERVICE_UNAVAILABLE,
+				     d ? "this device has enough names" : "there are enough devices");
 	return false;
 }
 
@@ -241,7 +251,7 @@ static void store_pack(struct incoming *in)
 	in->id = copse_mem_new(in->pack.n, sizeof(*in->id));
 	in->name = copse_mem_new(in->pack.n, sizeof(*in->name));
 	if (!in->id || !in->name) {
-		gw_collector_unavailable(in->rs, STORE_NOMEM);
+		unavailable(in, STORE_NOMEM);
 		return;
 	}
 	for (uint32_t i = 0; i < in->pack.n; i++)
@@ -260,7 +270,7 @@ static void store_pack(struct incoming *in)
 	if (job)
 		hand_over(in, job);
 	else
-		gw_collector_unavailable(in->rs, STORE_NOMEM);
+		unavailable(in, STORE_NOMEM);
 }
 
 /* What a content that is no SenML is called: ?n= and ?u=, else by the type of the sensor. */
@@ -307,7 +317,7 @@ static void take_plain(struct incoming *in)
 	bool is_text = in->rq->format == COPSE_FORMAT_TEXT || in->rq->format == COPSE_FORMAT_NONE;
 
 	if (!r) {
-		gw_collector_unavailable(in->rs, STORE_NOMEM);
+		unavailable(in, STORE_NOMEM);
 		return;
 	}
 	in->pack.record = r;
@@ -347,29 +357,82 @@ static uint32_t senml_format(const struct copse_request *rq)
 	}
 }
 
-void gw_collector_publish(const struct copse_request *rq, struct copse_response *rs)
+static void take_readings(struct incoming *in)
 {
-	struct incoming in;
+	const struct copse_request *rq = in->rq;
 	struct senml_fault fault;
 	char detail[200];
 	uint32_t format = senml_format(rq);
 
-	if (!begin(&in, rq, rs))
-		return;
-	note_type(&in);
 	if (format != COPSE_FORMAT_NONE &&
-	    senml_decode(format, rq->body, rq->body_len, in.now, &in.pack, &fault) == 0) {
-		store_pack(&in);
+	    senml_decode(format, rq->body, rq->body_len, in->now, &in->pack, &fault) == 0) {
+		store_pack(in);
 	} else if (senml_is_format(rq->format)) {
 		if (fault.record == SENML_NO_RECORD)
 			snprintf(detail, sizeof(detail), "%s", fault.text);
 		else
 			snprintf(detail, sizeof(detail), "record %u: %s", fault.record, fault.text);
-		in.c->counters.refused_format++;
-		refuse(&in, COPSE_CODE_BAD_REQUEST, "Malformed SenML", detail);
+		in->c->counters.refused_format++;
+		refuse(in, COPSE_CODE_BAD_REQUEST, "Malformed SenML", detail);
 	} else {
-		take_plain(&in);
+		take_plain(in);
 	}
+}
+
+void gw_collector_publish(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct incoming in;
+
+	if (!begin(&in, rq, rs))
+		return;
+	note_type(&in);
+	take_readings(&in);
+	finish(&in);
+}
+
+/* --- notifications that nobody has asked for --- */
+
+static uint32_t agreed_type(const struct gw_collector *c, const struct copse_message *m)
+{
+	const struct gw_collector_config *config = &c->config->collector;
+
+	for (size_t i = 0; i < config->implicit_n; i++) {
+		const struct gw_implicit *implicit = &config->implicit[i];
+		if (implicit->token_len == m->token_len &&
+		    memcmp(implicit->token, copse_message_token(m), m->token_len) == 0)
+			return implicit->type;
+	}
+	return 0;
+}
+
+void gw_collector_unasked(struct gw_collector *c, const struct copse_event *event, copse_ms now)
+{
+	const struct copse_message *m = event->message;
+	const struct copse_resource resource = {.user = c};
+	const struct copse_request rq = {
+	    .resource = &resource,
+	    .message = m,
+	    .peer = event->peer,
+	    .now = now,
+	    .multicast = event->peer->flags & COPSE_PEER_MULTICAST,
+	    .format = copse_message_uint(m, COPSE_OPTION_CONTENT_FORMAT, COPSE_FORMAT_NONE),
+	    .body = copse_message_payload(m),
+	    .body_len = m->payload_len};
+	const uint32_t type = agreed_type(c, m);
+	struct incoming in;
+
+	if (!begin(&in, &rq, NULL))
+		return;
+	note_type(&in);
+	if (!type || m->code != COPSE_CODE_CONTENT || !m->payload_len || (in.type && in.type != type)) {
+		c->counters.implicit_strange++;
+		return;
+	}
+	c->counters.implicit++;
+	in.type = type;
+	if (in.expires == STORE_NEVER) /* RFC 7252 §5.10.5 */
+		in.expires = in.now + COPSE_MAX_AGE_DEFAULT * INT64_C(1000000);
+	take_readings(&in);
 	finish(&in);
 }
 
@@ -387,7 +450,8 @@ void gw_collector_store_put(const struct copse_request *rq, struct copse_respons
 		refuse(&in, COPSE_CODE_BAD_REQUEST, "Path too long", NULL);
 		return;
 	}
-	struct store_job *job = store_job_new(sizeof(struct store_document) + path_len + 1 + rq->body_len + 1);
+	struct store_job *job =
+	    store_job_new(sizeof(struct store_document) + path_len + 1 + rq->body_len + 1);
 	if (!job) {
 		gw_collector_unavailable(rs, STORE_NOMEM);
 		return;
@@ -444,9 +508,11 @@ void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms
 		return;
 	rs.code = COPSE_CODE_CHANGED;
 	if (job->result == STORE_INVALID)
-		copse_response_problem(&rs, COPSE_CODE_BAD_REQUEST, "Not storable", store_result_text(job->result));
+		copse_response_problem(&rs, COPSE_CODE_BAD_REQUEST, "Not storable",
+				       store_result_text(job->result));
 	else if (job->result < 0)
 		gw_collector_unavailable(&rs, job->result);
 	if (copse_server_reply_send(c->around.server, job->tag, &rs, now) == COPSE_ERR_NOROOM)
-		copse_server_reply_drop(c->around.server, job->tag, now); /* the sender will repeat: its origin is known */
+		copse_server_reply_drop(c->around.server, job->tag,
+					now); /* the sender will repeat: its origin is known */
 }

@@ -293,6 +293,33 @@ static uint16_t class_number(const struct gw_config *c, const char *text)
 	return class ? (uint16_t)(class - c->classes) : GW_CLASS_DEFAULT;
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) % 16 : -1;
+}
+
+bool gw_implicit_parse(const char *text, struct gw_implicit *implicit)
+{
+	const char *token = strchr(text, ':');
+	char type[64];
+
+	*implicit = (struct gw_implicit){0};
+	if (!token || (size_t)(token - text) >= sizeof(type))
+		return false;
+	snprintf(type, sizeof(type), "%.*s", (int)(token - text), text);
+	implicit->type = gw_sensor_type(type);
+	for (token++; *token && implicit->token_len < sizeof(implicit->token); token += 2) {
+		const int high = hex_digit(token[0]), low = high < 0 ? -1 : hex_digit(token[1]);
+		if (low < 0)
+			return false;
+		implicit->token[implicit->token_len++] = (uint8_t)(high << 4 | low);
+	}
+	return implicit->type && implicit->token_len && !*token;
+}
+
 static int take_collector(struct gw_config *c, cfg_t *sec)
 {
 	struct gw_collector_config *out = &c->collector;
@@ -306,6 +333,13 @@ static int take_collector(struct gw_config *c, cfg_t *sec)
 	out->max_bytes = (uint64_t)(cfg_getfloat(sec, "max_size") * 1e6);
 	out->type_n = cfg_size(sec, "types");
 	out->interface_n = cfg_size(sec, "interfaces");
+	out->implicit_n = cfg_size(sec, "implicit");
+	if (out->implicit_n > GW_IMPLICIT_MAX) {
+		cfg_error(sec, "collector: at most %d implicit subscriptions", GW_IMPLICIT_MAX);
+		return -1;
+	}
+	for (unsigned i = 0; i < out->implicit_n; i++)
+		gw_implicit_parse(cfg_getnstr(sec, "implicit", i), &out->implicit[i]);
 	if (out->type_n > GW_COLLECTOR_TYPES_MAX || out->interface_n > GW_COLLECTOR_INTERFACES_MAX) {
 		cfg_error(sec, "collector: at most %d types and %d interfaces", GW_COLLECTOR_TYPES_MAX,
 			  GW_COLLECTOR_INTERFACES_MAX);

@@ -100,6 +100,15 @@ struct gw_prefix {
 #define GW_COLLECTOR_TYPES_MAX      32
 #define GW_COLLECTOR_INTERFACES_MAX 8
 
+/* An agreed subscription: notifications under this token are readings of this type. */
+struct gw_implicit {
+	uint32_t type;
+	uint8_t token[8];
+	uint8_t token_len;
+};
+
+#define GW_IMPLICIT_MAX 16
+
 /* What the collector is to do (collector.h); `path` "": nothing. */
 struct gw_collector_config {
 	char path[256]; /* of the database, or ":memory:" */
@@ -109,9 +118,14 @@ struct gw_collector_config {
 	uint64_t max_bytes;
 	uint32_t type[GW_COLLECTOR_TYPES_MAX]; /* numbers of registry/sensor_types.def */
 	size_t type_n;
+	struct gw_implicit implicit[GW_IMPLICIT_MAX];
+	size_t implicit_n;
 	char interface[GW_COLLECTOR_INTERFACES_MAX][16];
 	size_t interface_n;
 };
+
+/* "TYPE:TOKEN", the token in hexadecimal. Returns false when it is none. */
+bool gw_implicit_parse(const char *text, struct gw_implicit *implicit);
 
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
@@ -180,8 +194,8 @@ const char *gw_config_restart_needed(const struct gw_config *old, const struct g
 /* Where a table keyed by `hash_key` has the name of a device. */
 uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len);
 
-/* Normalize the name of a device into `out` (GW_NAME_MAX + 1 bytes): lower case; a MAC ID of 12 or 16 digits loses its
- * dashes. Returns its length, or COPSE_ERR_ARGUMENT for what is no host name (RFC 1123 §2.1). */
+/* Normalize the name of a device into `out` (GW_NAME_MAX + 1 bytes): lower case; a MAC ID of 12 or 16 digits loses
+ * its dashes. Returns its length, or COPSE_ERR_ARGUMENT for what is no host name (RFC 1123 §2.1). */
 int gw_name_normalize(const char *text, size_t len, char *out);
 
 /* Read "192.0.2.0/24" or "fd00::/64". Bits behind the length must be zero. Returns 0 or COPSE_ERR_ARGUMENT. */

@@ -277,6 +277,18 @@ static int check_type(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_implicit(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct gw_implicit implicit;
+
+	if (gw_implicit_parse(last(opt), &implicit))
+		return 0;
+	cfg_error(cfg,
+		  "'%s' must be a sensor type, a colon and a token of 1 to 8 bytes in hexadecimal, not '%s'",
+		  opt->name, last(opt));
+	return -1;
+}
+
 static int check_interface(cfg_t *cfg, cfg_opt_t *opt)
 {
 	size_t len = strlen(last(opt));
@@ -320,6 +332,7 @@ static const struct {
     {"collector|store", check_text},
     {"collector|types", check_type},
     {"collector|interfaces", check_interface},
+    {"collector|implicit", check_implicit},
     {"collector|mismatch", check_mismatch},
     {"device", check_title},
     {"device|address", check_host},
@@ -462,6 +475,7 @@ static cfg_opt_t collector_options[] = {
     CFG_FLOAT("max_size", 0, CFGF_NONE),
     CFG_STR_LIST("types", no_list, CFGF_NONE),
     CFG_STR_LIST("interfaces", no_list, CFGF_NONE),
+    CFG_STR_LIST("implicit", no_list, CFGF_NONE),
     CFG_END(),
 };
 

@@ -355,6 +355,7 @@ static bool add_collector(struct gw_worker *w)
 
 	if (!w->config->collector.path[0])
 		return true;
+	copse_endpoint_unasked(w->ep, w->config->collector.implicit_n > 0);
 	w->collector = gw_collector_new(w->config, &around, w->around.wake, w->around.self);
 	return w->collector && gw_collector_add(w->collector) == 0;
 }

@@ -195,6 +195,8 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_observe_event(w, ob, event, now);
 	else if (o)
 		gw_observer_event(w, o, event, now);
+	else if (event->kind == COPSE_EVENT_UNASKED)
+		gw_collector_unasked(w->collector, event, now);
 	else if (event->kind == COPSE_EVENT_RESET && gw_observe_reset(w, event, now))
 		return;
 	else if (event->kind == COPSE_EVENT_REQUEST && gw_proxy_is_for(event->message))

@@ -209,6 +209,11 @@ for group, payload in (("ff02::1:fe00:1", b"\xff21.5"), ("ff02::fd", b"\xc1\x6e\
     message = b"\x50\x02" + os.urandom(2) + (b"\xb7publish" if payload[0] == 255 else b"\xb7publish\x11\x6e") + \
         (payload if payload[0] == 255 else payload[2:])
     out.sendto(message, (group, 5683, 0, index))
+# Notifications that nobody has asked for: of the agreed token, to the group of its type and to another one; of another token.
+for group, token, payload in (("ff02::1:fe00:2", b"humi", b"55"), ("ff02::1:fe00:1", b"humi", b"66"), ("ff02::1:fe00:2", b"else", b"77")):
+    message = b"\x54\x45" + os.urandom(2) + token + b"\x60\xff" + payload
+    for i in range(2):  # a copy is recognized
+        out.sendto(message, (group, 5683, 0, index))
 out.settimeout(1)
 try:
     print("answered", out.recv(1000))
@@ -239,7 +244,7 @@ def inside(stage):
         conf = stage.path("group.conf")
         with open(conf, "w", encoding="utf-8") as file:
             file.write('listen = {"*:5683"}\nmesh { bind = "127.0.0.1:0" }\nkey "k" { algorithm = HS256 secret = "' + "x" * 40 +
-                       '" }\ncollector {\n\tstore = ":memory:"\n\topen = true\n\ttypes = {"temperature"}\n\tinterfaces = {"veth0"}\n}\n')
+                       '" }\ncollector {\n\tstore = ":memory:"\n\topen = true\n\ttypes = {"temperature", "humidity"}\n\timplicit = {"humidity:68756d69"}\n\tinterfaces = {"veth0"}\n}\n')
         gateway = stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", conf])
         gateway.says(r"joined.*ff02::1:fe00:1")
         gateway.says(r"msg=listening")
@@ -253,8 +258,9 @@ def inside(stage):
         rows = {row["n"]: row for row in until(published, "the sensor is heard")}
         equal((rows["temperature"]["v"], rows["temperature"]["u"]), (21.5, "Cel"), "name and unit by the group")
         equal(rows["all"]["v"], 7, "a record without device, sent to all CoAP nodes")
-        rows = json.loads(peer.request(GET, "/devices", query=["type=temperature"], options=[(ACCEPT, JSON)]).payload)
-        equal([row["id"] for row in rows], [DEVICE], "the type of a device that sends to the group")
+        equal((rows["humidity"]["v"], rows["humidity"]["u"]), (55, "%RH"), "a notification that nobody has asked for")
+        rows = json.loads(peer.request(GET, "/devices", query=["type=humidity"], options=[(ACCEPT, JSON)]).payload)
+        equal([row["id"] for row in rows], [DEVICE], "the type of the group that the device sent to last")
         end(stage, gateway)
     finally:
         child.kill()

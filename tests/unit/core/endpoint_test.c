@@ -1194,9 +1194,39 @@ static void short_tokens_run_out_cleanly(void **state)
 	done(&b);
 }
 
+/* A response that nobody has asked for is an event where the application wants it: once, non-confirmable, a success. */
+static void test_unasked(void **state)
+{
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	struct copse_peer group = peer(2);
+	struct copse_event event;
+
+	(void)state;
+	assert_int_equal(receive(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 1, "temp", NULL),
+			 COPSE_ERR_UNMATCHED);
+	copse_endpoint_unasked(b.ep, true);
+	assert_int_equal(receive(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 2, "temp", NULL), 1);
+	assert_true(copse_endpoint_next_event(b.ep, &event));
+	assert_int_equal(event.kind, COPSE_EVENT_UNASKED);
+	assert_int_equal(event.message->token_len, 4);
+	assert_true(copse_peer_equal(event.peer, &p));
+	assert_int_equal(receive(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 2, "temp", NULL), 0); /* a copy */
+	group.flags = COPSE_PEER_MULTICAST;
+	assert_int_equal(receive(&b, &group, COPSE_NON, COPSE_CODE_CONTENT, 3, "temp", NULL), 1);
+	assert_true(copse_endpoint_next_event(b.ep, &event));
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_CONTENT, 4, "temp", NULL),
+			 COPSE_ERR_UNMATCHED);
+	assert_int_equal(receive(&b, &p, COPSE_NON, COPSE_CODE_NOT_FOUND, 5, "temp", NULL),
+			 COPSE_ERR_UNMATCHED);
+	assert_false(copse_endpoint_next_event(b.ep, &event));
+	done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_unasked),
 	    cmocka_unit_test(piggybacked),
 	    cmocka_unit_test(separate_response),
 	    cmocka_unit_test(separate_response_is_given_up),
