@@ -1,11 +1,13 @@
-/* See thread.h. Two threads meet here: the one that owns the worker and its loop, and the one that reads signals and
- * configurations. A new configuration crosses in one atomic slot, of which the newest wins; nothing else is shared.
+/* See thread.h. Two threads meet here: the one that owns the worker and its loop, and the one that reads
+ * signals and configurations. A new configuration crosses in one atomic slot, of which the newest wins;
+ * nothing else is shared.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "thread.h"
 
 #include "gateway/worker.h"
 
+#include <copse/dtls.h>
 #include <copse/host.h>
 #include <copse/mem.h>
 
@@ -28,17 +30,54 @@ struct gw_thread {
 	struct gw_log *log;
 	struct copse_loop *loop;
 	struct copse_host *host;
-	struct copse_transport *mesh;
+	struct copse_transport *mesh, *secure_mesh;    /* secure_mesh: NULL without keys */
+	struct copse_transport *secure[GW_LISTEN_MAX]; /* towards clients */
+	size_t secure_n;
 	struct gw_worker *worker;
 };
 
 /* --- what the worker asks of its surroundings --- */
 
-static int mesh_peer(void *self, const struct copse_address *address, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
 {
 	const struct gw_thread *t = self;
 
-	return copse_transport_peer(t->mesh, address, peer);
+	if (secure &&
+	    !t->secure_mesh) /* keys that came with a reload: there is no socket before the next start */
+		return COPSE_ERR_ARGUMENT;
+	return copse_transport_peer(secure ? t->secure_mesh : t->mesh, address, peer);
+}
+
+static bool proved(void *self, const struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+	const struct copse_transport *from = copse_host_transport(t->host, peer);
+
+	return from && copse_transport_is_dtls(from);
+}
+
+static void add_counters(const struct copse_transport *from, struct copse_dtls_counters *sum,
+			 struct copse_dtls_usage *usage)
+{
+	const struct copse_dtls_counters *c = copse_dtls_counters(from);
+	struct copse_dtls_usage u;
+
+#define COUNTER(name, text) sum->name += c->name;
+#include <copse/registry/dtls_counters.def>
+#undef COUNTER
+	copse_dtls_usage(from, &u);
+	usage->associations += u.associations;
+	usage->handshakes += u.handshakes;
+}
+
+static void dtls(void *self, bool mesh, struct copse_dtls_counters *sum, struct copse_dtls_usage *usage)
+{
+	const struct gw_thread *t = self;
+
+	if (mesh && t->secure_mesh)
+		add_counters(t->secure_mesh, sum, usage);
+	for (size_t i = 0; !mesh && i < t->secure_n; i++)
+		add_counters(t->secure[i], sum, usage);
 }
 
 static void local(void *self, const struct copse_peer *peer, struct copse_address *address)
@@ -123,13 +162,99 @@ static struct copse_transport *listen_at(struct gw_thread *t, const struct copse
 	return transport;
 }
 
+/* From within a transport: the worker is not at work then. */
+static void ended(void *self, const struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+
+	gw_worker_gone(t->worker, peer, copse_loop_now(t->loop));
+}
+
+static struct copse_transport *open_secure(struct gw_thread *t, const struct copse_dtls_config *config,
+					   const char *what)
+{
+	char why[256], text[COPSE_ADDRESS_TEXT];
+	struct copse_transport *transport;
+	struct copse_address local;
+
+	if (copse_dtls_open(config, &transport, why, sizeof(why)) != COPSE_OK) {
+		gw_log(t->log, GW_LOG_ERROR, "gateway", why, {"for", what});
+		return NULL;
+	}
+	if (copse_host_attach(t->host, transport) != COPSE_OK) {
+		copse_transport_close(transport);
+		return NULL;
+	}
+	if (copse_udp_warning(copse_dtls_below(transport)))
+		gw_log(t->log, GW_LOG_WARN, "gateway", copse_udp_warning(copse_dtls_below(transport)),
+		       {"for", what});
+	copse_transport_local(transport, NULL, &local);
+	copse_address_text(&local, text, sizeof(text));
+	gw_log(t->log, GW_LOG_INFO, "gateway",
+	       config->ended ? "listening, secure" : "towards the mesh, secure", {"address", text});
+	return transport;
+}
+
+/* Flights towards the mesh are as slow as messages are: RFC 6347 §4.2.4.1 leaves the timer to who knows
+ * the network. */
+static bool open_secure_mesh(struct gw_thread *t)
+{
+	const struct gw_config *c = t->config;
+	struct copse_dtls_config dtls = {.udp = {.bind = c->mesh_bind, .group = GW_GROUP_MESH},
+					 .secure = c->mesh_keys,
+					 .associations = c->associations,
+					 .handshakes = c->handshakes,
+					 .idle_ms = c->association_idle_ms,
+					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
+					 .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
+					 .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms};
+
+	if (!c->mesh_keys)
+		return true;
+	copse_address_set_port(&dtls.udp.bind, 0); /* the other socket may have a port of its own */
+	t->secure_mesh = open_secure(t, &dtls, "mesh.bind");
+	return t->secure_mesh != NULL;
+}
+
+static bool open_secure_clients(struct gw_thread *t)
+{
+	const struct gw_config *c = t->config;
+
+	for (size_t i = 0; c->client_keys && i < c->secure_listen_n; i++) {
+		const struct copse_dtls_config dtls = {
+		    .udp = {.bind = c->secure_listen[i], .group = GW_GROUP_CLIENTS},
+		    .secure = c->client_keys,
+		    .associations = c->associations,
+		    .handshakes = c->handshakes,
+		    .rate = c->handshake_rate,
+		    .idle_ms = c->association_idle_ms,
+		    .ended = ended,
+		    .self = t};
+
+		t->secure[i] = open_secure(t, &dtls, "secure.listen");
+		if (!t->secure[i])
+			return false;
+		t->secure_n++;
+	}
+	return true;
+}
+
+/* Keys of a new configuration, for handshakes from now on. */
+static void adopt_keys(struct gw_thread *t, const struct gw_config *next)
+{
+	for (size_t i = 0; next->client_keys && i < t->secure_n; i++)
+		copse_dtls_adopt(t->secure[i], next->client_keys);
+	if (next->mesh_keys && t->secure_mesh)
+		copse_dtls_adopt(t->secure_mesh, next->mesh_keys);
+}
+
 static bool make_host(struct gw_thread *t)
 {
 	struct copse_host_config config = COPSE_HOST_DEFAULT;
 	const struct copse_handler handler = {event, t, deadline, expire};
 
 	gw_worker_endpoint_config(t->config, &config.endpoint);
-	config.transports = GW_LISTEN_MAX + 1;
+	config.transports = 2 * GW_LISTEN_MAX + 2;
 	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
 	if (config.send_size < COPSE_MESSAGE_LEN) /* of the local resources */
 		config.send_size = COPSE_MESSAGE_LEN;
@@ -139,7 +264,15 @@ static bool make_host(struct gw_thread *t)
 
 static bool make_worker(struct gw_thread *t)
 {
-	const struct gw_surroundings around = {t->log, t, mesh_peer, local, wall, wall_us, wake};
+	const struct gw_surroundings around = {.log = t->log,
+					       .self = t,
+					       .mesh_peer = mesh_peer,
+					       .local = local,
+					       .proved = proved,
+					       .dtls = dtls,
+					       .wall = wall,
+					       .wall_us = wall_us,
+					       .wake = wake};
 
 	t->worker = gw_worker_new(t->config, &around, copse_host_endpoint(t->host), copse_clock_ms());
 	return t->worker != NULL;
@@ -166,8 +299,8 @@ static void join(struct gw_thread *t, struct copse_transport *transport, const c
 		gw_log(t->log, GW_LOG_WARN, "collector", "cannot join", {"group", text});
 }
 
-/* The groups of interest: ff02::1:feXX:XXXX for each sensor type, and all CoAP nodes. Only a socket on every address takes
- * what is sent to a group. */
+/* The groups of interest: ff02::1:feXX:XXXX for each sensor type, and all CoAP nodes. Only a socket on
+ * every address takes what is sent to a group. */
 static void join_groups(struct gw_thread *t, struct copse_transport *transport,
 			const struct copse_address *bind)
 {
@@ -195,7 +328,7 @@ static bool open_sockets(struct gw_thread *t)
 			return false;
 		join_groups(t, transport, &t->config->listen[i]);
 	}
-	return true;
+	return open_secure_mesh(t) && open_secure_clients(t);
 }
 
 static void woken(void *self, copse_ms now)
@@ -207,6 +340,7 @@ static void woken(void *self, copse_ms now)
 	if (!next)
 		return;
 	gw_worker_adopt(t->worker, next, now);
+	adopt_keys(t, next);
 	gw_config_free(t->config); /* lent to nobody any more */
 	t->config = next;
 }

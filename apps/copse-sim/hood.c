@@ -5,6 +5,7 @@
 #include "hood.h"
 #include "../log/log.h"
 #include "random.h"
+#include "secure.h"
 
 #include <copse/host.h>
 #include <copse/mem.h>
@@ -35,6 +36,7 @@ struct place {
 	struct hood *hood;
 	struct sim_device device;
 	struct copse_transport *transport;
+	struct copse_transport *secure; /* the other socket; NULL: none */
 	struct copse_server *server;
 	struct copse_timer timer; /* the server's deadline */
 	struct copse_resource resource[SIM_POINTS_MAX];
@@ -184,7 +186,7 @@ static void size_host(const struct sim_options *options, struct copse_host_confi
 	config->endpoint.incoming_cap = at_most(1024 + 32 * n, 262144);
 	config->endpoint.peer_cap = at_most(256 + 4 * n, 65535);
 	config->endpoint.chunk_cap = at_most(4096 + 64 * n, 524288);
-	config->transports = (uint16_t)n;
+	config->transports = (uint16_t)(options->secure ? 2 * n : n);
 }
 
 static void size_server(const struct sim_options *options, struct copse_server_config *config)
@@ -243,32 +245,46 @@ static bool has_weather(const struct weather_config *w)
 	return w->loss > 0 || w->delay_max_ms > 0 || w->sleep_period_ms > 0;
 }
 
-/* Open the socket, put the weather in front of it, and hand both to the host. */
-static int listen_at(struct place *place, uint32_t index, char *why, size_t why_cap)
+/* Put the weather in front of `socket` and hand both to the host; the socket is closed when that fails. */
+static struct copse_transport *attach(struct place *place, struct copse_transport *socket, uint64_t seed,
+				      char *why, size_t why_cap)
 {
-	const struct sim_options *options = place->hood->options;
-	struct copse_udp_config udp = {.paths = 1, .receive_buffer = 65536, .send_buffer = 65536};
-	struct weather_config weather = options->weather;
-	struct copse_transport *socket, *outer;
+	struct weather_config weather = place->hood->options->weather;
+	struct copse_transport *outer = socket;
 
-	sim_options_address(options, index, place->device.mac, &udp.bind);
-	if (copse_udp_open(&udp, &socket, why, why_cap) < 0)
-		return -1;
-	weather.seed = sim_mix(options->seed ^ (uint64_t)index << 32);
-	outer = has_weather(&weather) ? weather_new(socket, &weather) : socket;
+	weather.seed = sim_mix(seed);
+	if (has_weather(&weather))
+		outer = weather_new(socket, &weather);
 	if (!outer) {
 		copse_transport_close(socket);
 		snprintf(why, why_cap, "out of memory");
-		return -1;
+		return NULL;
 	}
 	if (copse_host_attach(place->hood->host, outer) < 0) {
 		copse_transport_close(outer);
 		snprintf(why, why_cap, "no room for another socket");
-		return -1;
+		return NULL;
 	}
-	place->transport = outer;
 	place->hood->by_transport[outer->id] = place;
-	return 0;
+	return outer;
+}
+
+static int listen_at(struct place *place, uint32_t index, char *why, size_t why_cap)
+{
+	const struct sim_options *options = place->hood->options;
+	struct copse_udp_config udp = {.paths = 1, .receive_buffer = 65536, .send_buffer = 65536};
+	uint64_t seed = options->seed ^ (uint64_t)index << 32;
+	struct copse_transport *socket;
+
+	sim_options_address(options, index, place->device.mac, &udp.bind);
+	if (copse_udp_open(&udp, &socket, why, why_cap) < 0)
+		return -1;
+	place->transport = attach(place, socket, seed, why, why_cap);
+	if (!place->transport || !options->secure)
+		return place->transport ? 0 : -1;
+	socket = sim_secure_open(options, &udp, place->device.mac, why, why_cap);
+	place->secure = socket ? attach(place, socket, seed + 1, why, why_cap) : NULL;
+	return place->secure ? 0 : -1;
 }
 
 static void line_changed(void *self, bool up, const char *why, copse_ms now)
@@ -363,7 +379,7 @@ struct hood *hood_new(const struct sim_options *options, struct copse_loop *loop
 	copse_ms now = copse_loop_now(loop);
 	struct hood *hood = copse_mem_new(1, sizeof(*hood));
 
-	if (!hood || allow_sockets(options->count, why, why_cap) < 0) {
+	if (!hood || allow_sockets(options->secure ? 2 * options->count : options->count, why, why_cap) < 0) {
 		copse_mem_free(hood);
 		return NULL;
 	}
@@ -404,8 +420,11 @@ void hood_free(struct hood *hood)
 
 /* ---- lists ---- */
 
-static void list_one(FILE *out, const struct sim_device *device, const struct copse_address *address)
+static void list_one(FILE *out, const struct sim_device *device, const struct copse_address *address,
+		     const struct copse_transport *secure)
 {
+	struct copse_address other;
+
 	char text[COPSE_ADDRESS_TEXT], host[COPSE_ADDRESS_TEXT];
 
 	copse_address_text(address, text, sizeof(text));
@@ -413,8 +432,13 @@ static void list_one(FILE *out, const struct sim_device *device, const struct co
 	size_t len = strcspn(begin, text[0] == '[' ? "]" : ":");
 	memcpy(host, begin, len);
 	host[len] = 0;
-	fprintf(out, "device \"%016" PRIx64 "\" {\n\taddress = \"%s\"\n\tport = %u\n\tclass = \"%s\"\n}\n",
+	fprintf(out, "device \"%016" PRIx64 "\" {\n\taddress = \"%s\"\n\tport = %u\n\tclass = \"%s\"\n",
 		device->mac, host, copse_address_port(address), device->kind->name);
+	if (secure) {
+		copse_transport_local(secure, NULL, &other);
+		fprintf(out, "\tsecure_port = %u\n", copse_address_port(&other));
+	}
+	fputs("}\n", out);
 }
 
 void hood_list(const struct hood *hood, FILE *out)
@@ -422,8 +446,21 @@ void hood_list(const struct hood *hood, FILE *out)
 	for (uint32_t i = 0; i < hood->place_n; i++) {
 		struct copse_address address;
 		copse_transport_local(hood->place[i].transport, NULL, &address);
-		list_one(out, &hood->place[i].device, &address);
+		list_one(out, &hood->place[i].device, &address, hood->place[i].secure);
 	}
+}
+
+int hood_write_keys(const struct hood *hood)
+{
+	uint64_t *mac = copse_mem_new(hood->place_n, sizeof(*mac));
+	int err = -1;
+
+	for (uint32_t i = 0; mac && i < hood->place_n; i++)
+		mac[i] = hood->place[i].device.mac;
+	if (mac)
+		err = sim_secure_write(hood->options, mac, hood->place_n, hood->options->psk);
+	copse_mem_free(mac);
+	return err;
 }
 
 void sim_options_list(const struct sim_options *options, FILE *out)
@@ -433,7 +470,7 @@ void sim_options_list(const struct sim_options *options, FILE *out)
 		struct sim_device device;
 		sim_device_init(&device, sim_options_kind(options, i), options->seed, i, 0);
 		sim_options_address(options, i, device.mac, &address);
-		list_one(out, &device, &address);
+		list_one(out, &device, &address, NULL);
 	}
 }
 

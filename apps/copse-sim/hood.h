@@ -31,4 +31,7 @@ void hood_weather(const struct hood *hood, struct weather_counters *total);
 /* The same sections without any socket. */
 void sim_options_list(const struct sim_options *options, FILE *out);
 
+/* Write the devices' keys to the file that the options name. Returns 0, or -1 with errno. */
+int hood_write_keys(const struct hood *hood);
+
 #endif

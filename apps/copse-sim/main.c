@@ -59,6 +59,12 @@ static int run(const struct sim_options *options, struct copse_loop *loop)
 		log_line(LOG_ERROR, "msg=\"cannot start\" error=\"%s\"", why);
 		return 1;
 	}
+	if (options->psk && hood_write_keys(hood) != 0) {
+		log_line(LOG_ERROR, "msg=\"cannot write\" file=\"%s\" error=\"%s\"", options->psk,
+			 strerror_r(errno, reason, sizeof(reason)));
+		hood_free(hood);
+		return 1;
+	}
 	err = options->conf ? write_conf(hood, options->conf) : 0;
 	if (err) {
 		log_line(LOG_ERROR, "msg=\"cannot write\" file=\"%s\" error=\"%s\"", options->conf,

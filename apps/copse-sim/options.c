@@ -23,6 +23,8 @@ const char sim_options_help[] =
     "  -k, --kinds KIND[:N],...  which, in turn: meter thermostat light climate tracker\n"
     "  -b, --bind PREFIX         where addresses come from (127.1.0.0/16)\n"
     "  -p, --port PORT           0: the system chooses (5683)\n"
+    "      --dtls PORT           take DTLS too, there; 0: the system chooses\n"
+    "      --psk FILE            and write each device's key to FILE, for the gateway (4849)\n"
     "      --seed N              what MAC IDs, values and losses come from (1)\n"
     "      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
     "      --start SECONDS       the devices' time at start, since 1970 (now)\n"
@@ -257,6 +259,23 @@ static int take_conf(const struct parser *p, const char *text)
 	return 0;
 }
 
+static int take_dtls(const struct parser *p, const char *text)
+{
+	double value = 0;
+	int err = whole(p, "dtls", text, 0, 65535, &value);
+
+	p->options->secure = true;
+	p->options->secure_port = (uint16_t)value;
+	return err;
+}
+
+static int take_psk(const struct parser *p, const char *text)
+{
+	p->options->secure = true;
+	p->options->psk = text;
+	return 0;
+}
+
 static int take_flag(const struct parser *p, int letter)
 {
 	switch (letter) {
@@ -281,6 +300,8 @@ static const struct {
 	{"kinds", 'k', take_kinds},
 	{"bind", 'b', take_bind},
 	{"port", 'p', take_port},
+	{"dtls", 't', take_dtls},
+	{"psk", 'P', take_psk},
 	{"seed", 's', take_seed},
 	{"speed", 'S', take_speed},
 	{"start", 'T', take_start},
@@ -313,6 +334,9 @@ static int check(const struct parser *p)
 		return complain(p, "%u devices do not fit between port %u and 65535", o->count, o->port);
 	if (o->family == AF_INET && host_bits > 0 && o->count + 2 > 1u << host_bits)
 		return complain(p, "%u devices do not fit into a prefix of %u bits", o->count, o->prefix_len);
+	if (o->secure && (o->line || o->count > SIM_COUNT_MAX / 2))
+		return complain(p, "DTLS is for at most %u devices, none of them on a line",
+				SIM_COUNT_MAX / 2);
 	if (o->line && o->count != 1)
 		return complain(p, "--line has room for one device: add --count 1");
 	if (o->line && (o->conf || o->action == SIM_LIST))
@@ -337,8 +361,13 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 	struct option longs[ROW_N + 1] = {0};
 	int letter, err = 0;
 
-	*options = (struct sim_options){
-	    .count = 20, .port = COPSE_PORT, .seed = 1, .speed = 1, .hours = 24, .frame = 256};
+	*options = (struct sim_options){.count = 20,
+					.port = COPSE_PORT,
+					.secure_port = 4849,
+					.seed = 1,
+					.speed = 1,
+					.hours = 24,
+					.frame = 256};
 	options->radio = ledger_radio_find("ethernet");
 	take_kinds(&p, "meter,thermostat,light,climate,tracker");
 	take_bind(&p, "127.1.0.0/16");

@@ -5,7 +5,7 @@
 #ifndef COPSE_TOOL_NET_H
 #define COPSE_TOOL_NET_H
 
-#include "secure.h"
+#include "security.h"
 #include "wire.h"
 
 #include <copse/client.h>

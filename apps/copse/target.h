@@ -5,7 +5,7 @@
 #define COPSE_TOOL_TARGET_H
 
 #include "net.h"
-#include "secure.h"
+#include "security.h"
 #include "state.h"
 
 #include <copse/resolve.h>

@@ -108,6 +108,7 @@ static int take_mesh(struct gw_config *c, cfg_t *mesh)
 
 	copse_address_parse(cfg_getstr(mesh, "bind"), 0, &c->mesh_bind);
 	c->mesh_port = (uint16_t)cfg_getint(mesh, "port");
+	c->mesh_secure_port = (uint16_t)cfg_getint(mesh, "secure_port");
 	c->mesh_clear = strcmp(cfg_getstr(mesh, "security"), "none") == 0;
 	c->has_mesh_prefix = prefix && gw_prefix_parse(prefix, &c->mesh_prefix) == 0;
 	if (take_params(&c->mesh, mesh) != 0)
@@ -352,8 +353,7 @@ static int take_collector(struct gw_config *c, cfg_t *sec)
 	return 0;
 }
 
-/* The path of a file that a section names: relative to the file of the section. */
-static void beside(char *out, size_t cap, const cfg_t *sec, const char *name)
+void gw_config_beside(char *out, size_t cap, const cfg_t *sec, const char *name)
 {
 	char folder[PATH_MAX];
 
@@ -369,7 +369,7 @@ static const char *take_key_file(struct gw_key *key, const cfg_t *sec, const cha
 	char path[PATH_MAX], *text;
 	size_t len;
 
-	beside(path, sizeof(path), sec, name);
+	gw_config_beside(path, sizeof(path), sec, name);
 	int err = gw_file_read(path, 65536, &text, &len);
 	if (err)
 		return strerrordesc_np(err);
@@ -438,10 +438,11 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 {
 	struct gw_device *d = &c->devices[i];
 	const char *address = cfg_getstr(sec, "address"), *title = cfg_title(sec);
-	long port = cfg_getint(sec, "port");
+	long port = cfg_getint(sec, "port"), secure_port = cfg_getint(sec, "secure_port");
 
 	gw_name_normalize(title, strlen(title), d->name);
 	d->port = port ? (uint16_t)port : c->mesh_port;
+	d->secure_port = secure_port ? (uint16_t)secure_port : c->mesh_secure_port;
 	d->deny = cfg_getbool(sec, "deny") == cfg_true;
 	copy(d->class, sizeof(d->class), cfg_getstr(sec, "class"));
 	d->class_number = class_number(c, d->class);
@@ -517,7 +518,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
-	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c);
+	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c) ||
+	       gw_config_take_secure(c, cfg) || gw_config_take_mesh_keys(c, cfg);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])
@@ -545,6 +547,8 @@ void gw_config_free(struct gw_config *c)
 	for (size_t i = 0; c->keys && i < c->key_n; i++)
 		gw_key_wipe(&c->keys[i]);
 	copse_mem_free(c->keys);
+	copse_secure_unref(c->client_keys);
+	copse_secure_unref(c->mesh_keys);
 	copse_mem_free(c->outside);
 	for (size_t i = 0; c->access && i < c->access_n; i++) {
 		copse_mem_free(c->access[i].accounts);
@@ -556,6 +560,17 @@ void gw_config_free(struct gw_config *c)
 	copse_mem_free(c->device_list);
 	copse_mem_free(c->device_index.slot);
 	copse_mem_free(c);
+}
+
+static bool same_secure(const struct gw_config *a, const struct gw_config *b)
+{
+	if (!a->client_keys != !b->client_keys || a->secure_listen_n != b->secure_listen_n)
+		return false;
+	for (size_t i = 0; i < a->secure_listen_n; i++)
+		if (!copse_address_equal(&a->secure_listen[i], &b->secure_listen[i]))
+			return false;
+	return a->associations == b->associations && a->handshakes == b->handshakes &&
+	       a->handshake_rate == b->handshake_rate && a->association_idle_ms == b->association_idle_ms;
 }
 
 static bool same_listen(const struct gw_config *a, const struct gw_config *b)
@@ -598,6 +613,8 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	} rows[] = {
 	    {strcmp(a->name, b->name) == 0, "name"},
 	    {same_listen(a, b), "listen"},
+	    {same_secure(a, b), "secure (addresses and bounds)"},
+	    {!a->mesh_keys == !b->mesh_keys, "mesh.psk_file, whether there is one"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},
 	    {same_params(&a->clients, &b->clients), "clients"},
 	    {a->amplification == b->amplification, "clients.amplification"},

@@ -16,6 +16,7 @@
 
 #include <copse/address.h>
 #include <copse/endpoint.h>
+#include <copse/secure.h>
 
 #define GW_NAME_MAX    63   /* names of devices, keys, classes */
 #define GW_ACCOUNT_MAX 95   /* longest account */
@@ -71,7 +72,7 @@ struct gw_device {
 	char class[GW_NAME_MAX + 1];
 	char uri_host[GW_NAME_MAX + 1]; /* "": none is sent */
 	struct copse_address address;   /* with port; len 0: by the mesh's prefix */
-	uint16_t port;
+	uint16_t port, secure_port;
 	uint16_t class_number; /* in gw_config.classes */
 	bool deny;
 };
@@ -133,6 +134,13 @@ struct gw_config {
 	size_t listen_n;
 	enum gw_log_level log_level;
 
+	/* The secure sides. Keys are held; NULL: there is no such side. */
+	struct copse_secure *client_keys, *mesh_keys;
+	struct copse_address secure_listen[GW_LISTEN_MAX];
+	size_t secure_listen_n;
+	uint32_t associations, handshakes, handshake_rate; /* of each socket */
+	copse_ms association_idle_ms;
+
 	struct gw_key *keys;
 	size_t key_n;
 	struct gw_token_rules token;
@@ -145,7 +153,7 @@ struct gw_config {
 	uint8_t
 	    amplification; /* bytes to an address that is not verified, for each byte from it; 0: no limit */
 	struct copse_address mesh_bind;
-	uint16_t mesh_port;
+	uint16_t mesh_port, mesh_secure_port;
 	bool mesh_clear; /* sessions are clear unless they ask for more */
 	bool has_mesh_prefix;
 	struct gw_prefix mesh_prefix;

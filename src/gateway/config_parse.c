@@ -75,6 +75,11 @@ static const struct range {
     {"clients", "nstart", 1, 65535},
     {"clients", "amplification", 0, 255},
     {"mesh", "port", 1, 65535},
+    {"mesh", "secure_port", 1, 65535},
+    {"secure", "associations", 1, 1000000},
+    {"secure", "handshakes", 1, 100000},
+    {"secure", "rate", 1, 1000000},
+    {"secure", "idle", 1, 31536000},
     {"mesh", "ack_timeout", 0.001, 600},
     {"mesh", "ack_random_factor", 1, 4},
     {"mesh", "max_retransmit", 0, 20},
@@ -102,6 +107,7 @@ static const struct range {
     {"collector", "keep", 0, 1000000},
     {"collector", "max_size", 0, 1000000},
     {"device", "port", 1, 65535},
+    {"device", "secure_port", 1, 65535},
 };
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt)
@@ -323,6 +329,7 @@ static const struct {
     {"token|deny_claim", check_claim},
     {"access|action", check_action},
     {"access|request", check_rule},
+    {"secure|listen", check_address},
     {"mesh|bind", check_address},
     {"mesh|prefix", check_mesh_prefix},
     {"mesh|security", check_security},
@@ -381,7 +388,7 @@ static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 }
 
 /* libConfuse wants defaults of lists writable, and leaves them alone */
-static char no_list[] = "{}", listen_list[] = "{\"*:5683\"}";
+static char no_list[] = "{}", listen_list[] = "{\"*:5683\"}", secure_listen_list[] = "{\"*:5684\"}";
 
 static cfg_opt_t log_options[] = {CFG_STR("level", "info", CFGF_NONE), CFG_END()};
 
@@ -417,8 +424,25 @@ static cfg_opt_t clients_options[] = {
     CFG_INT("amplification", 3, CFGF_NONE),  CFG_END(),
 };
 
+static cfg_opt_t secure_options[] = {
+    CFG_STR_LIST("listen", secure_listen_list, CFGF_NONE),
+    CFG_STR("psk_file", NULL, CFGF_NODEFAULT),
+    CFG_STR("certificate", NULL, CFGF_NODEFAULT),
+    CFG_STR("private_key", NULL, CFGF_NODEFAULT),
+    CFG_STR("raw_key", NULL, CFGF_NODEFAULT),
+    CFG_STR("ca", NULL, CFGF_NODEFAULT),
+    CFG_STR("raw_keys", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("require_certificate", cfg_false, CFGF_NONE),
+    CFG_INT("associations", 10000, CFGF_NONE),
+    CFG_INT("handshakes", 256, CFGF_NONE),
+    CFG_INT("rate", 200, CFGF_NONE),
+    CFG_FLOAT("idle", 86400, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t mesh_options[] = {
     CFG_STR("bind", "[::]:0", CFGF_NONE),          CFG_INT("port", 5683, CFGF_NONE),
+    CFG_STR("psk_file", NULL, CFGF_NODEFAULT),     CFG_INT("secure_port", 4849, CFGF_NONE),
     CFG_STR("prefix", NULL, CFGF_NODEFAULT),       CFG_STR("security", "secure", CFGF_NONE),
     CFG_FLOAT("ack_timeout", 20, CFGF_NONE),       CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
     CFG_INT("max_retransmit", 4, CFGF_NONE),       CFG_INT("nstart", 1, CFGF_NONE),
@@ -480,9 +504,13 @@ static cfg_opt_t collector_options[] = {
 };
 
 static cfg_opt_t device_options[] = {
-    CFG_STR("address", NULL, CFGF_NODEFAULT), CFG_INT("port", 0, CFGF_NODEFAULT),
-    CFG_STR("class", NULL, CFGF_NODEFAULT),   CFG_STR("uri_host", NULL, CFGF_NODEFAULT),
-    CFG_BOOL("deny", cfg_false, CFGF_NONE),   CFG_END(),
+    CFG_STR("address", NULL, CFGF_NODEFAULT),
+    CFG_INT("port", 0, CFGF_NODEFAULT),
+    CFG_INT("secure_port", 0, CFGF_NODEFAULT),
+    CFG_STR("class", NULL, CFGF_NODEFAULT),
+    CFG_STR("uri_host", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("deny", cfg_false, CFGF_NONE),
+    CFG_END(),
 };
 
 static cfg_opt_t root_options[] = {
@@ -493,6 +521,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("token", token_options, CFGF_NONE),
     CFG_SEC("sessions", sessions_options, CFGF_NONE),
     CFG_SEC("clients", clients_options, CFGF_NONE),
+    CFG_SEC("secure", secure_options, CFGF_NONE),
     CFG_SEC("mesh", mesh_options, CFGF_NONE),
     CFG_SEC("proxy", proxy_options, CFGF_NONE),
     CFG_SEC("cache", cache_options, CFGF_NONE),

@@ -19,7 +19,7 @@ static const char help_text[] =
     "     ?sticky=true    the account has one session, which follows it to a new address\n"
     "     ?security=none  between gateway and devices in the clear\n"
     "   The session belongs to the address and port that you send from: keep using them\n"
-    "   (coap-client: -p PORT).\n"
+    "   (coap-client: -p PORT). With coaps it belongs to the association.\n"
     "2. Send requests for devices with Proxy-Uri: coap://MACID/path, or with Proxy-Scheme\n"
     "   and Uri-Host. A confirmable request is acknowledged at once; the answer follows when\n"
     "   the device has given it, which may take minutes.\n"
@@ -218,7 +218,7 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 		refuse_token(rq, rs, fault);
 		return;
 	}
-	if (wish.secure) {
+	if (wish.secure && !w->config->mesh_keys) {
 		w->counters.refused_secure++;
 		gw_log(w->around.log, GW_LOG_INFO, "sessions", "refused, secure",
 		       {"account", claims.account});
@@ -460,10 +460,11 @@ bool gw_local_may_say(const struct gw_worker *w, const struct copse_message *m, 
 	       COPSE_HEADER_LEN + m->token_len + rest_len <= (size_t)w->config->amplification * m->len;
 }
 
-/* An address with a session has shown that it receives what it asks for. */
+/* An address with a session, or with an association, has shown that it receives what it asks for. */
 static void take_understood(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
-	if (w->config->amplification && gw_sessions_find(w->sessions, event->peer, now))
+	if (w->config->amplification && (gw_sessions_find(w->sessions, event->peer, now) ||
+					 (w->around.proved && w->around.proved(w->around.self, event->peer))))
 		copse_server_verified(w->server, event->peer, now);
 	copse_server_take(w->server, event, now);
 }

@@ -111,6 +111,23 @@ static void put_endpoint_usage(struct text *t, const struct gw_worker *w)
 	put_gauge(t, "endpoint_replies", "acknowledgements and resets not yet sent", u.replies);
 }
 
+static void put_dtls(struct text *t, const struct gw_worker *w, bool mesh)
+{
+	const char *of = mesh ? "dtls_mesh" : "dtls_clients";
+	struct copse_dtls_counters count = {0}, *c = &count;
+	struct copse_dtls_usage usage = {0};
+
+	if (w->around.dtls)
+		w->around.dtls(w->around.self, mesh, c, &usage);
+#define COUNTER(name, help) put_counter(t, of, #name, help, c->name);
+#include <copse/registry/dtls_counters.def>
+#undef COUNTER
+	put_gauge(t, mesh ? "dtls_mesh_open" : "dtls_clients_open", "associations that are open",
+		  usage.associations);
+	put_gauge(t, mesh ? "dtls_mesh_shaking" : "dtls_clients_shaking", "handshakes under way",
+		  usage.handshakes);
+}
+
 size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
 {
 	struct text t = {buf, cap, 0};
@@ -121,6 +138,8 @@ size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
 	put_server(&t, w);
 	put_usage(&t, w);
 	put_endpoint_usage(&t, w);
+	put_dtls(&t, w, false);
+	put_dtls(&t, w, true);
 	put(&t, "# EOF\n");
 	return t.len;
 }

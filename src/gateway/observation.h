@@ -34,8 +34,8 @@ struct gw_observation {
 	copse_handle device; /* the exchange with the device, which stays open; COPSE_NO_HANDLE: none */
 	copse_ms heard;      /* when the newest state came */
 	copse_ms expires;    /* and when it becomes stale */
-	struct copse_peer peer;
-	struct gw_lane_rule lane; /* of the device's class */
+	struct copse_peer peer, to; /* the device for lanes, and where it is asked */
+	struct gw_lane_rule lane;   /* of the device's class */
 	struct gw_rate rate;
 	struct gw_cache_key key;
 	uint32_t leader;   /* the request that is under way to the device for it: number + 1 */

@@ -162,6 +162,10 @@ static enum gw_step target(struct gw_pass *p)
 	if (refusal.code)
 		return gw_proxy_refuse(p, counter_of(&p->w->counters, refusal.code), refusal.code,
 				       refusal.text);
+	/* who asks for coaps does not mean to be served in the clear */
+	if (p->asked.scheme == COPSE_SCHEME_COAPS && !p->session->secure)
+		return gw_proxy_refuse(p, &p->w->counters.refused_target, COPSE_CODE_PROXYING_NOT_SUPPORTED,
+				       "this session is in the clear: only coap can be proxied");
 	if (p->m->code > COPSE_CODE_IPATCH)
 		return gw_proxy_refuse(p, &p->w->counters.refused_target, COPSE_CODE_METHOD_NOT_ALLOWED,
 				       "unknown method");
@@ -199,11 +203,13 @@ static enum gw_step resolve(struct gw_pass *p)
 				       "hosts outside of the mesh may not be reached");
 	case GW_RESOLVED: break;
 	}
-	if (w->around.mesh_peer(w->around.self, &p->target.address, &p->device) != 0)
+	if (w->around.mesh_peer(w->around.self, &p->target.address, false, &p->device) != 0 ||
+	    w->around.mesh_peer(w->around.self, p->session->secure ? &p->target.secure : &p->target.address,
+				p->session->secure, &p->to) != 0)
 		return gw_proxy_refuse(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
 				       "the device's address cannot be reached from here");
 	/* a class that a new configuration has brought has no group of the endpoint before the next start */
-	p->device.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
+	p->to.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
 	return GW_STEP_PREPARE;
 }
 
@@ -327,6 +333,7 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .key = p->key,
 	    .storable = p->storable,
 	    .rate = p->target.class->rate,
+	    .to = p->to,
 	};
 	p->session->pending++;
 	w->observers_reserved += p->observe;
@@ -393,15 +400,14 @@ static enum gw_step forward(struct gw_pass *p)
 				      .con = p->r->con,
 				      .rest = w->out + COPSE_HEADER_LEN,
 				      .rest_len = p->message_len - COPSE_HEADER_LEN};
-	const struct copse_peer *device = gw_lanes_device(w->lanes, p->r->lane);
+	const struct copse_peer *device = gw_lanes_device(w->lanes, p->r->lane), *to = &p->r->to;
 	copse_ms wait = gw_rates_take(w->device_rates, device->key, device->len, &p->r->rate, p->now);
 
 	if (wait)
 		return refuse_rate(p, &w->counters.refused_device_rate, wait,
 				   "too many requests for this device");
-	int err = p->r->observation
-		      ? gw_observe_ask(p, device, &out)
-		      : copse_endpoint_request(w->ep, device, &out, 0, p->r, p->now, &p->r->device);
+	int err = p->r->observation ? gw_observe_ask(p, to, &out)
+				    : copse_endpoint_request(w->ep, to, &out, 0, p->r, p->now, &p->r->device);
 	if (err)
 		return refuse_forward(p, err);
 	gw_proxy_acknowledge(p);

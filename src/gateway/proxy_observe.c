@@ -580,6 +580,7 @@ static struct gw_observation *make(struct gw_pass *p)
 
 	COPSE_ASSERT(ob); /* there was room when the request came, in the same breath */
 	ob->peer = p->device;
+	ob->to = p->to;
 	ob->lane = p->target.class->lane;
 	ob->rate = p->target.class->rate;
 	ob->method = p->m->code;
@@ -632,6 +633,7 @@ static void ask_again(struct gw_worker *w, struct gw_observation *ob, uint32_t o
 	p.r = gw_proxy_take_own(w, ob->method, &ob->rate);
 	if (!p.r)
 		return;
+	p.r->to = ob->to;
 	entered = gw_lanes_enter(w->lanes, &ob->peer, &ob->lane, number_of(w, p.r), w->out + COPSE_HEADER_LEN,
 				 p.message_len - COPSE_HEADER_LEN, &p.r->lane);
 	if (entered == GW_LANE_BUSY) {

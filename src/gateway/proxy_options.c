@@ -107,7 +107,7 @@ static struct gw_refusal by_proxy_uri(const struct copse_message *m, const struc
 	int err = copse_uri_parse(&asked->uri, (const char *)copse_option_value(m, o), o->len);
 
 	if (err == COPSE_ERR_SCHEME)
-		return REFUSAL(PROXYING_NOT_SUPPORTED, "only coap can be proxied");
+		return REFUSAL(PROXYING_NOT_SUPPORTED, "only coap and coaps can be proxied");
 	int n = err ? err : copse_uri_host(&asked->uri, asked->host, sizeof(asked->host));
 	if (n < 0)
 		return REFUSAL(BAD_REQUEST, "Proxy-Uri is not a valid URI");
@@ -150,7 +150,7 @@ struct gw_refusal gw_options_asked(const struct copse_message *m, uint8_t add_ho
 		refusal = REFUSAL(BAD_OPTION, "an option that the proxy does not understand");
 	if (!refusal.code) /* RFC 7252 §5.10.2: Proxy-Uri takes precedence */
 		refusal = uri ? by_proxy_uri(m, uri, asked) : by_proxy_scheme(m, scheme, asked);
-	if (!refusal.code && asked->scheme != COPSE_SCHEME_COAP)
+	if (!refusal.code && asked->scheme != COPSE_SCHEME_COAP && asked->scheme != COPSE_SCHEME_COAPS)
 		refusal = REFUSAL(PROXYING_NOT_SUPPORTED, "only coap can be proxied");
 	if (!refusal.code)
 		refusal = check_hops(m, add_hop_limit, asked);

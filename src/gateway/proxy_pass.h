@@ -19,8 +19,9 @@ struct gw_pass {
 	copse_handle client;
 	uint8_t no_response;
 	struct gw_refusal refusal;
-	uint32_t max_age; /* of the refusal; 0: none is sent */
-	struct copse_peer device;
+	uint32_t max_age;         /* of the refusal; 0: none is sent */
+	struct copse_peer device; /* what it is known by to lanes and cache: its peer in the clear */
+	struct copse_peer to;     /* the peer that it is asked at: the same, or a secure one */
 	struct gw_target target;
 
 	/* the request for the device: w->upstream, a view over w->out, until an answer is built there */

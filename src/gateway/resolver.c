@@ -90,28 +90,38 @@ static const struct gw_device *find_either(const struct gw_config *config, const
 	return d || !alias[0] ? d : find_device(config, alias, strlen(alias));
 }
 
+static void set_secure(struct gw_target *target, uint16_t port)
+{
+	target->secure = target->address;
+	copse_address_set_port(&target->secure, port);
+}
+
 static enum gw_resolution by_name(const struct gw_config *config, const char *name, size_t len, uint16_t port,
 				  uint16_t default_port, struct gw_target *target)
 {
 	find_alias(name, len, target->alias);
 	memcpy(target->name, name, len + 1);
 	const struct gw_device *d = find_either(config, name, len, target->alias);
-	uint16_t own = d ? d->port : config->mesh_port;
+	uint16_t own = d ? d->port : config->mesh_port,
+		 own_secure = d ? d->secure_port : config->mesh_secure_port;
+	enum gw_resolution result = GW_RESOLVED;
 
 	if (d && d->deny)
 		return GW_RESOLVE_DENIED;
-	if (port != own && port != default_port)
+	if (port != own && port != own_secure && port != default_port)
 		return GW_RESOLVE_UNKNOWN;
 	target->uri_host = d ? d->uri_host : "";
 	target->class = &config->classes[d ? d->class_number : GW_CLASS_DEFAULT];
 	if (!d || d->address.len == 0)
-		return by_prefix(config, name, own, target);
-	target->address = d->address;
-	return GW_RESOLVED;
+		result = by_prefix(config, name, own, target);
+	else
+		target->address = d->address;
+	set_secure(target, own_secure);
+	return result;
 }
 
 static enum gw_resolution by_address(const struct gw_config *config, const struct copse_ip *ip, uint16_t port,
-				     struct gw_target *target)
+				     uint16_t default_port, struct gw_target *target)
 {
 	struct copse_address *a = &target->address;
 
@@ -126,6 +136,7 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 		a->len = sizeof(a->in6);
 	}
 	copse_address_set_port(a, port);
+	set_secure(target, port == default_port ? config->mesh_secure_port : port);
 	target->uri_host = "";
 	target->class = &config->classes[GW_CLASS_DEFAULT];
 	target->alias[0] = 0;
@@ -146,7 +157,7 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 	char name[GW_NAME_MAX + 1];
 
 	if (copse_ip_parse(&ip, host, len, &zone)) /* a zone means something only on the host that wrote it */
-		return zone.len ? GW_RESOLVE_OUTSIDE : by_address(config, &ip, port, target);
+		return zone.len ? GW_RESOLVE_OUTSIDE : by_address(config, &ip, port, default_port, target);
 	int n = gw_name_normalize(host, len, name);
 	return n < 0 ? GW_RESOLVE_UNKNOWN : by_name(config, name, (size_t)n, port, default_port, target);
 }

@@ -15,7 +15,8 @@ enum gw_resolution {
 };
 
 struct gw_target {
-	struct copse_address address; /* with port */
+	struct copse_address address; /* with port, in the clear: what the device is known by */
+	struct copse_address secure;  /* the same with the port that it takes DTLS at */
 	/* The device's name for rules; a MAC ID may have two, one of 12 and one of 16 digits: the other one, or "". */
 	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1];
 	const struct gw_class *class; /* lives as long as the configuration */

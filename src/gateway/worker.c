@@ -207,6 +207,19 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		copse_server_take(w->server, event, now);
 }
 
+void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms now)
+{
+	struct gw_session *s = gw_sessions_find(w->sessions, peer, now);
+	char text[GW_PEER_TEXT];
+
+	if (!s)
+		return;
+	w->counters.sessions_gone++;
+	gw_log(w->around.log, GW_LOG_INFO, "sessions", "ended with its association", {"account", s->account},
+	       {"peer", copse_peer_text(peer, text, sizeof(text))});
+	gw_sessions_close(w->sessions, s);
+}
+
 void gw_worker_woken(struct gw_worker *w, copse_ms now)
 {
 	if (w->collector)

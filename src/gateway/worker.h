@@ -1,5 +1,6 @@
-/* A worker: everything that one thread of the gateway owns. Its endpoint, its sessions, the requests under way, its
- * server of local resources, its counters. It shares nothing but the log and the configuration, which never changes.
+/* A worker: everything that one thread of the gateway owns. Its endpoint, its sessions, the requests under
+ * way, its server of local resources, its counters. It shares nothing but the log and the configuration,
+ * which never changes.
  *
  * Like the endpoint it is driven from outside, with the time as an argument, and nothing in it blocks:
  *
@@ -13,6 +14,7 @@
 #include "config.h"
 #include "log.h"
 
+#include <copse/dtls.h>
 #include <copse/endpoint.h>
 
 /* What a worker has from its surroundings. All of it must live as long as the worker. */
@@ -20,11 +22,21 @@ struct gw_surroundings {
 	struct gw_log *log; /* may be NULL */
 	void *self;         /* for the functions below */
 
-	/* The peer of the mesh at `address`.  Returns 0, or COPSE_ERR_ARGUMENT for one that cannot be reached. */
-	int (*mesh_peer)(void *self, const struct copse_address *address, struct copse_peer *peer);
+	/* The peer of the mesh at `address`, by DTLS or in the clear.  Returns 0, or COPSE_ERR_ARGUMENT
+	 * for one that cannot be reached. */
+	int (*mesh_peer)(void *self, const struct copse_address *address, bool secure,
+			 struct copse_peer *peer);
 
 	/* The address that `peer` sent to. */
 	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
+
+	/* Whether `peer` has an address that cannot be forged: a secure one. May be NULL: none has. */
+	bool (*proved)(void *self, const struct copse_peer *peer);
+
+	/* Counters and usage of DTLS, of all sockets towards clients, or of the one towards the mesh. May
+	 * be NULL. */
+	void (*dtls)(void *self, bool mesh, struct copse_dtls_counters *counters,
+		     struct copse_dtls_usage *usage);
 
 	/* Seconds since 1970: what tokens are judged by. */
 	int64_t (*wall)(void *self);
@@ -32,7 +44,8 @@ struct gw_surroundings {
 	/* The same in microseconds, for readings; may be NULL. */
 	int64_t (*wall_us)(void *self);
 
-	/* Called in another thread: gw_worker_woken has something to do. Needed where the configuration has a collector. */
+	/* Called in another thread: gw_worker_woken has something to do. Needed where the configuration
+	 * has a collector. */
 	void (*wake)(void *self);
 };
 
@@ -41,8 +54,8 @@ struct gw_worker;
 /* Fill what `config` says about an endpoint: groups and bounds. `seed` stays as it is. */
 void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out);
 
-/* Make a worker on `ep`, which was made with gw_worker_endpoint_config and is used by nobody else. `config` is lent until
- * another is adopted or the worker freed. Returns NULL without memory. */
+/* Make a worker on `ep`, which was made with gw_worker_endpoint_config and is used by nobody else.
+ * `config` is lent until another is adopted or the worker freed. Returns NULL without memory. */
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
 				struct copse_endpoint *ep, copse_ms now);
 
@@ -54,6 +67,10 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct g
 					copse_ms now);
 
 void gw_worker_event(struct gw_worker *worker, const struct copse_event *event, copse_ms now);
+
+/* The association of `peer` has ended, and its session with it: whoever comes from there next is somebody
+ * else. Not from within another of these functions. */
+void gw_worker_gone(struct gw_worker *worker, const struct copse_peer *peer, copse_ms now);
 
 /* Do what `wake` was called for. */
 void gw_worker_woken(struct gw_worker *worker, copse_ms now);

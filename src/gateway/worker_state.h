@@ -63,6 +63,7 @@ struct gw_request {
 	uint32_t joined, joined_n; /* requests that wait for the same answer: number + 1 of the first */
 	uint32_t next_joined;      /* of one that waits */
 	struct gw_rate rate;       /* of its device */
+	struct copse_peer to;      /* where that is asked */
 	struct gw_cache_key key;
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 

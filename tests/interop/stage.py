@@ -263,6 +263,7 @@ class Stage:
         self.gateway_address = None
         self.cleanups = []  # called at the end, whatever happened
         self.devices = {}
+        self.secure_ports = {}  # of those that take DTLS
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -307,6 +308,8 @@ class Stage:
         for section in re.finditer(r'device "(\w+)" \{(.*?)\n\}', text, re.S):
             rows = dict(re.findall(r'(\w+) = "?([^"\n]+)"?', section.group(2)))
             found[section.group(1)] = (rows["class"], rows["address"], int(rows["port"]))
+            if "secure_port" in rows:
+                self.secure_ports[section.group(1)] = int(rows["secure_port"])
         self.devices.update(found)
         return found
 
@@ -316,12 +319,13 @@ class Stage:
     def device_of(self, kind):
         return next(name for name, row in self.devices.items() if row[0] == kind)
 
-    def start_gateway(self, extra="", mesh=""):
+    def start_gateway(self, extra="", mesh="", security="none"):
         """A gateway that knows the devices so far. Returns its process; its address is in `gateway_address`."""
         lines = ['listen = {"127.0.0.1:0"}', f'key "test" {{\n\talgorithm = HS256\n\tsecret = "{SECRET}"\n}}',
-                 f'mesh {{\n\tsecurity = none\n\tbind = "127.0.0.1:0"\n\t{mesh}\n}}', extra]
+                 f'mesh {{\n\tsecurity = {security}\n\tbind = "127.0.0.1:0"\n\t{mesh}\n}}', extra]
         for name, (kind, address, port) in self.devices.items():
-            lines.append(f'device "{name}" {{\n\taddress = "{address}"\n\tport = {port}\n\tclass = "{kind}"\n}}')
+            secure = f"\tsecure_port = {self.secure_ports[name]}\n" if name in self.secure_ports else ""
+            lines.append(f'device "{name}" {{\n\taddress = "{address}"\n\tport = {port}\n\tclass = "{kind}"\n{secure}}}')
         conf = self.path("gateway.conf")
         with open(conf, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "gateway/config.h"
 #include "make_keys.h"
@@ -68,6 +69,58 @@ static void must_fail(const char *text, unsigned line, const char *what)
 	assert_int_equal(strncmp(why, place, strlen(place)), 0);
 	assert_non_null(strstr(why, what));
 	assert_null(strstr(why, SECRET));
+}
+
+/* A file beside the configuration, closed to others unless `mode` says otherwise. */
+static void put_file(const char *name, const char *text, mode_t mode)
+{
+	char path[512];
+
+	make_file(folder, name, text, path);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_secure(void **state)
+{
+	(void)state;
+	struct gw_config *c = must_read("device \"d\" {\n address = \"127.0.0.3\"\n}\n");
+	assert_null(c->client_keys);
+	assert_null(c->mesh_keys);
+	assert_int_equal(c->mesh_secure_port, 4849);
+	assert_int_equal(c->devices[0].secure_port, 4849);
+	gw_config_free(c);
+
+	put_file("c.psk", "alice:" SECRET "\n", 0600);
+	put_file("m.psk", "# the devices\nd:" SECRET "\n*:" SECRET "\n", 0600);
+	c = must_read("secure {\n psk_file = \"c.psk\"\n}\nmesh {\n psk_file = \"m.psk\"\n}\n"
+		      "device \"d\" {\n address = \"127.0.0.3\"\n secure_port = 7\n}\n");
+	assert_int_equal(copse_secure_psk_n(c->client_keys), 1);
+	assert_int_equal(copse_secure_psk_n(c->mesh_keys), 2);
+	assert_int_equal(c->secure_listen_n, 1);
+	assert_int_equal(copse_address_port(&c->secure_listen[0]), 5684);
+	assert_int_equal(c->devices[0].secure_port, 7);
+	gw_config_free(c);
+}
+
+static void test_secure_faults(void **state)
+{
+	(void)state;
+	put_file("open.psk", "alice:" SECRET "\n", 0640);
+	must_fail("secure {\n psk_file = \"open.psk\"\n}\n", 3, "chmod 600");
+	must_fail("secure {\n psk_file = \"none.psk\"\n}\n", 3, "No such file");
+	put_file("bad.psk", "alice:" SECRET "\nbob:xyz\n", 0600);
+	must_fail("secure {\n psk_file = \"bad.psk\"\n}\n", 3, "line 2");
+	must_fail("secure {\n certificate = \"bad.psk\"\n}\n", 3, "belong together");
+	must_fail("secure {\n raw_key = \"bad.psk\"\n}\n", 3, "raw_key");
+	must_fail("mesh {\n psk_file = \"open.psk\"\n}\n", 3, "chmod 600");
+	put_file("m.psk", "nobody:" SECRET "\n", 0600);
+	must_fail("mesh {\n psk_file = \"m.psk\"\n}\n", 3, "no device has this name");
+	put_file("m.psk", "*:" SECRET "\n*:" SECRET "\n", 0600);
+	must_fail("mesh {\n psk_file = \"m.psk\"\n}\n", 3, "one key");
+	put_file("m.psk", "*:0011\n", 0600);
+	must_fail("mesh {\n psk_file = \"m.psk\"\n}\n", 3, "16 to 128 digits");
+	must_fail("mesh {\n secure_port = 0\n}\n", 2, "");
+	must_fail("secure {\n associations = 0\n}\n", 2, "");
 }
 
 static void test_defaults(void **state)
@@ -538,7 +591,8 @@ int main(void)
 	    cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_key_strength),
 	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
 	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_secure),
+	    cmocka_unit_test(test_secure_faults),
 	};
 
 	make_pair(true, 2048, rsa_private, rsa_public);

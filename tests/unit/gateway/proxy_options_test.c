@@ -160,9 +160,9 @@ static void test_proxy_scheme(void **state)
 
 static void test_schemes(void **state)
 {
-	static const char *const uris[] = {"http://d/", "coaps://d/", "coap+tcp://d/", "ftp://d/a",
+	static const char *const uris[] = {"http://d/", "coaps+tcp://d/", "coap+tcp://d/", "ftp://d/a",
 					   "mailto:a"};
-	static const char *const schemes[] = {"http", "coaps", "coap+ws", "x"};
+	static const char *const schemes[] = {"http", "coaps+ws", "coap+ws", "x"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(uris) / sizeof(*uris); i++) {

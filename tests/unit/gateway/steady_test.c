@@ -55,9 +55,10 @@ static struct gw_worker *worker;
 static struct copse_endpoint *ep;
 static copse_ms now = 1000;
 
-static int mesh_peer(void *self, const struct copse_address *address, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
 {
 	(void)self;
+	(void)secure;
 	(void)address;
 	*peer = device;
 	return 0;
@@ -174,8 +175,7 @@ static struct gw_config *read_config(void)
 
 static void test_steady_state(void **state)
 {
-	static const struct gw_surroundings around = {
-	    .mesh_peer = mesh_peer, .local = local, .wall = wall};
+	static const struct gw_surroundings around = {.mesh_peer = mesh_peer, .local = local, .wall = wall};
 	struct gw_config *config = read_config();
 	struct copse_config ep_config = {.seed = {1, 2}};
 	const struct gw_counters *counters;

@@ -34,9 +34,10 @@ const char world_default[] = "name = \"gw\"\n"
 
 /* --- surroundings: 127.0.0.N is node N --- */
 
-static int mesh_peer(void *self, const struct copse_address *address, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
 {
 	(void)self;
+	(void)secure;
 	if (address->sa.sa_family != AF_INET)
 		return COPSE_ERR_ARGUMENT;
 	*peer = sim_peer((uint8_t)(ntohl(address->in.sin_addr.s_addr) & 0xff));

@@ -2,8 +2,8 @@
  * behind for the next command of the same session.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef COPSE_TOOL_SECURE_H
-#define COPSE_TOOL_SECURE_H
+#ifndef COPSE_TOOL_SECURITY_H
+#define COPSE_TOOL_SECURITY_H
 
 #include "args.h"
 

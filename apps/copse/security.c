@@ -1,8 +1,8 @@
-/* See secure.h. Secrets may be given as text, as hexadecimal digits behind 0x, or in a file that nobody
+/* See security.h. Secrets may be given as text, as hexadecimal digits behind 0x, or in a file that nobody
  * else may read; they are in no message.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "secure.h"
+#include "security.h"
 #include "report.h"
 
 #include <stdlib.h>
