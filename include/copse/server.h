@@ -79,10 +79,14 @@ struct copse_server_config {
 size_t copse_server_bytes(const struct copse_server_config *config);
 
 /* Make a server on `ep` in `memory`: copse_server_bytes(config) bytes, aligned for uint64_t, the server's until it is no
- * longer used; there is nothing to close. `config` is copied; asserts that it is in range. Tells the endpoint which
+ * longer used: see copse_server_end. `config` is copied; asserts that it is in range. Tells the endpoint which
  * critical options it understands. */
 struct copse_server *copse_server_init(void *memory, size_t len, const struct copse_server_config *config,
 				       struct copse_endpoint *ep, copse_ms now);
+
+/* The server will not be used any more. What handlers keep for transfers under way comes back to them, by `abandon` of the
+ * resource and `release` of the body; nothing is sent. Not needed where handlers keep nothing. */
+void copse_server_end(struct copse_server *server);
 
 /* Offer `resource`, which stays the caller's and must live until it is removed.
  * Returns 0; COPSE_ERR_NOROOM, nothing has changed; COPSE_ERR_ARGUMENT: the path is not well formed or taken. */

@@ -133,6 +133,11 @@ void copse_server_remove(struct copse_server *server, const struct copse_resourc
 	srv_tree_remove(server, n);
 }
 
+void copse_server_end(struct copse_server *server)
+{
+	srv_transfer_remove_resource(server, NULL);
+}
+
 void srv_advance(struct copse_server *s, copse_ms now)
 {
 	COPSE_ASSERT(now >= s->now);

@@ -356,6 +356,7 @@ void srv_transfer_enter(struct copse_server *s, struct transfer *t, enum transfe
 void srv_transfer_touch(struct copse_server *s, struct transfer *t);
 void srv_transfer_end(struct copse_server *s, struct transfer *t);
 void srv_transfer_abandon(struct copse_server *s, struct transfer *t);
+/* Abandon the transfers of `resource`, or all of them (NULL). */
 void srv_transfer_remove_resource(struct copse_server *s, const struct copse_resource *resource);
 copse_ms srv_transfer_deadline(const struct copse_server *s);
 void srv_transfer_expire(struct copse_server *s);

@@ -153,7 +153,7 @@ void srv_transfer_remove_resource(struct copse_server *s, const struct copse_res
 {
 	for (uint32_t i = 0; i < s->config.transfer_cap; i++) {
 		struct transfer *t = &s->transfer[i];
-		if (t->state != T_FREE && t->resource == resource)
+		if (t->state != T_FREE && (!resource || t->resource == resource))
 			srv_transfer_abandon(s, t);
 	}
 }

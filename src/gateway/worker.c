@@ -146,6 +146,8 @@ void gw_worker_free(struct gw_worker *w)
 		return;
 	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
 	w->magic = 0;
+	if (w->server)
+		copse_server_end(w->server);
 	gw_collector_free(w->collector);
 	gw_sessions_free(w->sessions);
 	copse_mem_free(w->requests);

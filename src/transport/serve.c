@@ -68,6 +68,8 @@ void copse_service_free(struct copse_service *service)
 {
 	if (!service)
 		return;
+	if (service->server)
+		copse_server_end(service->server);
 	copse_host_free(service->host);
 	copse_mem_free(service->memory);
 	copse_mem_free(service);

@@ -302,7 +302,8 @@ def stored_degrees(name, row):
 
 def ask(stage, device):
     done = stage.copse("latest", device, "--json", "--proxy", "coap://127.0.0.1")
-    return json.loads(done.stdout)[0] if done.returncode == 0 else None
+    rows = json.loads(done.stdout) if done.returncode == 0 else []
+    return rows[0] if rows else None  # heard of, but its reading is not stored yet
 
 
 def one_sensor(stage, images, folder, name, number):

@@ -782,6 +782,24 @@ static void last_block_again(void **state)
 	srv_done(b);
 }
 
+/* A server that ends gives back what handlers keep for transfers under way. */
+static void end_gives_back(void **state)
+{
+	(void)state;
+	struct copse_server_config c = srv_config();
+	struct srv *b = with_sources(&c);
+	for (uint8_t p = 1; p <= 2; p++) {
+		b->from = srv_peer(p);
+		assert_true(get_block(b, "kept", 0, 512));
+	}
+	assert_int_equal(releases, 0);
+	copse_server_end(b->server);
+	assert_int_equal(releases, 2);
+	copse_server_end(b->server);
+	assert_int_equal(releases, 2);
+	srv_done(b);
+}
+
 static void fetch_in_blocks(void **state)
 {
 	(void)state;
@@ -827,6 +845,7 @@ int main(void)
 	    cmocka_unit_test(smallest_message),
 	    cmocka_unit_test(bad_blocks),
 	    cmocka_unit_test(kept_answers),
+	    cmocka_unit_test(end_gives_back),
 	    cmocka_unit_test(versions),
 	    cmocka_unit_test(uploads),
 	    cmocka_unit_test(gaps_and_repeats),
