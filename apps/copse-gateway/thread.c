@@ -113,6 +113,20 @@ static void wake(void *self)
 	copse_loop_wake(t->loop);
 }
 
+static const struct copse_transport *transport_at(void *self, size_t i)
+{
+	const struct gw_thread *t = self;
+
+	return copse_host_transport_at(t->host, i);
+}
+
+static const struct copse_host_counters *host_counters(void *self)
+{
+	const struct gw_thread *t = self;
+
+	return copse_host_counters(t->host);
+}
+
 /* --- what the host asks of the worker --- */
 
 static void event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
@@ -142,7 +156,8 @@ static void expire(void *self, copse_ms now)
 static struct copse_transport *listen_at(struct gw_thread *t, const struct copse_address *bind, uint8_t group,
 					 const char *what)
 {
-	const struct copse_udp_config udp = {.bind = *bind, .group = group};
+	const struct copse_udp_config udp = {
+	    .bind = *bind, .group = group, .hop_limit = group == GW_GROUP_MESH ? t->config->mesh_hops : 0};
 	char why[256], text[COPSE_ADDRESS_TEXT];
 	struct copse_address local;
 	struct copse_transport *transport = copse_host_listen(t->host, &udp, why, sizeof(why));
@@ -272,7 +287,9 @@ static bool make_worker(struct gw_thread *t)
 					       .dtls = dtls,
 					       .wall = wall,
 					       .wall_us = wall_us,
-					       .wake = wake};
+					       .wake = wake,
+					       .transport = transport_at,
+					       .host_counters = host_counters};
 
 	t->worker = gw_worker_new(t->config, &around, copse_host_endpoint(t->host), copse_clock_ms());
 	return t->worker != NULL;

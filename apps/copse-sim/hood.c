@@ -225,6 +225,8 @@ static void furnish(struct place *place)
 		    .body_max = BODY_MAX,
 		    .flags = COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_WHOLE,
 		};
+		if (place->hood->options->group.len)
+			place->resource[i].flags |= COPSE_RESOURCE_MULTICAST;
 	}
 }
 
@@ -272,13 +274,19 @@ static struct copse_transport *attach(struct place *place, struct copse_transpor
 static int listen_at(struct place *place, uint32_t index, char *why, size_t why_cap)
 {
 	const struct sim_options *options = place->hood->options;
-	struct copse_udp_config udp = {.paths = 1, .receive_buffer = 65536, .send_buffer = 65536};
+	struct copse_udp_config udp = {
+	    .paths = options->group.len ? 0 : 1, .receive_buffer = 65536, .send_buffer = 65536};
 	uint64_t seed = options->seed ^ (uint64_t)index << 32;
 	struct copse_transport *socket;
 
 	sim_options_address(options, index, place->device.mac, &udp.bind);
 	if (copse_udp_open(&udp, &socket, why, why_cap) < 0)
 		return -1;
+	if (options->group.len && copse_udp_join(socket, &options->group, 0) < 0) {
+		copse_transport_close(socket);
+		snprintf(why, why_cap, "the group cannot be joined");
+		return -1;
+	}
 	place->transport = attach(place, socket, seed, why, why_cap);
 	if (!place->transport || !options->secure)
 		return place->transport ? 0 : -1;

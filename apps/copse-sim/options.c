@@ -25,6 +25,7 @@ const char sim_options_help[] =
     "  -p, --port PORT           0: the system chooses (5683)\n"
     "      --dtls PORT           take DTLS too, there; 0: the system chooses\n"
     "      --psk FILE            and write each device's key to FILE, for the gateway (4849)\n"
+    "      --join GROUP          take requests to a group too: for one device, --bind [::]\n"
     "      --seed N              what MAC IDs, values and losses come from (1)\n"
     "      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
     "      --start SECONDS       the devices' time at start, since 1970 (now)\n"
@@ -154,6 +155,15 @@ static int take_port(const struct parser *p, const char *text)
 
 	p->options->port = (uint16_t)value;
 	return err;
+}
+
+static int take_join(const struct parser *p, const char *text)
+{
+	struct copse_address *group = &p->options->group;
+
+	if (copse_address_parse(text, COPSE_PORT, group) == 0 && copse_address_is_group(group))
+		return 0;
+	return complain(p, "--join: \"%s\" is no address of a group", text);
 }
 
 static int take_seed(const struct parser *p, const char *text)
@@ -302,6 +312,7 @@ static const struct {
 	{"port", 'p', take_port},
 	{"dtls", 't', take_dtls},
 	{"psk", 'P', take_psk},
+	{"join", 'j', take_join},
 	{"seed", 's', take_seed},
 	{"speed", 'S', take_speed},
 	{"start", 'T', take_start},

@@ -24,9 +24,10 @@ struct sim_options {
 	uint8_t prefix[16];  /* of the addresses; IPv4 in the first four bytes */
 	unsigned prefix_len; /* in bits */
 	uint16_t port;
-	bool secure;          /* take DTLS too */
-	uint16_t secure_port; /* there; 0: the system chooses */
-	const char *psk;      /* write the devices' keys to this file; NULL: nowhere */
+	bool secure;                /* take DTLS too */
+	uint16_t secure_port;       /* there; 0: the system chooses */
+	const char *psk;            /* write the devices' keys to this file; NULL: nowhere */
+	struct copse_address group; /* whose requests are taken, too; len 0: none */
 	uint64_t seed;
 	double speed;
 	bool started; /* start_ms was given */

@@ -44,7 +44,7 @@ static inline bool copse_option_is_reserved_location(uint16_t number)
 
 /* Options with a number below 64 have that as their slot; the known ones above have one of the last. */
 #define COPSE_OPTION_LOW       64u
-#define COPSE_OPTION_HIGH_N    9u
+#define COPSE_OPTION_HIGH_N    11u
 #define COPSE_OPTION_SLOTS     (COPSE_OPTION_LOW + COPSE_OPTION_HIGH_N)
 #define COPSE_OPTION_SLOT_NONE 0xffu
 
@@ -61,7 +61,9 @@ static inline bool copse_option_is_reserved_location(uint16_t number)
 	((number) == COPSE_OPTION_OCF_CONTENT_VERSION ? COPSE_OPTION_LOW + 6 : \
 	((number) == COPSE_OPTION_SCP82_PARAMS ? COPSE_OPTION_LOW + 7 : \
 	((number) == COPSE_OPTION_X_ADMIN_PROTOCOL ? COPSE_OPTION_LOW + 8 : \
-	COPSE_OPTION_SLOT_NONE)))))))))
+	((number) == COPSE_OPTION_MULTICAST_TIMEOUT ? COPSE_OPTION_LOW + 9 : \
+	((number) == COPSE_OPTION_REPLY_TO ? COPSE_OPTION_LOW + 10 : \
+	COPSE_OPTION_SLOT_NONE)))))))))))
 /* clang-format on */
 
 /* The same for a number that is no constant. */

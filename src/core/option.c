@@ -22,9 +22,17 @@ const uint16_t copse_option_rules[COPSE_OPTION_SLOTS] = {
 #define HIGH(name) [COPSE_OPTION_SLOT_HIGH(COPSE_OPTION_##name) - COPSE_OPTION_LOW] = COPSE_OPTION_##name
 
 static const uint16_t high[] = {
-    HIGH(PROXY_CRI),           HIGH(PROXY_SCHEME_NUMBER), HIGH(ECHO),
-    HIGH(NO_RESPONSE),         HIGH(REQUEST_TAG),         HIGH(OCF_ACCEPT_VERSION),
-    HIGH(OCF_CONTENT_VERSION), HIGH(SCP82_PARAMS),        HIGH(X_ADMIN_PROTOCOL),
+    HIGH(PROXY_CRI),
+    HIGH(PROXY_SCHEME_NUMBER),
+    HIGH(ECHO),
+    HIGH(NO_RESPONSE),
+    HIGH(REQUEST_TAG),
+    HIGH(OCF_ACCEPT_VERSION),
+    HIGH(OCF_CONTENT_VERSION),
+    HIGH(SCP82_PARAMS),
+    HIGH(X_ADMIN_PROTOCOL),
+    HIGH(MULTICAST_TIMEOUT),
+    HIGH(REPLY_TO),
 };
 
 _Static_assert(sizeof(high) / sizeof(high[0]) == COPSE_OPTION_HIGH_N, "a number of 64 or more is missing");

@@ -267,3 +267,11 @@ void gw_collector_done(struct gw_collector *c, copse_ms now)
 		}
 	}
 }
+
+bool gw_collector_store_counters(const struct gw_collector *c, struct store_service_counters *out)
+{
+	if (!c->service)
+		return false;
+	store_service_counters(c->service, out);
+	return true;
+}

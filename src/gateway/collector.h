@@ -73,4 +73,8 @@ struct gw_collector_counters {
 
 const struct gw_collector_counters *gw_collector_counters(const struct gw_collector *collector);
 
+/* A copy of what the store's thread counts. Returns false when there is no store. */
+struct store_service_counters;
+bool gw_collector_store_counters(const struct gw_collector *collector, struct store_service_counters *out);
+
 #endif

@@ -109,6 +109,7 @@ static int take_mesh(struct gw_config *c, cfg_t *mesh)
 	copse_address_parse(cfg_getstr(mesh, "bind"), 0, &c->mesh_bind);
 	c->mesh_port = (uint16_t)cfg_getint(mesh, "port");
 	c->mesh_secure_port = (uint16_t)cfg_getint(mesh, "secure_port");
+	c->mesh_hops = (uint8_t)cfg_getint(mesh, "hops");
 	c->mesh_clear = strcmp(cfg_getstr(mesh, "security"), "none") == 0;
 	c->has_mesh_prefix = prefix && gw_prefix_parse(prefix, &c->mesh_prefix) == 0;
 	if (take_params(&c->mesh, mesh) != 0)
@@ -424,6 +425,19 @@ uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t
 	return (uint32_t)core_siphash(config->hash_key, name, len, 1, 3);
 }
 
+uint32_t gw_config_address_hash(const struct gw_config *config, const struct copse_address *a)
+{
+	uint8_t bytes[18] = {0};
+	uint16_t port = copse_address_port(a);
+
+	if (a->sa.sa_family == AF_INET)
+		memcpy(bytes, &a->in.sin_addr, 4);
+	else
+		memcpy(bytes, &a->in6.sin6_addr, 16);
+	memcpy(bytes + 16, &port, 2);
+	return (uint32_t)core_siphash(config->hash_key, bytes, sizeof(bytes), 1, 3);
+}
+
 static bool has_device(const struct gw_config *c, const char *name, uint32_t hash)
 {
 	uint32_t pos = hash & c->device_index.mask, found;
@@ -460,6 +474,8 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 		return -1;
 	}
 	core_table_insert(&c->device_index, hash, i + 1);
+	if (d->address.len)
+		core_table_insert(&c->address_index, gw_config_address_hash(c, &d->address), i + 1);
 	return 0;
 }
 
@@ -467,15 +483,53 @@ static int take_devices(struct gw_config *c, cfg_t *cfg)
 {
 	c->device_n = cfg_size(cfg, "device");
 	c->devices = copse_mem_new(c->device_n, sizeof(*c->devices));
-	struct core_slot *slots = copse_mem_new(core_table_slots(c->device_n), sizeof(*slots));
-	if (!c->devices || !slots) {
+	uint32_t slot_n = core_table_slots(c->device_n);
+	struct core_slot *slots = copse_mem_new(slot_n, sizeof(*slots));
+	struct core_slot *others = copse_mem_new(slot_n, sizeof(*others));
+	if (!c->devices || !slots || !others) {
 		copse_mem_free(slots);
+		copse_mem_free(others);
 		return -1;
 	}
 	copse_host_random(c->hash_key, sizeof(c->hash_key));
-	core_table_init(&c->device_index, slots, core_table_slots(c->device_n));
+	core_table_init(&c->device_index, slots, slot_n);
+	core_table_init(&c->address_index, others, slot_n);
 	for (uint32_t i = 0; i < c->device_n; i++)
 		if (take_device(c, i, cfg_getnsec(cfg, "device", i)) != 0)
+			return -1;
+	return 0;
+}
+
+static int take_group(struct gw_config *c, struct gw_group *g, cfg_t *sec)
+{
+	const char *title = cfg_title(sec), *address = cfg_getstr(sec, "address");
+	uint32_t hash;
+
+	gw_name_normalize(title, strlen(title), g->name);
+	if (!address || copse_address_parse(address, c->mesh_port, &g->address) != 0 ||
+	    !copse_address_is_group(&g->address)) {
+		cfg_error(sec, "group '%s' needs the address of a group", title);
+		return -1;
+	}
+	hash = gw_config_hash(c, g->name, strlen(g->name));
+	if (has_device(c, g->name, hash)) {
+		cfg_error(sec, "'%s' is a device, too", title);
+		return -1;
+	}
+	g->answers = (uint32_t)cfg_getint(sec, "answers");
+	g->timeout = (uint32_t)cfg_getint(sec, "timeout");
+	g->rate = take_rate(sec);
+	return 0;
+}
+
+static int take_groups(struct gw_config *c, cfg_t *cfg)
+{
+	c->group_list_n = cfg_size(cfg, "group");
+	c->group_list = copse_mem_new(c->group_list_n, sizeof(*c->group_list));
+	if (!c->group_list)
+		return -1;
+	for (unsigned i = 0; i < c->group_list_n; i++)
+		if (take_group(c, &c->group_list[i], cfg_getnsec(cfg, "group", i)) != 0)
 			return -1;
 	return 0;
 }
@@ -518,8 +572,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
-	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || list_devices(c) ||
-	       gw_config_take_secure(c, cfg) || gw_config_take_mesh_keys(c, cfg);
+	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || take_groups(c, cfg) ||
+	       list_devices(c) || gw_config_take_secure(c, cfg) || gw_config_take_mesh_keys(c, cfg);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])
@@ -559,6 +613,8 @@ void gw_config_free(struct gw_config *c)
 	copse_mem_free(c->devices);
 	copse_mem_free(c->device_list);
 	copse_mem_free(c->device_index.slot);
+	copse_mem_free(c->address_index.slot);
+	copse_mem_free(c->group_list);
 	copse_mem_free(c);
 }
 
@@ -620,6 +676,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->amplification == b->amplification, "clients.amplification"},
 	    {same_params(&a->mesh, &b->mesh), "mesh (transmission)"},
 	    {copse_address_equal(&a->mesh_bind, &b->mesh_bind), "mesh.bind"},
+	    {a->mesh_hops == b->mesh_hops, "mesh.hops"},
 	    {a->requests_max == b->requests_max, "proxy.requests"},
 	    {a->max_message == b->max_message, "proxy.max_message"},
 	    {a->waiting_max == b->waiting_max, "proxy.waiting"},

@@ -77,6 +77,15 @@ struct gw_device {
 	bool deny;
 };
 
+/* A group that clients may ask. */
+struct gw_group {
+	char name[GW_NAME_MAX + 1];
+	struct copse_address address; /* with port */
+	uint32_t answers;             /* passed on, of one request */
+	uint32_t timeout;             /* seconds that a request may take at most */
+	struct gw_rate rate;
+};
+
 /* Which accounts an access section is about. */
 struct gw_account_match {
 	char text[GW_ACCOUNT_MAX + 1];
@@ -154,7 +163,8 @@ struct gw_config {
 	    amplification; /* bytes to an address that is not verified, for each byte from it; 0: no limit */
 	struct copse_address mesh_bind;
 	uint16_t mesh_port, mesh_secure_port;
-	bool mesh_clear; /* sessions are clear unless they ask for more */
+	uint8_t mesh_hops; /* of requests to groups */
+	bool mesh_clear;   /* sessions are clear unless they ask for more */
 	bool has_mesh_prefix;
 	struct gw_prefix mesh_prefix;
 
@@ -182,6 +192,11 @@ struct gw_config {
 	struct core_table device_index; /* by gw_config_hash of the name: number in `devices` + 1 */
 	uint64_t hash_key[2];
 
+	struct core_table address_index; /* by gw_config_address_hash: number in `devices` + 1 */
+
+	struct gw_group *group_list;
+	size_t group_list_n;
+
 	char *device_list; /* /devices in link format */
 	size_t device_list_len;
 	uint8_t device_list_etag[8];
@@ -201,6 +216,9 @@ const char *gw_config_restart_needed(const struct gw_config *old, const struct g
 
 /* Where a table keyed by `hash_key` has the name of a device. */
 uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len);
+
+/* Where the table of addresses has one, with its port. */
+uint32_t gw_config_address_hash(const struct gw_config *config, const struct copse_address *address);
 
 /* Normalize the name of a device into `out` (GW_NAME_MAX + 1 bytes): lower case; a MAC ID of 12 or 16 digits loses
  * its dashes. Returns its length, or COPSE_ERR_ARGUMENT for what is no host name (RFC 1123 §2.1). */

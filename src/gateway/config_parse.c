@@ -84,6 +84,11 @@ static const struct range {
     {"mesh", "ack_random_factor", 1, 4},
     {"mesh", "max_retransmit", 0, 20},
     {"mesh", "nstart", 1, 65535},
+    {"mesh", "hops", 1, 255},
+    {"group", "answers", 1, 1024},
+    {"group", "timeout", 1, 120},
+    {"group", "rate", 0, 1000000},
+    {"group", "burst", 0, 1000000},
     {"mesh", "response_timeout", 0.001, 86400},
     {"proxy", "requests", 1, 60000},
     {"proxy", "max_message", 256, 60000},
@@ -342,6 +347,7 @@ static const struct {
     {"collector|implicit", check_implicit},
     {"collector|mismatch", check_mismatch},
     {"device", check_title},
+    {"group", check_title},
     {"device|address", check_host},
     {"device|class", check_name},
     {"device|uri_host", check_name},
@@ -441,12 +447,19 @@ static cfg_opt_t secure_options[] = {
 };
 
 static cfg_opt_t mesh_options[] = {
-    CFG_STR("bind", "[::]:0", CFGF_NONE),          CFG_INT("port", 5683, CFGF_NONE),
-    CFG_STR("psk_file", NULL, CFGF_NODEFAULT),     CFG_INT("secure_port", 4849, CFGF_NONE),
-    CFG_STR("prefix", NULL, CFGF_NODEFAULT),       CFG_STR("security", "secure", CFGF_NONE),
-    CFG_FLOAT("ack_timeout", 20, CFGF_NONE),       CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
-    CFG_INT("max_retransmit", 4, CFGF_NONE),       CFG_INT("nstart", 1, CFGF_NONE),
-    CFG_FLOAT("response_timeout", 180, CFGF_NONE), CFG_END(),
+    CFG_STR("bind", "[::]:0", CFGF_NONE),
+    CFG_INT("port", 5683, CFGF_NONE),
+    CFG_STR("psk_file", NULL, CFGF_NODEFAULT),
+    CFG_INT("secure_port", 4849, CFGF_NONE),
+    CFG_STR("prefix", NULL, CFGF_NODEFAULT),
+    CFG_STR("security", "secure", CFGF_NONE),
+    CFG_FLOAT("ack_timeout", 20, CFGF_NONE),
+    CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
+    CFG_INT("max_retransmit", 4, CFGF_NONE),
+    CFG_INT("nstart", 1, CFGF_NONE),
+    CFG_FLOAT("response_timeout", 180, CFGF_NONE),
+    CFG_INT("hops", 1, CFGF_NONE),
+    CFG_END(),
 };
 
 static cfg_opt_t proxy_options[] = {
@@ -513,6 +526,12 @@ static cfg_opt_t device_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t group_options[] = {
+    CFG_STR("address", NULL, CFGF_NODEFAULT), CFG_INT("answers", 64, CFGF_NONE),
+    CFG_INT("timeout", 30, CFGF_NONE),        CFG_FLOAT("rate", 1, CFGF_NONE),
+    CFG_INT("burst", 0, CFGF_NONE),           CFG_END(),
+};
+
 static cfg_opt_t root_options[] = {
     CFG_STR("name", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("listen", listen_list, CFGF_NONE),
@@ -530,6 +549,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("collector", collector_options, CFGF_NONE),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("group", group_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),
     CFG_END(),
 };

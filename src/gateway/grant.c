@@ -126,6 +126,19 @@ bool gw_grant_allows(const struct gw_grant *g, const struct copse_message *m, co
 	return !g->limited;
 }
 
+bool gw_grant_hides(const struct gw_grant *g, const char *name, const char *alias)
+{
+	if (!g)
+		return false;
+	for (unsigned i = g->allow_n; i < g->allow_n + (unsigned)g->deny_n; i++)
+		if (gw_rule_reach(&g->rule[i], name, alias) == GW_RULE_ALL)
+			return true;
+	for (unsigned i = 0; i < g->allow_n; i++)
+		if (gw_rule_reach(&g->rule[i], name, alias) != GW_RULE_NOTHING)
+			return false;
+	return g->limited;
+}
+
 uint32_t gw_grants_count(const struct gw_grants *t)
 {
 	return t->count;

@@ -44,6 +44,9 @@ static inline bool gw_grant_is_empty(const struct gw_grant *g)
 bool gw_grant_allows(const struct gw_grant *grant, const struct copse_message *m, const char *name,
 		     const char *alias);
 
+/* Whether `grant` allows no request at all to that device. */
+bool gw_grant_hides(const struct gw_grant *grant, const char *name, const char *alias);
+
 uint32_t gw_grants_count(const struct gw_grants *grants);
 
 #endif

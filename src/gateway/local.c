@@ -292,14 +292,15 @@ static void metrics_get(const struct copse_request *rq, struct copse_response *r
 		no_session(rq, rs);
 		return;
 	}
-	size_t len = gw_metrics_text(w, NULL, 0);
-	struct metrics *metrics = copse_mem_new(sizeof(*metrics) + len + 1, 1);
+	/* the store's thread goes on counting meanwhile: numbers may become longer */
+	size_t cap = gw_metrics_text(w, NULL, 0) + 256;
+	struct metrics *metrics = copse_mem_new(sizeof(*metrics) + cap, 1);
 	if (!metrics) {
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
 		return;
 	}
-	metrics->len = (uint32_t)len;
-	gw_metrics_text(w, metrics->text, len + 1);
+	size_t len = gw_metrics_text(w, metrics->text, cap);
+	metrics->len = (uint32_t)(len < cap ? len : cap - 1);
 	rs->max_age = 0;
 	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_metrics, copse_mem_free, metrics);
 }

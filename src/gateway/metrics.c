@@ -3,7 +3,12 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "metrics.h"
 
+#include "group.h"
 #include "worker_state.h"
+
+#include "store/service.h"
+
+#include <copse/host.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -89,6 +94,7 @@ static void put_usage(struct text *t, const struct gw_worker *w)
 		  observe.observations);
 	put_gauge(t, "gateway_observers", "clients that observe", observe.observers);
 	put_gauge(t, "gateway_notifying", "confirmable notifications under way", w->notifying);
+	put_gauge(t, "gateway_groups", "requests to groups under way", gw_groups_count(w->groups));
 	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));
 	put_gauge(t, "gateway_account_rates", "accounts whose rate is watched",
 		  gw_rates_count(w->account_rates));
@@ -128,6 +134,62 @@ static void put_dtls(struct text *t, const struct gw_worker *w, bool mesh)
 		  usage.handshakes);
 }
 
+static void put_collector(struct text *t, const struct gw_worker *w)
+{
+	struct store_service_counters store;
+
+	if (!w->collector)
+		return;
+	const struct gw_collector_counters *c = gw_collector_counters(w->collector);
+#define COUNTER(name, help) put_counter(t, "collector", #name, help, c->name);
+#include <copse/registry/collector_counters.def>
+#undef COUNTER
+	if (!gw_collector_store_counters(w->collector, &store))
+		return;
+#define COUNTER(name, help) put_counter(t, "store", #name, help, store.name);
+#include <copse/registry/store_counters.def>
+#undef COUNTER
+}
+
+#define TRANSPORTS_MAX 64
+
+/* One family for each counter, with a line for each socket: what belongs together must stand together. */
+static void put_transports(struct text *t, const struct gw_worker *w)
+{
+	const struct copse_transport *transport[TRANSPORTS_MAX];
+	char address[TRANSPORTS_MAX][COPSE_ADDRESS_TEXT];
+	struct copse_address local;
+	size_t n = 0;
+
+	while (w->around.transport && n < TRANSPORTS_MAX &&
+	       (transport[n] = w->around.transport(w->around.self, n)) != NULL) {
+		copse_transport_local(transport[n], NULL, &local);
+		copse_address_text(&local, address[n], sizeof(address[n]));
+		n++;
+	}
+	for (size_t i = 0; n > 0 && i < copse_transport_counter_n(); i++) {
+		const char *name = copse_transport_counter_name(i);
+		put(t, "# TYPE copse_transport_%s counter\n# HELP copse_transport_%s %s\n", name, name,
+		    copse_transport_counter_text(i));
+		for (size_t k = 0; k < n; k++)
+			put(t, "copse_transport_%s_total{scheme=\"%s\",address=\"%s\"} %llu\n", name,
+			    transport[k]->scheme, address[k],
+			    (unsigned long long)copse_transport_counter(transport[k], i));
+	}
+}
+
+static void put_host(struct text *t, const struct gw_worker *w)
+{
+	const struct copse_host_counters *c =
+	    w->around.host_counters ? w->around.host_counters(w->around.self) : NULL;
+
+	if (!c)
+		return;
+#define COUNTER(name, help) put_counter(t, "host", #name, help, c->name);
+#include <copse/registry/host_counters.def>
+#undef COUNTER
+}
+
 size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
 {
 	struct text t = {buf, cap, 0};
@@ -140,6 +202,9 @@ size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
 	put_endpoint_usage(&t, w);
 	put_dtls(&t, w, false);
 	put_dtls(&t, w, true);
+	put_collector(&t, w);
+	put_host(&t, w);
+	put_transports(&t, w);
 	put(&t, "# EOF\n");
 	return t.len;
 }

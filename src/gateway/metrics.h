@@ -1,5 +1,5 @@
-/* Everything that a worker counts, as OpenMetrics text: counters of the gateway, its cache, its endpoint and its server of
- * local resources, and how much of each table is in use.
+/* Everything that a worker counts, as OpenMetrics text: counters of the gateway, its cache, its endpoint, its server of
+ * local resources, its collector and the store behind, its host and sockets, and how much of each table is in use.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_METRICS_H

@@ -3,6 +3,8 @@
  * doc/states/proxy.md.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "access.h"
+#include "group.h"
 #include "proxy_pass.h"
 
 #include <stdio.h>
@@ -24,7 +26,8 @@ static const struct {
     [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
     [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(PREPARE) | MAY(REFUSE)},
     [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
-    [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(REFUSE)},
+    [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(GROUP) | MAY(REFUSE)},
+    [GW_STEP_GROUP] = {"group", gw_group_forward, MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_CACHE] = {"cache", gw_proxy_cache, MAY(LANE) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE) | MAY(FREE)},
     [GW_STEP_QUEUE] = {"queue", NULL, MAY(FORWARD)},
@@ -87,7 +90,7 @@ enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text)
 }
 
 /* RFC 8516 §3: Max-Age is the wait. */
-static enum gw_step refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text)
+enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text)
 {
 	p->max_age = wait > 3600000000 ? 3600000 : (uint32_t)((wait + 999) / 1000);
 	return gw_proxy_refuse(p, counter, COPSE_CODE_TOO_MANY_REQUESTS, text);
@@ -180,8 +183,8 @@ static enum gw_step policy(struct gw_pass *p)
 	copse_ms wait = gw_rates_take(p->w->account_rates, p->session->account, strlen(p->session->account),
 				      &p->w->config->account_rate, p->now);
 	if (wait)
-		return refuse_rate(p, &p->w->counters.refused_account_rate, wait,
-				   "too many requests of this account");
+		return gw_proxy_refuse_rate(p, &p->w->counters.refused_account_rate, wait,
+					    "too many requests of this account");
 	return GW_STEP_RESOLVE;
 }
 
@@ -203,6 +206,10 @@ static enum gw_step resolve(struct gw_pass *p)
 				       "hosts outside of the mesh may not be reached");
 	case GW_RESOLVED: break;
 	}
+	if (p->target.group && p->session->secure)
+		return gw_proxy_refuse(
+		    p, &w->counters.refused_group, COPSE_CODE_NOT_IMPLEMENTED,
+		    "a group can be asked in the clear only: open a session with ?security=none");
 	if (w->around.mesh_peer(w->around.self, &p->target.address, false, &p->device) != 0 ||
 	    w->around.mesh_peer(w->around.self, p->session->secure ? &p->target.secure : &p->target.address,
 				p->session->secure, &p->to) != 0)
@@ -229,37 +236,6 @@ static enum gw_step prepare(struct gw_pass *p)
 	return GW_STEP_PERMIT;
 }
 
-static bool is_account(const struct gw_access *a, const char *account)
-{
-	for (size_t i = 0; i < a->account_n; i++) {
-		const struct gw_account_match *match = &a->accounts[i];
-		if (match->beginning ? strncmp(match->text, account, strlen(match->text)) == 0
-				     : strcmp(match->text, account) == 0)
-			return true;
-	}
-	return a->account_n == 0;
-}
-
-static bool is_about(const struct gw_access *a, const struct gw_pass *p)
-{
-	if (!is_account(a, p->session->account))
-		return false;
-	for (size_t i = 0; i < a->rule_n; i++)
-		if (gw_rule_matches(&a->rules[i], &p->w->upstream, p->target.name, p->target.alias))
-			return true;
-	return a->rule_n == 0;
-}
-
-static bool is_denied(const struct gw_pass *p)
-{
-	const struct gw_config *config = p->w->config;
-
-	for (size_t i = 0; i < config->access_n; i++)
-		if (is_about(&config->access[i], p))
-			return config->access[i].deny;
-	return false;
-}
-
 /* RFC 7252 §5.10.1: no segment is "." or "..". A device might take them for what they mean elsewhere, and so lead around
  * the rules. */
 static bool has_dots(const struct copse_message *m)
@@ -280,14 +256,14 @@ static enum gw_step permit(struct gw_pass *p)
 	if (has_dots(&w->upstream))
 		return gw_proxy_refuse(p, &w->counters.refused_target, COPSE_CODE_BAD_REQUEST,
 				       "the path has a segment of dots");
-	if (is_denied(p))
+	if (gw_access_denies(w->config, p->session->account, &w->upstream, p->target.name, p->target.alias))
 		return gw_proxy_refuse(p, &w->counters.refused_rule, COPSE_CODE_FORBIDDEN,
 				       "this request is not allowed");
 	if (!gw_grant_allows(gw_grants_at(w->grants, p->session->grant), &w->upstream, p->target.name,
 			     p->target.alias))
 		return gw_proxy_refuse(p, &w->counters.refused_claim, COPSE_CODE_FORBIDDEN,
 				       "the session's token does not allow this request");
-	return GW_STEP_CACHE;
+	return p->target.group ? GW_STEP_GROUP : GW_STEP_CACHE;
 }
 
 static struct gw_request *take(struct gw_worker *w)
@@ -404,8 +380,8 @@ static enum gw_step forward(struct gw_pass *p)
 	copse_ms wait = gw_rates_take(w->device_rates, device->key, device->len, &p->r->rate, p->now);
 
 	if (wait)
-		return refuse_rate(p, &w->counters.refused_device_rate, wait,
-				   "too many requests for this device");
+		return gw_proxy_refuse_rate(p, &w->counters.refused_device_rate, wait,
+					    "too many requests for this device");
 	int err = p->r->observation ? gw_observe_ask(p, to, &out)
 				    : copse_endpoint_request(w->ep, to, &out, 0, p->r, p->now, &p->r->device);
 	if (err)

@@ -317,7 +317,7 @@ static bool learn_valid(struct gw_pass *p, bool current, uint8_t *code, size_t *
 }
 
 /* RFC 7252 §5.9.1: what is stored of a resource that a request has changed is no longer fresh. */
-static void invalidate(struct gw_worker *w, uint64_t uri, copse_ms now)
+void gw_proxy_invalidate(struct gw_worker *w, uint64_t uri, copse_ms now)
 {
 	gw_cache_invalidate(w->cache, uri, now);
 	gw_flights_close(w->flights, uri);
@@ -326,7 +326,7 @@ static void invalidate(struct gw_worker *w, uint64_t uri, copse_ms now)
 void gw_proxy_unknown(struct gw_pass *p)
 {
 	if (!copse_code_is_safe(p->r->method))
-		invalidate(p->w, p->r->key.uri, p->now);
+		gw_proxy_invalidate(p->w, p->r->key.uri, p->now);
 }
 
 bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len)
@@ -337,10 +337,10 @@ bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len)
 
 	if (!copse_code_is_safe(p->r->method)) {
 		if (copse_code_is_success(p->m->code))
-			invalidate(w, p->r->key.uri, p->now);
+			gw_proxy_invalidate(w, p->r->key.uri, p->now);
 		if (copse_code_is_success(p->m->code) &&
 		    gw_location_uri(&w->keys, p->m, gw_lanes_device(w->lanes, p->r->lane), &uri))
-			invalidate(w, uri, p->now);
+			gw_proxy_invalidate(w, uri, p->now);
 		return false;
 	}
 	/* stored, if its request was one whose answer may be, and was not overtaken by a change */

@@ -31,8 +31,9 @@ static enum action request_action(uint16_t number)
 	case COPSE_OPTION_PROXY_SCHEME:
 	case COPSE_OPTION_HOP_LIMIT: /* counted down, and appended anew */
 	case COPSE_OPTION_OBSERVE:   /* the device is asked once: the answer tells that nothing is observed */
-	case COPSE_OPTION_NO_RESPONSE: /* obeyed here; the device's answer is what ends our exchange */
-	case COPSE_OPTION_MAX_AGE:     /* without meaning in a request (RFC 7252 §5.4.1: ignored) */
+	case COPSE_OPTION_NO_RESPONSE:       /* obeyed here; the device's answer is what ends our exchange */
+	case COPSE_OPTION_MULTICAST_TIMEOUT: /* obeyed here, and without meaning for a single device */
+	case COPSE_OPTION_MAX_AGE:           /* without meaning in a request (RFC 7252 §5.4.1: ignored) */
 		return CONSUME;
 	case COPSE_OPTION_URI_PATH:
 	case COPSE_OPTION_URI_QUERY:
@@ -45,6 +46,8 @@ static enum action request_action(uint16_t number)
 static enum action response_action(uint16_t number)
 {
 	switch (number) {
+	case COPSE_OPTION_REPLY_TO: /* who has answered is what we know, not what it says */
+	case COPSE_OPTION_MULTICAST_TIMEOUT:
 	case COPSE_OPTION_OBSERVE: return CONSUME;
 	case COPSE_OPTION_MAX_AGE:
 	case COPSE_OPTION_BLOCK1:

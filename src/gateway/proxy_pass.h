@@ -85,6 +85,9 @@ void gw_observe_left(struct gw_pass *p);
 /* The client of `p->r` did not take the first state that it asked for. */
 void gw_observe_rejected(struct gw_pass *p);
 
+/* What is stored of the resource `uri` (struct gw_cache_key) may have been changed. */
+void gw_proxy_invalidate(struct gw_worker *w, uint64_t uri, copse_ms now);
+
 /* proxy.c */
 /* From step `from`, in which `p->r` is, on to `to`, and as far as that leads. */
 void gw_proxy_run(struct gw_pass *p, enum gw_step from, enum gw_step to);
@@ -96,6 +99,8 @@ void gw_proxy_acknowledge(struct gw_pass *p);
 /* Refuse: the next step. `counter` may be NULL. */
 enum gw_step gw_proxy_refuse(struct gw_pass *p, uint64_t *counter, uint8_t code, const char *text);
 enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text);
+/* 4.29: not before `wait` milliseconds have passed. */
+enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text);
 /* Send `len` bytes of w->out to the client, and to those that joined it, as their answer. */
 enum gw_step gw_proxy_respond(struct gw_pass *p, uint8_t code, size_t len);
 

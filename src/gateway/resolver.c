@@ -96,12 +96,60 @@ static void set_secure(struct gw_target *target, uint16_t port)
 	copse_address_set_port(&target->secure, port);
 }
 
+static const struct gw_group *find_group(const struct gw_config *config, const char *name)
+{
+	for (size_t i = 0; i < config->group_list_n; i++)
+		if (strcmp(config->group_list[i].name, name) == 0)
+			return &config->group_list[i];
+	return NULL;
+}
+
+/* However the URI names it, rules know a group by its name. */
+static enum gw_resolution to_group(const struct gw_config *config, const struct gw_group *group,
+				   uint16_t port, uint16_t default_port, struct gw_target *target)
+{
+	uint16_t own = copse_address_port(&group->address);
+
+	if (port != own && port != default_port)
+		return GW_RESOLVE_UNKNOWN;
+	memcpy(target->name, group->name, sizeof(target->name));
+	target->alias[0] = 0;
+	target->group = group;
+	target->address = target->secure = group->address;
+	target->uri_host = "";
+	target->class = &config->classes[GW_CLASS_DEFAULT];
+	return GW_RESOLVED;
+}
+
+static bool same_ip(const struct copse_address *a, const struct copse_address *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	return a->sa.sa_family == AF_INET ? memcmp(&a->in.sin_addr, &b->in.sin_addr, 4) == 0
+					  : memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
+}
+
+/* By the group's address, whatever the interface that it is sent by. */
+static enum gw_resolution by_group_address(const struct gw_config *config, uint16_t port,
+					   struct gw_target *target)
+{
+	for (size_t i = 0; i < config->group_list_n; i++) {
+		const struct gw_group *g = &config->group_list[i];
+		if (same_ip(&g->address, &target->address) && copse_address_port(&g->address) == port)
+			return to_group(config, g, port, port, target);
+	}
+	return GW_RESOLVE_OUTSIDE;
+}
+
 static enum gw_resolution by_name(const struct gw_config *config, const char *name, size_t len, uint16_t port,
 				  uint16_t default_port, struct gw_target *target)
 {
 	find_alias(name, len, target->alias);
 	memcpy(target->name, name, len + 1);
 	const struct gw_device *d = find_either(config, name, len, target->alias);
+	const struct gw_group *group = d ? NULL : find_group(config, name);
+	if (group)
+		return to_group(config, group, port, default_port, target);
 	uint16_t own = d ? d->port : config->mesh_port,
 		 own_secure = d ? d->secure_port : config->mesh_secure_port;
 	enum gw_resolution result = GW_RESOLVED;
@@ -141,7 +189,9 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 	target->class = &config->classes[GW_CLASS_DEFAULT];
 	target->alias[0] = 0;
 	inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, target->name, sizeof(target->name));
-	if (copse_address_is_group(a) || copse_address_is_any(a))
+	if (copse_address_is_group(a))
+		return by_group_address(config, port, target);
+	if (copse_address_is_any(a))
 		return GW_RESOLVE_OUTSIDE;
 	for (size_t i = 0; i < config->outside_n; i++)
 		if (gw_prefix_has(&config->outside[i], a))
@@ -156,8 +206,60 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 	struct copse_text zone;
 	char name[GW_NAME_MAX + 1];
 
+	target->group = NULL;
 	if (copse_ip_parse(&ip, host, len, &zone)) /* a zone means something only on the host that wrote it */
 		return zone.len ? GW_RESOLVE_OUTSIDE : by_address(config, &ip, port, default_port, target);
 	int n = gw_name_normalize(host, len, name);
 	return n < 0 ? GW_RESOLVE_UNKNOWN : by_name(config, name, (size_t)n, port, default_port, target);
+}
+
+static const struct gw_device *device_at(const struct gw_config *config, const struct copse_address *a)
+{
+	uint32_t hash = gw_config_address_hash(config, a), pos = hash & config->address_index.mask, found;
+
+	while ((found = core_table_next(&config->address_index, hash, &pos)) != 0) {
+		const struct gw_device *d = &config->devices[found - 1];
+		if (same_ip(&d->address, a) && copse_address_port(&d->address) == copse_address_port(a))
+			return d;
+	}
+	return NULL;
+}
+
+/* The MAC ID that the mesh's prefix makes this address of. */
+static bool mac_of(const struct gw_config *config, const struct copse_address *a, char name[GW_NAME_MAX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	struct in6_addr back;
+
+	if (!config->has_mesh_prefix || a->sa.sa_family != AF_INET6)
+		return false;
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t byte = (uint8_t)(a->in6.sin6_addr.s6_addr[8 + i] ^ (i == 0 ? 2 : 0));
+		name[2 * i] = digits[byte >> 4];
+		name[2 * i + 1] = digits[byte & 15];
+	}
+	name[16] = 0;
+	return gw_resolve_mac(&config->mesh_prefix, name, &back) &&
+	       memcmp(&back, &a->in6.sin6_addr, sizeof(back)) == 0;
+}
+
+void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target)
+{
+	*target = (struct gw_target){.class = &config->classes[GW_CLASS_DEFAULT], .uri_host = ""};
+	struct copse_address *a = &target->address;
+
+	copse_peer_address(peer, a);
+	const struct gw_device *d = device_at(config, a);
+	if (d) {
+		memcpy(target->name, d->name, sizeof(target->name));
+	} else if (!mac_of(config, a, target->name)) {
+		inet_ntop(a->sa.sa_family,
+			  a->sa.sa_family == AF_INET ? (void *)&a->in.sin_addr : &a->in6.sin6_addr,
+			  target->name, sizeof(target->name));
+		return;
+	}
+	find_alias(target->name, strlen(target->name), target->alias);
+	d = d ? d : find_either(config, target->name, strlen(target->name), target->alias);
+	target->known = true;
+	target->denied = d && d->deny;
 }

@@ -20,6 +20,8 @@ struct gw_target {
 	/* The device's name for rules; a MAC ID may have two, one of 12 and one of 16 digits: the other one, or "". */
 	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1];
 	const struct gw_class *class; /* lives as long as the configuration */
+	const struct gw_group *group; /* NULL: a device. Lives as long as the configuration */
+	bool known, denied;           /* gw_resolve_peer: the device has a name; nobody may reach it */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
 };
 
@@ -27,6 +29,9 @@ struct gw_target {
  * `default_port` its scheme's: a device is met on its own port, which the URI may name or leave at the default. */
 enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, size_t len, uint16_t port,
 			      uint16_t default_port, struct gw_target *target);
+
+/* Back: the device at the address of `peer`. One that has no name is called by its address. */
+void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target);
 
 /* The address that the mesh's prefix gives a MAC ID: the modified EUI-64 (RFC 4291 Appendix A) of 16 hexadecimal digits,
  * or of 12 with ff:fe in the middle. `name` is normalized. Returns false for a name that is no MAC ID. */

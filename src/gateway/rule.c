@@ -155,3 +155,17 @@ bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, 
 	       (rule->methods & 1u << (m->code - 1)) &&
 	       (is_device(rule, name) || (alias[0] && is_device(rule, alias))) && is_path(rule, m);
 }
+
+#define ALL_METHODS ((1u << COPSE_CODE_IPATCH) - 1)
+
+enum gw_rule_reach gw_rule_reach(const struct gw_rule *rule, const char *name, const char *alias)
+{
+	struct part segment;
+	size_t pos = 0;
+
+	if (!is_device(rule, name) && !(alias[0] && is_device(rule, alias)))
+		return GW_RULE_NOTHING;
+	return (rule->methods & ALL_METHODS) == ALL_METHODS && !next_segment(rule, &pos, &segment)
+		   ? GW_RULE_ALL
+		   : GW_RULE_PART;
+}

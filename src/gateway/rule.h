@@ -29,4 +29,9 @@ const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule);
 bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
 		     const char *alias);
 
+/* How much of a device a rule is about. */
+enum gw_rule_reach { GW_RULE_NOTHING, GW_RULE_PART, GW_RULE_ALL };
+
+enum gw_rule_reach gw_rule_reach(const struct gw_rule *rule, const char *name, const char *alias);
+
 #endif

@@ -1,6 +1,7 @@
 /* See worker.h: what a worker is made of, and where events go.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "group.h"
 #include "worker_state.h"
 
 #include <copse/host.h>
@@ -110,7 +111,8 @@ static bool make_cache(struct gw_worker *w)
 	w->lanes = gw_lanes_new(&bounds, key);
 	w->observations = gw_observations_new(&observe, key);
 	w->notifying_max = notifying_max(w->config);
-	return w->cache && w->flights && w->lanes && w->observations;
+	w->groups = gw_groups_new(w->config->max_message);
+	return w->cache && w->flights && w->lanes && w->observations && w->groups;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -161,6 +163,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_flights_free(w->flights);
 	gw_lanes_free(w->lanes);
 	gw_observations_free(w->observations);
+	gw_groups_free(w->groups);
 	copse_mem_free(w->server_memory);
 	copse_mem_free(w);
 }
@@ -199,6 +202,8 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_observer_event(w, o, event, now);
 	else if (event->kind == COPSE_EVENT_UNASKED)
 		gw_collector_unasked(w->collector, event, now);
+	else if (gw_group_event(w, event, now))
+		return;
 	else if (event->kind == COPSE_EVENT_RESET && gw_observe_reset(w, event, now))
 		return;
 	else if (event->kind == COPSE_EVENT_REQUEST && gw_proxy_is_for(event->message))
@@ -234,7 +239,9 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 	copse_ms observations = gw_observations_deadline(w->observations);
 	copse_ms local = sessions < server ? sessions : server;
 
-	return observations < local ? observations : local;
+	copse_ms groups = gw_groups_deadline(w->groups), first = local < groups ? local : groups;
+
+	return observations < first ? observations : first;
 }
 
 void gw_worker_expire(struct gw_worker *w, copse_ms now)
@@ -248,6 +255,7 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 		       {"peer", copse_peer_text(&ended.peer, peer, sizeof(peer))});
 	}
 	gw_observe_expire(w, now);
+	gw_groups_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
 }

@@ -17,6 +17,9 @@
 #include <copse/dtls.h>
 #include <copse/endpoint.h>
 
+struct copse_transport;
+struct copse_host_counters;
+
 /* What a worker has from its surroundings. All of it must live as long as the worker. */
 struct gw_surroundings {
 	struct gw_log *log; /* may be NULL */
@@ -47,6 +50,10 @@ struct gw_surroundings {
 	/* Called in another thread: gw_worker_woken has something to do. Needed where the configuration
 	 * has a collector. */
 	void (*wake)(void *self);
+
+	/* The i-th socket, or NULL behind the last; and what the host counts. For /metrics; may be NULL. */
+	const struct copse_transport *(*transport)(void *self, size_t i);
+	const struct copse_host_counters *(*host_counters)(void *self);
 };
 
 struct gw_worker;

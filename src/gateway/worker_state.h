@@ -30,6 +30,7 @@ enum gw_step {
 	GW_STEP_RESOLVE,
 	GW_STEP_PREPARE,
 	GW_STEP_PERMIT,
+	GW_STEP_GROUP, /* out to a group */
 	GW_STEP_CACHE,
 	GW_STEP_LANE,
 	GW_STEP_QUEUE, /* wait for the device's lane */
@@ -81,6 +82,8 @@ struct gw_bucket {
 /* Take one of `rate` a second, at most a second's worth at once. False: not now. */
 bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now);
 
+struct gw_groups;
+
 struct gw_worker {
 	uint32_t magic;
 	const struct gw_config *config;
@@ -106,6 +109,7 @@ struct gw_worker {
 	struct gw_flights *flights;
 	struct gw_lanes *lanes;
 	struct gw_observations *observations;
+	struct gw_groups *groups;          /* requests to groups under way */
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
 	uint8_t group_n;                   /* of the endpoint, as it was made */

@@ -40,7 +40,9 @@ static int mesh_peer(void *self, const struct copse_address *address, bool secur
 	(void)secure;
 	if (address->sa.sa_family != AF_INET)
 		return COPSE_ERR_ARGUMENT;
-	*peer = sim_peer((uint8_t)(ntohl(address->in.sin_addr.s_addr) & 0xff));
+	*peer = copse_address_is_group(address)
+		    ? sim_group()
+		    : sim_peer((uint8_t)(ntohl(address->in.sin_addr.s_addr) & 0xff));
 	return 0;
 }
 
