@@ -124,11 +124,14 @@ static void test_bounds(void **state)
 	device[DEVICE1].behaviour = device[DEVICE2].behaviour = SILENT;
 	forget_seen();
 	for (uint16_t i = 0; i <= GW_GROUPS_MAX; i++)
-		ask_group(COPSE_NON, COPSE_CODE_GET, (uint16_t)(10 + i), "coap://all/a", 100);
+		ask_group(COPSE_NON, COPSE_CODE_GET, (uint16_t)(10 + i), "coap://all/a", i < 16 ? 5 : 100);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_int_equal(answers(COPSE_CODE_SERVICE_UNAVAILABLE), 1);
 	forget_seen();
-	run_for(21000); /* the group's time-out, not the 100 seconds that were asked for */
+	run_for(6000);
+	assert_int_equal(counted()->group_silent, 16);
+	forget_seen();
+	run_for(15000); /* the group's time-out, not the 100 seconds that were asked for */
 	assert_int_equal(counted()->group_silent, GW_GROUPS_MAX);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_GATEWAY_TIMEOUT);
 	ask_group(COPSE_NON, COPSE_CODE_GET, 99, "coap://all/a", 1); /* all records are free again */
