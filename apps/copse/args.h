@@ -27,7 +27,8 @@ enum arg_group {
 	SPAN = 16384, /* of time */
 	HISTORY = 32768,
 	EXPORT = 65536,
-	ALL = 131071
+	LOAD = 131072,
+	ALL = 262143
 };
 
 enum arg_name {
@@ -110,6 +111,7 @@ void args_print_completion(FILE *out);
 /* The commands. */
 int command_request(const struct args *args);
 int command_ping(const struct args *args);
+int command_load(const struct args *args);
 int command_observe(const struct args *args);
 int command_discover(const struct args *args);
 int command_session(const struct args *args);
