@@ -49,6 +49,8 @@ static void every_command_is_known(void **state)
 		const char *operand = strcmp(commands[i].name, "session") == 0 ? "status" : "coap://h/";
 		if (commands[i].most == 0)
 			assert_int_equal(parse(commands[i].name), 0);
+		else if (commands[i].least == 2)
+			assert_int_equal(parse(commands[i].name, "get", operand), 0);
 		else
 			assert_int_equal(parse(commands[i].name, operand), 0);
 		assert_ptr_equal(args.command, &commands[i]);
