@@ -1,0 +1,166 @@
+/* The parser (RFC 7252 §3, §5.4): one pass, an index over the options that this profile understands.
+ *
+ * Invariant of a parsed message: off[n] + value_len[n] lies within the datagram wherever `has` has bit n.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "small.h"
+
+/* The options that we understand; any other is ignored or refused by its number. What is known of them is in the registry. */
+#define BIT(number) (1u << (number))
+#define UNDERSTOOD                                                                                           \
+	(BIT(COPSE_OPTION_IF_MATCH) | BIT(COPSE_OPTION_URI_HOST) | BIT(COPSE_OPTION_ETAG) |                  \
+	 BIT(COPSE_OPTION_IF_NONE_MATCH) | BIT(COPSE_OPTION_OBSERVE) | BIT(COPSE_OPTION_URI_PORT) |          \
+	 BIT(COPSE_OPTION_LOCATION_PATH) | BIT(COPSE_OPTION_URI_PATH) | BIT(COPSE_OPTION_CONTENT_FORMAT) |   \
+	 BIT(COPSE_OPTION_MAX_AGE) | BIT(COPSE_OPTION_URI_QUERY) | BIT(COPSE_OPTION_ACCEPT) |                \
+	 BIT(COPSE_OPTION_LOCATION_QUERY) | BIT(COPSE_OPTION_BLOCK2) | BIT(COPSE_OPTION_BLOCK1))
+
+enum { ONCE, MANY_IN_REQUEST, MANY };
+
+#define LOW(number)  ((number) < COPSE_SMALL_NUMBERS)
+#define MASK(number) (LOW(number) ? 1u << ((number)&31) : 0u)
+
+#define OPTION(number, name, text, format, min, max, absent, repeat, flags, rfc)                             \
+	| ((min) == 0 ? MASK(number) : 0u)
+enum { MAY_BE_EMPTY = 0u
+#include <copse/registry/options.def>
+};
+#undef OPTION
+
+#define OPTION(number, name, text, format, min, max, absent, repeat, flags, rfc)                             \
+	| ((repeat) != ONCE ? MASK(number) : 0u)
+enum { MAY_REPEAT = 0u
+#include <copse/registry/options.def>
+};
+#undef OPTION
+
+#define OPTION(number, name, text, format, min, max, absent, repeat, flags, rfc) LONGEST_##name = (max),
+enum {
+#include <copse/registry/options.def>
+};
+#undef OPTION
+
+#define ROW(name) [COPSE_OPTION_##name] = LONGEST_##name
+static const uint8_t longest[COPSE_SMALL_NUMBERS] = {
+    ROW(IF_MATCH), ROW(URI_HOST),       ROW(ETAG),    ROW(OBSERVE),   ROW(URI_PORT), ROW(LOCATION_PATH),  ROW(URI_PATH),
+    ROW(MAX_AGE),  ROW(CONTENT_FORMAT), ROW(BLOCK2),  ROW(URI_QUERY), ROW(ACCEPT),   ROW(LOCATION_QUERY), ROW(BLOCK1),
+};
+
+/* A delta or a length of 13 or more by its nibble (RFC 7252 §3.1); one that cannot be is too large for anything. */
+static __attribute__((noinline)) unsigned extended(unsigned nibble, const uint8_t **at, const uint8_t *end)
+{
+	const uint8_t *p = *at;
+	size_t need = nibble - 12; /* 1 or 2 bytes */
+	if (nibble == 15 || (size_t)(end - p) < need)
+		return 0x10000;
+	*at = p + need;
+	return nibble == 13 ? p[0] + 13u : (unsigned)(p[0] << 8 | p[1]) + 269;
+}
+
+/* Enter the option into the index, or find it bad (§5.4.1 to §5.4.5). */
+static inline void judge(struct copse_small_message *m, unsigned number, size_t off, unsigned len)
+{
+	if (number < COPSE_SMALL_NUMBERS) {
+		uint32_t bit = 1u << number;
+		if ((UNDERSTOOD & bit) && len <= longest[number] && (len > 0 || (MAY_BE_EMPTY & bit))) {
+			if (!(m->has & bit)) {
+				m->has |= bit;
+				m->off[number] = (uint16_t)off;
+				m->value_len[number] = (uint8_t)len;
+				return;
+			}
+			if (MAY_REPEAT & bit)
+				return;
+		}
+	} else if (number == COPSE_OPTION_PROXY_URI || number == COPSE_OPTION_PROXY_SCHEME) {
+		m->proxy = true;
+		return;
+	}
+	if (number & 1)
+		m->bad = true;
+}
+
+static int take_options(struct copse_small_message *m, const uint8_t *p, const uint8_t *end)
+{
+	unsigned number = 0;
+	while (p < end) {
+		unsigned first = *p++, delta = first >> 4, len = first & 15;
+		if (first == 0xff) {
+			if (p == end && !m->cut) /* §3: behind the marker there must be something */
+				return COPSE_ERR_MALFORMED;
+			break;
+		}
+		if (delta >= 13)
+			delta = extended(delta, &p, end);
+		if (len >= 13)
+			len = extended(len, &p, end);
+		number += delta;
+		if (len > (size_t)(end - p) || number > UINT16_MAX)
+			return COPSE_ERR_MALFORMED;
+		judge(m, number, (size_t)(p - m->bytes), len);
+		p += len;
+	}
+	m->payload = p;
+	m->payload_len = (uint16_t)(end - p);
+	return 0;
+}
+
+/* Classes of codes that each type may have, as in the general parser: 1, 6 and 7 are reserved, an ACK bears no request. */
+#define CLASSES ((uint32_t)0x3d | (uint32_t)0x3d << 8 | (uint32_t)0x3c << 16)
+
+int copse_small_parse(struct copse_small_message *m, const uint8_t *datagram, size_t len)
+{
+	m->bytes = datagram;
+	m->has = 0;
+	m->bad = m->proxy = m->cut = false;
+	if (len < 4 || datagram[0] >> 6 != 1) /* §3: silence; what is too short is no message */
+		return COPSE_ERR_VERSION;
+	if (len > COPSE_SMALL_MESSAGE) {
+		m->cut = true;
+		len = COPSE_SMALL_MESSAGE;
+	}
+	m->len = (uint16_t)len;
+	m->type = datagram[0] >> 4 & 3;
+	m->code = datagram[1];
+	m->id = (uint16_t)(datagram[2] << 8 | datagram[3]);
+	unsigned token_len = m->token_len = datagram[0] & 15;
+	if (m->code == COPSE_CODE_EMPTY)
+		return len > 4 ? COPSE_ERR_MALFORMED : 0; /* §4.1 */
+	if (token_len > 8 || len < 4 + token_len || !(CLASSES >> (m->type * 8 + (m->code >> 5)) & 1))
+		return COPSE_ERR_MALFORMED;
+	return take_options(m, datagram + 4 + token_len, datagram + len);
+}
+
+uint32_t copse_small_uint(const struct copse_small_message *m, unsigned number, uint32_t absent)
+{
+	if (!copse_small_has(m, number))
+		return absent;
+	return small_uint(m->bytes + m->off[number], m->value_len[number]);
+}
+
+uint32_t small_uint(const uint8_t *p, unsigned len)
+{
+	uint32_t value = 0;
+	while (len-- > 0)
+		value = value << 8 | *p++;
+	return value;
+}
+
+bool copse_small_walk(const struct copse_small_message *m, unsigned number, struct copse_small_value *value)
+{
+	const uint8_t *p = value->at, *end = m->bytes + m->len;
+	if (!copse_small_has(m, number))
+		return false;
+	if (!p) {
+		value->at = m->bytes + m->off[number];
+		value->len = m->value_len[number];
+		return true;
+	}
+	p += value->len;
+	if (p == end || *p >> 4 != 0) /* another delta, or the payload marker */
+		return false;
+	value->len = *p++ & 15;
+	if (value->len >= 13)
+		value->len = extended(value->len, &p, end);
+	value->at = p;
+	return true;
+}
