@@ -149,10 +149,14 @@ static inline void copse_small_set(struct copse_small_out *out, enum copse_small
 /* Append to the body. Any length: the window keeps what is wanted now. */
 void copse_small_put(struct copse_small_out *out, const void *data, size_t len);
 void copse_small_text(struct copse_small_out *out, const char *text);
-void copse_small_number(struct copse_small_out *out, uint32_t n);
+void copse_small_number(struct copse_small_out *out, uint32_t n); /* in decimal digits */
 
 /* Where a POST has made something; `path` as "a/b?c&d", static storage. Together with a body at most 20 bytes. */
-void copse_small_location(struct copse_small_out *out, const char *path);
+static inline void copse_small_location(struct copse_small_out *out, const char *path)
+{
+	out->path = path;
+	out->set |= (uint16_t)(1u << COPSE_SMALL_LOCATION_PATH | 1u << COPSE_SMALL_LOCATION_QUERY);
+}
 
 /* ---- server ---- */
 

@@ -124,7 +124,7 @@ int copse_small_parse(struct copse_small_message *m, const uint8_t *datagram, si
 	m->id = (uint16_t)(datagram[2] << 8 | datagram[3]);
 	unsigned token_len = m->token_len = datagram[0] & 15;
 	if (m->code == COPSE_CODE_EMPTY)
-		return len > 4 ? COPSE_ERR_MALFORMED : 0; /* §4.1 */
+		return len > 4 || token_len ? COPSE_ERR_MALFORMED : 0; /* §4.1 */
 	if (token_len > 8 || len < 4 + token_len || !(CLASSES >> (m->type * 8 + (m->code >> 5)) & 1))
 		return COPSE_ERR_MALFORMED;
 	return take_options(m, datagram + 4 + token_len, datagram + len);
