@@ -33,7 +33,7 @@
 #ifndef COPSE_SMALL_PEER
 #define COPSE_SMALL_PEER 18
 #endif
-/* Exponent of the block size: 2 for 64 bytes (RFC 7959 §2.1); at most 5. No payload is larger. */
+/* Exponent of the block size: 2 for 64 bytes (RFC 7959 §2.1); at most 6. No payload is larger. */
 #ifndef COPSE_SMALL_SZX
 #define COPSE_SMALL_SZX 2
 #endif
@@ -164,7 +164,8 @@ enum copse_small_flag {
 	COPSE_SMALL_OBSERVABLE = 1,
 	COPSE_SMALL_CONFIRM = 2,    /* notifications are confirmable */
 	COPSE_SMALL_CONDITIONS = 4, /* the handler looks at If-Match and If-None-Match itself */
-	COPSE_SMALL_UPLOAD = 8      /* takes bodies of many blocks, one by one */
+	COPSE_SMALL_UPLOAD = 8,     /* takes bodies of many blocks, one by one, from the first on */
+	COPSE_SMALL_RESUME = 16     /* with UPLOAD: which block may come next is for the handler to judge, by `upload` */
 };
 
 /* What a handler returns to answer later: it is asked again after `delay` ms, with `later` set. */
@@ -175,7 +176,9 @@ struct copse_small_turn {
 	struct copse_small_out out;
 	const struct copse_small_message *in; /* for notifications and late answers a GET with Accept at most */
 	const struct copse_small_resource *resource, *resources;
-	struct copse_small *small; /* NULL from copse_small_answer */
+	struct copse_small *small;           /* NULL from copse_small_answer, as is `peer` */
+	const struct copse_small_peer *peer; /* who asks */
+	copse_small_ms now;
 	uint32_t upload;           /* where the payload stands in the body */
 	uint16_t delay;            /* ms */
 	bool more;                 /* further pieces of the body follow */

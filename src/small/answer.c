@@ -50,8 +50,10 @@ unsigned small_block2(struct copse_small_turn *turn, unsigned code)
 {
 	struct copse_small_out *out = &turn->out;
 	uint32_t end = out->offset + out->room;
+	if (code >> 5 != 2 || code == COPSE_CODE_CONTINUE)
+		return code;
 	if (out->offset > 0 && out->offset >= out->total)
-		return code >> 5 == 2 ? COPSE_CODE_BAD_REQUEST : code;
+		return COPSE_CODE_BAD_REQUEST;
 	if (out->total > end || copse_small_has(turn->in, COPSE_OPTION_BLOCK2)) {
 		unsigned szx = 0;
 		while (16u << szx < out->room)

@@ -90,7 +90,7 @@ static void remember(struct copse_small *s, const struct copse_small_peer *peer,
 /* ---- server ---- */
 
 /* Run a request whose turn is prepared. */
-static unsigned run(struct copse_small_turn *turn, const struct copse_small_peer *peer, copse_small_ms now)
+static unsigned run(struct copse_small_turn *turn)
 {
 	unsigned code = small_find(turn);
 	if (code == 0)
@@ -98,7 +98,7 @@ static unsigned run(struct copse_small_turn *turn, const struct copse_small_peer
 	if (code == 0)
 		code = small_conditions(turn);
 	if (code == 0)
-		code = small_upload(turn, peer, now);
+		code = small_upload(turn);
 	if (code != COPSE_SMALL_LATER)
 		code = small_block2(turn, code);
 	if (code == COPSE_CODE_CONTENT && turn->resource->version && *turn->resource->version)
@@ -107,19 +107,19 @@ static unsigned run(struct copse_small_turn *turn, const struct copse_small_peer
 }
 
 /* Keep the request for later. Returns whether there is room; a copy of one that is kept already is. */
-static bool postpone(struct copse_small_turn *turn, const struct copse_small_peer *peer, copse_small_ms now)
+static bool postpone(struct copse_small_turn *turn)
 {
 	const struct copse_small_message *m = turn->in;
-	if (small_slot(turn->small, LATE, peer, m->bytes + 4, m->token_len))
+	if (small_slot(turn->small, LATE, turn->peer, m->bytes + 4, m->token_len))
 		return true;
-	struct copse_small_slot *slot = small_take(turn->small, LATE, peer, m->bytes + 4, m->token_len);
+	struct copse_small_slot *slot = small_take(turn->small, LATE, turn->peer, m->bytes + 4, m->token_len);
 	if (!slot)
 		return false;
 	slot->what = turn->resource;
 	slot->accept = (uint16_t)copse_small_uint(m, COPSE_OPTION_ACCEPT, UINT16_MAX);
 	slot->confirm = m->type == CON;
 	slot->state = READY;
-	slot->due = now + turn->delay;
+	slot->due = turn->now + turn->delay;
 	return true;
 }
 
@@ -135,14 +135,16 @@ static size_t serve(struct copse_small *s, const struct copse_small_peer *peer, 
 	turn.in = m;
 	turn.resources = s->resources;
 	turn.small = s;
-	unsigned code = run(&turn, peer, now);
-	if (code == COPSE_SMALL_LATER && postpone(&turn, peer, now)) {
+	turn.peer = peer;
+	turn.now = now;
+	unsigned code = run(&turn);
+	if (code == COPSE_SMALL_LATER && postpone(&turn)) {
 		len = m->type == CON ? small_empty(out, ACK, m->id) : 0; /* §5.2.2 */
 	} else {
 		if (code == COPSE_SMALL_LATER)
 			code = COPSE_CODE_SERVICE_UNAVAILABLE;
 		else
-			small_observe(&turn, peer, code, now);
+			small_observe(&turn, code);
 		uint16_t id = m->id;
 		if (m->type == NON)
 			id = s->mid++;
@@ -224,6 +226,8 @@ static size_t render(struct copse_small *s, struct copse_small_slot *slot, uint8
 	m.payload_len = 0;
 	turn.in = &m;
 	turn.small = s;
+	turn.peer = &slot->peer;
+	turn.now = now;
 	turn.out.bytes = out;
 	turn.out.room = COPSE_SMALL_BLOCK;
 	turn.resources = s->resources;

@@ -3,8 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "small.h"
 
-void small_observe(struct copse_small_turn *turn, const struct copse_small_peer *peer, unsigned code,
-		   copse_small_ms now)
+void small_observe(struct copse_small_turn *turn, unsigned code)
 {
 	struct copse_small *s = turn->small;
 	const struct copse_small_message *m = turn->in;
@@ -12,7 +11,7 @@ void small_observe(struct copse_small_turn *turn, const struct copse_small_peer 
 	uint32_t asked = copse_small_uint(m, COPSE_OPTION_OBSERVE, 2);
 	if (asked > 1 || m->code != COPSE_CODE_GET || !r || !(r->flags & COPSE_SMALL_OBSERVABLE))
 		return;
-	struct copse_small_slot *slot = small_slot(s, OBSERVER, peer, m->bytes + 4, m->token_len);
+	struct copse_small_slot *slot = small_slot(s, OBSERVER, turn->peer, m->bytes + 4, m->token_len);
 	if (asked == 1) {
 		if (slot)
 			slot->kind = FREE;
@@ -22,14 +21,14 @@ void small_observe(struct copse_small_turn *turn, const struct copse_small_peer 
 	if (code != COPSE_CODE_CONTENT || copse_small_has(m, COPSE_OPTION_URI_QUERY) || turn->out.offset > 0)
 		return;
 	if (!slot)
-		slot = small_take(s, OBSERVER, peer, m->bytes + 4, m->token_len);
+		slot = small_take(s, OBSERVER, turn->peer, m->bytes + 4, m->token_len);
 	if (!slot)
 		return;
 	slot->what = r;
 	slot->accept = (uint16_t)copse_small_uint(m, COPSE_OPTION_ACCEPT, UINT16_MAX);
 	slot->state = IDLE;
-	slot->due = now + OBSERVER_CHECK;
-	slot->timeout = (uint16_t)(now >> 16);
+	slot->due = turn->now + OBSERVER_CHECK;
+	slot->timeout = (uint16_t)(turn->now >> 16);
 	slot->confirm = true; /* no Reset can be about it yet */
 	copse_small_set(&turn->out, COPSE_SMALL_OBSERVE, s->number);
 }

@@ -61,11 +61,10 @@ struct copse_small_slot *small_slot(struct copse_small *s, unsigned kind, const 
 unsigned small_conditions(struct copse_small_turn *turn);
 
 /* Take a piece of a body, or all of it, and ask the handler. Returns the code. */
-unsigned small_upload(struct copse_small_turn *turn, const struct copse_small_peer *peer, copse_small_ms now);
+unsigned small_upload(struct copse_small_turn *turn);
 
 /* Register or forget an observer, after the handler has answered `code`. */
-void small_observe(struct copse_small_turn *turn, const struct copse_small_peer *peer, unsigned code,
-		   copse_small_ms now);
+void small_observe(struct copse_small_turn *turn, unsigned code);
 
 /* A response has come. Returns what goes back: ACK, RST, or NON for nothing. */
 unsigned small_response(struct copse_small *s, const struct copse_small_peer *peer,

@@ -36,29 +36,28 @@ unsigned small_conditions(struct copse_small_turn *turn)
 }
 
 /* Check the piece against what has come before. Returns 0, or the code of the refusal. */
-static unsigned admit(struct copse_small_turn *turn, unsigned szx, const struct copse_small_peer *peer,
-		      copse_small_ms now)
+static unsigned admit(struct copse_small_turn *turn, unsigned szx)
 {
 	struct copse_small *s = turn->small;
 	const struct copse_small_message *m = turn->in;
-	bool mine = s->upload.resource == turn->resource && small_same(&s->upload.peer, peer);
+	bool mine = s->upload.resource == turn->resource && small_same(&s->upload.peer, turn->peer);
 	if (turn->more && m->payload_len != 16u << szx)
 		return COPSE_CODE_BAD_REQUEST;
-	if (turn->upload == 0) {
-		if (s->upload.resource && !mine && (int16_t)(SECONDS(now) - s->upload.busy) < 0) {
+	if (turn->upload == 0 || (turn->resource->flags & COPSE_SMALL_RESUME)) {
+		if (s->upload.resource && !mine && (int16_t)(SECONDS(turn->now) - s->upload.busy) < 0) {
 			s->refused++;
 			return COPSE_CODE_SERVICE_UNAVAILABLE;
 		}
 		s->upload.resource = turn->resource;
-		s->upload.peer = *peer;
+		s->upload.peer = *turn->peer;
 	} else if (!mine || s->upload.offset != turn->upload) {
 		return COPSE_CODE_REQUEST_ENTITY_INCOMPLETE; /* RFC 7959 §2.9.2 */
 	}
-	s->upload.busy = (uint16_t)(SECONDS(now) + PATIENCE);
+	s->upload.busy = (uint16_t)(SECONDS(turn->now) + PATIENCE);
 	return 0;
 }
 
-unsigned small_upload(struct copse_small_turn *turn, const struct copse_small_peer *peer, copse_small_ms now)
+unsigned small_upload(struct copse_small_turn *turn)
 {
 	struct copse_small *s = turn->small;
 	const struct copse_small_message *m = turn->in;
@@ -78,12 +77,13 @@ unsigned small_upload(struct copse_small_turn *turn, const struct copse_small_pe
 	copse_small_set(&turn->out, COPSE_SMALL_BLOCK1, block);
 	if (turn->more && !(turn->resource->flags & COPSE_SMALL_UPLOAD))
 		return COPSE_CODE_REQUEST_ENTITY_TOO_LARGE;
-	code = admit(turn, szx, peer, now);
+	code = admit(turn, szx);
 	if (code)
 		return code;
 	code = turn->resource->handle(turn);
 	if (code >> 5 == 2 && turn->more) {
 		s->upload.offset = turn->upload + m->payload_len;
+		turn->out.total = 0;
 		return COPSE_CODE_CONTINUE;
 	}
 	s->upload.resource = NULL;
