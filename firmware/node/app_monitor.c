@@ -1,4 +1,5 @@
-/* A thermometer: readings on request, to observers and by telemetry, an alert when it is too warm, and updates of its firmware.
+/* A thermometer: readings on request, to observers and by telemetry, an alert when it is too warm, and
+ * updates of its firmware.
  *
  *	/temperature   GET, observe     whole degrees Celsius
  *	/period        GET, PUT         seconds between two readings, 1 to 86400
@@ -6,8 +7,9 @@
  *	/sink          PUT, DELETE      whoever puts anything gets telemetry and alerts from now on
  *	/firmware      GET, PUT, DELETE a new image in blocks, see update.h
  *
- * Telemetry is a non-confirmable POST of each reading to /telemetry of the sink: one lost is replaced by the next. An alert is a
- * confirmable POST to /alert: it is repeated until acknowledged, and raised anew when nobody has.
+ * Telemetry is a non-confirmable POST of each reading to /telemetry of the sink: one lost is replaced by
+ * the next. An alert is a confirmable POST to /alert: it is repeated until acknowledged, and raised anew
+ * when nobody has.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "app.h"
@@ -97,11 +99,13 @@ static unsigned sink_resource(struct copse_small_turn *turn)
 enum { TEMPERATURE };
 
 const struct copse_small_resource app_resources[] = {
-    [TEMPERATURE] = {"temperature", ";rt=\"temperature\";if=\"core.s\";obs", temperature, NULL, GET, COPSE_SMALL_OBSERVABLE},
+    [TEMPERATURE] = {"temperature", ";rt=\"temperature\";if=\"core.s\";obs", temperature, NULL, GET,
+		     COPSE_SMALL_OBSERVABLE},
     {"period", ";if=\"core.p\"", period_resource, NULL, GET | PUT, 0},
     {"limit", ";if=\"core.p\"", limit_resource, NULL, GET | PUT, 0},
     {"sink", "", sink_resource, NULL, PUT | DELETE, 0},
-    {"firmware", ";ct=42", update_resource, NULL, GET | PUT | DELETE, COPSE_SMALL_UPLOAD | COPSE_SMALL_RESUME},
+    {"firmware", ";ct=42", update_resource, NULL, GET | PUT | DELETE,
+     COPSE_SMALL_UPLOAD | COPSE_SMALL_RESUME},
     {".well-known/core", NULL, copse_small_links, NULL, GET, 0},
     {0},
 };
@@ -143,7 +147,8 @@ static void alert_answer(const struct copse_small_call *call, int code, const st
 }
 
 static const struct copse_small_call telemetry = {"telemetry", telemetry_body, NULL, 0, COPSE_CODE_POST, 0};
-static const struct copse_small_call alerting = {"alert", alert_body, alert_answer, 0, COPSE_CODE_POST, COPSE_SMALL_CON};
+static const struct copse_small_call alerting = {"alert", alert_body,      alert_answer,
+						 0,       COPSE_CODE_POST, COPSE_SMALL_CON};
 
 void app_init(struct copse_small *node)
 {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define EVERY 5000u /* ms between notifications; their Max-Age in seconds is 5 */
+#define EVERY 2000u /* ms between notifications, and their Max-Age */
 #define LARGE 1280u
 
 #define GET    COPSE_SMALL_METHOD(COPSE_CODE_GET)
@@ -92,7 +92,8 @@ static unsigned location_query(struct copse_small_turn *turn)
 static unsigned formats(struct copse_small_turn *turn)
 {
 	static const uint8_t cbor[] = {0xa1, 0x66, 'f', 'o', 'r', 'm', 'a', 't', 0x64, 'C', 'B', 'O', 'R'};
-	static const char xml[] = "<?xml version=\"1.0\"?><format>XML</format>\n", json[] = "{\"format\":\"JSON\"}\n";
+	static const char xml[] = "<?xml version=\"1.0\"?><format>XML</format>\n",
+			  json[] = "{\"format\":\"JSON\"}\n";
 	switch (copse_small_uint(turn->in, COPSE_OPTION_ACCEPT, 0)) {
 	case 0: return text(turn, "format: text\n");
 	case 41: return content(turn, xml, sizeof(xml) - 1, 41);
@@ -181,7 +182,7 @@ static uint32_t large_version = 1, create_version = 1;
 
 static unsigned large(struct copse_small_turn *turn)
 {
-	static const char line[] = "|large resource, a line of 64 bytes|................|0123456789|\n";
+	static const char line[] = "|large resource, a line of 64 bytes|...............|0123456789|\n";
 	copse_small_set(&turn->out, COPSE_SMALL_FORMAT, 0);
 	while (turn->out.total < LARGE)
 		copse_small_put(&turn->out, line, 64);
@@ -202,7 +203,8 @@ static unsigned large_create(struct copse_small_turn *turn)
 		return content(turn, create_bytes, create_text.len, 0);
 	create_version++;
 	copse_small_location(&turn->out, "large-create/1");
-	return keep(&create_text, turn) == COPSE_CODE_CHANGED ? COPSE_CODE_CREATED : COPSE_CODE_REQUEST_ENTITY_TOO_LARGE;
+	return keep(&create_text, turn) == COPSE_CODE_CHANGED ? COPSE_CODE_CREATED
+							      : COPSE_CODE_REQUEST_ENTITY_TOO_LARGE;
 }
 
 /* The text in upper case. A request for a later block of the answer brings no text. */
@@ -227,7 +229,8 @@ static unsigned path(struct copse_small_turn *turn)
 enum { OBS, OBS_NON };
 
 const struct copse_small_resource app_resources[] = {
-    [OBS] = {"obs", ";rt=\"observe\";obs", obs, NULL, GET | PUT | DELETE, COPSE_SMALL_OBSERVABLE | COPSE_SMALL_CONFIRM},
+    [OBS] = {"obs", ";rt=\"observe\";obs", obs, NULL, GET | PUT | DELETE,
+	     COPSE_SMALL_OBSERVABLE | COPSE_SMALL_CONFIRM},
     [OBS_NON] = {"obs-non", ";rt=\"observe\";obs", obs, NULL, GET, COPSE_SMALL_OBSERVABLE},
     {"obs-reset", NULL, obs_reset, NULL, POST, 0},
     {"test", "", test, NULL, GET | POST | PUT | DELETE, 0},

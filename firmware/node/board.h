@@ -17,8 +17,8 @@ uint32_t board_ms(void);
 /* Sleep until an interrupt: at the latest the timer's, after a millisecond. */
 void board_sleep(void);
 
-/* Four words for the key of tokens and message IDs: as good as the board has. The emulated boards have no source of
- * randomness; see README.md. */
+/* Four words for the key of tokens and message IDs: as good as the board has. The emulated boards have no
+ * source of randomness; see README.md. */
 void board_key(uint32_t key[4]);
 
 /* The thermometer, whole degrees Celsius. */
@@ -28,12 +28,13 @@ int board_degrees(void);
 
 void board_mac(uint8_t mac[6]);
 bool board_frame_waits(void);
-uint32_t board_frame_word(void);         /* the next word of the frame received */
-void board_frame_put(uint32_t word);     /* the next word of the frame to be sent */
+uint32_t board_frame_word(void);     /* the next word of the frame received */
+void board_frame_put(uint32_t word); /* the next word of the frame to be sent */
 void board_frame_send(void);
 
 /* ---- UART ---- */
 
+void board_uart_init(void);
 int board_uart_get(void); /* a byte, or -1 */
 void board_uart_put(uint8_t byte);
 

@@ -1,46 +1,47 @@
-/* Stellaris LM3S6965 (Cortex-M3): 12.5 MHz as after reset, SysTick, Ethernet, UART0, I2C with a TMP105 and an AT24C memory.
- * Registers by their names in the data sheet.
+/* Stellaris LM3S6965 (Cortex-M3): 12.5 MHz as after reset, SysTick, Ethernet, UART0, I2C with a TMP105 and
+ * an AT24C memory. Registers by their names in the data sheet.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "board.h"
 
 #define REG(address) (*(volatile uint32_t *)(address))
 
-#define RCGC1     REG(0x400fe104)
-#define RCGC2     REG(0x400fe108)
-#define SYST_CSR  REG(0xe000e010)
-#define SYST_RVR  REG(0xe000e014)
-#define SYST_CVR  REG(0xe000e018)
-#define CLOCK     12500000u
+#define RCGC1    REG(0x400fe104)
+#define RCGC2    REG(0x400fe108)
+#define SYST_CSR REG(0xe000e010)
+#define SYST_RVR REG(0xe000e014)
+#define SYST_CVR REG(0xe000e018)
+#define CLOCK    12500000u
 
-#define I2C_MSA   REG(0x40020000)
-#define I2C_MCS   REG(0x40020004)
-#define I2C_MDR   REG(0x40020008)
-#define I2C_MTPR  REG(0x4002000c)
-#define I2C_MCR   REG(0x40020020)
-#define MCS_BUSY  1u
-#define MCS_RUN   1u
-#define MCS_START 2u
-#define MCS_STOP  4u
-#define MCS_ACK   8u
+#define I2C_MSA     REG(0x40020000)
+#define I2C_MCS     REG(0x40020004)
+#define I2C_MDR     REG(0x40020008)
+#define I2C_MTPR    REG(0x4002000c)
+#define I2C_MCR     REG(0x40020020)
+#define MCS_BUSY    1u
+#define MCS_RUN     1u
+#define MCS_START   2u
+#define MCS_STOP    4u
+#define MCS_ACK     8u
+#define MCS_ADRACK  4u /* as a status: the address was not acknowledged */
 #define PORTB_AFSEL REG(0x40005420)
 #define PORTB_ODR   REG(0x4000550c)
 #define PORTB_DEN   REG(0x4000551c)
 
-#define MAC_RCTL  REG(0x40048008)
-#define MAC_TCTL  REG(0x4004800c)
-#define MAC_DATA  REG(0x40048010)
-#define MAC_IA0   REG(0x40048014)
-#define MAC_IA1   REG(0x40048018)
-#define MAC_NP    REG(0x40048034)
-#define MAC_TR    REG(0x40048038)
+#define MAC_RCTL REG(0x40048008)
+#define MAC_TCTL REG(0x4004800c)
+#define MAC_DATA REG(0x40048010)
+#define MAC_IA0  REG(0x40048014)
+#define MAC_IA1  REG(0x40048018)
+#define MAC_NP   REG(0x40048034)
+#define MAC_TR   REG(0x40048038)
 
-#define UART_DR   REG(0x4000c000)
-#define UART_FR   REG(0x4000c018)
-#define UART_IBRD REG(0x4000c024)
-#define UART_FBRD REG(0x4000c028)
-#define UART_LCRH REG(0x4000c02c)
-#define UART_CTL  REG(0x4000c030)
+#define UART_DR     REG(0x4000c000)
+#define UART_FR     REG(0x4000c018)
+#define UART_IBRD   REG(0x4000c024)
+#define UART_FBRD   REG(0x4000c028)
+#define UART_LCRH   REG(0x4000c02c)
+#define UART_CTL    REG(0x4000c030)
 #define PORTA_AFSEL REG(0x40004420)
 #define PORTA_DEN   REG(0x4000451c)
 
@@ -77,13 +78,7 @@ void board_init(void)
 	PORTB_ODR = 0x08;
 	PORTB_DEN = 0x0c;
 	I2C_MCR = 0x10;
-	I2C_MTPR = 6; /* 89 kbit/s */
-	PORTA_AFSEL = 3;
-	PORTA_DEN = 3;
-	UART_IBRD = 6; /* 115,200 bit/s: 12.5 MHz / 16 / 6.78 */
-	UART_FBRD = 50;
-	UART_LCRH = 0x70;
-	UART_CTL = 0x301;
+	I2C_MTPR = 6;    /* 89 kbit/s */
 	MAC_TCTL = 0x17; /* full duplex, CRC, padding, on */
 	MAC_RCTL = 0x1b; /* FIFO reset, reject bad CRC, multicast, on */
 }
@@ -127,10 +122,16 @@ int board_degrees(void)
 /* An AT24C512: 64 KiB, of which pages of ours are erased by writing ones. */
 const uint32_t board_store_bytes = 65536;
 
+/* Address the memory. It does not answer while it writes, 5 ms at most; and never where there is none. */
 static void store_at(uint32_t at)
 {
-	I2C_MSA = MEMORY << 1;
-	i2c_put(at >> 8, MCS_START | MCS_RUN);
+	for (int tries = 100; tries > 0; tries--) {
+		I2C_MSA = MEMORY << 1;
+		i2c_put(at >> 8, MCS_START | MCS_RUN);
+		if (!(I2C_MCS & MCS_ADRACK))
+			break;
+		i2c_go(MCS_STOP);
+	}
 	i2c_put(at & 0xff, MCS_RUN);
 }
 
@@ -145,15 +146,13 @@ void board_store_read(uint32_t at, void *data, size_t len)
 	*to = i2c_get((how & MCS_START) | MCS_RUN | MCS_STOP);
 }
 
-/* Write `len` bytes, from `data` or ones, in steps that a page of the chip holds; it is asked until it answers again. */
+/* Write `len` bytes, from `data` or ones, in steps that a page of the chip holds. */
 static void store_put(uint32_t at, const uint8_t *data, size_t len)
 {
 	while (len > 0) {
 		size_t n = 128 - (at & 127);
 		n = n < len ? n : len;
-		do
-			store_at(at);
-		while (I2C_MCS & 4); /* ADRACK: it is still writing */
+		store_at(at);
 		len -= n;
 		for (at += n; n > 0; n--)
 			i2c_put(data ? *data++ : 0xff, n > 1 ? MCS_RUN : MCS_RUN | MCS_STOP);
@@ -204,6 +203,16 @@ void board_frame_send(void)
 }
 
 /* ---- UART ---- */
+
+void board_uart_init(void)
+{
+	PORTA_AFSEL = 3;
+	PORTA_DEN = 3;
+	UART_IBRD = 6; /* 115,200 bit/s: 12.5 MHz / 16 / 6.78 */
+	UART_FBRD = 50;
+	UART_LCRH = 0x70;
+	UART_CTL = 0x301;
+}
 
 int board_uart_get(void)
 {

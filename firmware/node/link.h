@@ -8,8 +8,8 @@
 
 void link_init(void);
 
-/* A message that has come, or NULL. Valid until the next call; `*len` may be more than COPSE_SMALL_MESSAGE, then only so
- * much of it is here. Answers by itself what the link's own protocols ask. */
+/* A message that has come, or NULL. Valid until the next call; `*len` may be more than COPSE_SMALL_RECEIVE,
+ * then only so much of it is here. Answers by itself what the link's own protocols ask. */
 const uint8_t *link_receive(struct copse_small_peer *from, size_t *len);
 
 /* `message` lies on a word. */

@@ -1,9 +1,10 @@
-/* UDP over IPv6 over Ethernet, as much of it as a node needs: neighbours are asked and answered, echo requests answered, no
- * fragments, no extension headers, no multicast but neighbour discovery's.
+/* UDP over IPv6 over Ethernet, as much of it as a node needs: neighbours are asked and answered, echo
+ * requests answered, no fragments, no extension headers, no multicast but neighbour discovery's.
  *
- * The node has every unicast address that ends with its interface identifier (EUI-64 of the MAC address): fe80:: and whatever
- * prefix is on the link. It learns from whom it is asked where answers go, so it needs no router's advertisements. Peers it
- * has not heard of are asked for by a solicitation; the message that waited for that is lost, and CoAP sends it again.
+ * The node has every unicast address that ends with its interface identifier (EUI-64 of the MAC address):
+ * fe80:: and whatever prefix is on the link. It learns from whom it is asked where answers go, so it needs
+ * no router's advertisements. Peers it has not heard of are asked for by a solicitation; the message that
+ * waited for that is lost, and CoAP sends it again.
  *
  * Frames are read from and written to the MAC's FIFO word by word: only the message itself is held in memory.
  *
@@ -20,7 +21,8 @@
 
 /* 16 bits of length, then the headers of Ethernet and IPv6, and the first 8 bytes of UDP or ICMPv6. */
 struct head {
-	uint16_t len; /* little-endian; of the whole received, of what follows the Ethernet header to be sent */
+	uint16_t
+	    len; /* little-endian; of the whole received, of what follows the Ethernet header to be sent */
 	uint8_t to[6], from[6], type[2];
 	uint8_t version[4], payload[2], next, hops;
 	uint8_t src[16], dst[16];
@@ -51,7 +53,7 @@ static struct neighbour neighbours[NEIGHBOURS];
 static uint8_t oldest;
 static uint8_t mac[6];
 static uint8_t prefix[8]; /* of the last global address at which we were asked */
-static uint32_t buffer[(COPSE_SMALL_MESSAGE + 3) / 4];
+static uint32_t buffer[(COPSE_SMALL_RECEIVE + 3) / 4];
 
 static uint32_t add(uint32_t sum, uint32_t word)
 {
@@ -69,7 +71,8 @@ static unsigned get16(const uint8_t *p)
 	return (unsigned)(p[0] << 8 | p[1]);
 }
 
-/* The checksum's share of pseudo header and the first 8 bytes (RFC 8200 §8.1), in the order in which bytes lie in memory. */
+/* The checksum's share of pseudo header and the first 8 bytes (RFC 8200 §8.1), in the order in which bytes
+ * lie in memory. */
 static uint32_t add_head(const union frame *f)
 {
 	uint32_t sum = (uint32_t)f->head.next << 8;
@@ -215,8 +218,8 @@ static void icmp(union frame *f, size_t len, bool to_us)
 	}
 }
 
-/* Read a frame. Returns the bytes behind the head as IPv6 says, of which the buffer holds what fits; 0 for a frame that is not
- * whole, not IPv6 or has a wrong checksum. */
+/* Read a frame. Returns the bytes behind the head as IPv6 says, of which the buffer holds what fits; 0 for
+ * a frame that is not whole, not IPv6 or has a wrong checksum. */
 static size_t read_frame(union frame *f)
 {
 	size_t words, n = 0, i;
@@ -225,9 +228,11 @@ static size_t read_frame(union frame *f)
 	words = (f->head.len + 3u) / 4;
 	for (i = 1; i < WORDS && i < words; i++)
 		f->word[i] = board_frame_word();
-	/* 2 bytes of length, 14 of Ethernet, 40 of IPv6, 4 of CRC; what is shorter than the head is none of ours */
+	/* 2 bytes of length, 14 of Ethernet, 40 of IPv6, 4 of CRC; what is shorter than the head is none of
+	 * ours */
 	size_t payload = get16(f->head.payload);
-	bool good = i == WORDS && get16(f->head.type) == 0x86dd && payload >= 8 && payload + 60 <= f->head.len;
+	bool good =
+	    i == WORDS && get16(f->head.type) == 0x86dd && payload >= 8 && payload + 60 <= f->head.len;
 	if (good) {
 		n = payload - 8;
 		sum = add_head(f);
@@ -262,7 +267,8 @@ const uint8_t *link_receive(struct copse_small_peer *from, size_t *len)
 		return NULL;
 	if (h->next == ICMP6 && n <= sizeof(buffer))
 		icmp(&f, n, to_us);
-	if (h->next != UDP || !to_us || get16(h->udp.dst_port) != PORT || get16(h->udp.len) != n + 8 || get16(h->udp.sum) == 0)
+	if (h->next != UDP || !to_us || get16(h->udp.dst_port) != PORT || get16(h->udp.len) != n + 8 ||
+	    get16(h->udp.sum) == 0)
 		return NULL;
 	if (h->dst[0] != 0xfe)
 		memcpy(prefix, h->dst, 8);

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-extern uint32_t start_stack[], start_data[], start_data_end[], start_data_image[], start_bss[], start_bss_end[];
+extern uint32_t start_stack[], start_data[], start_data_end[], start_data_image[], start_bss[],
+    start_bss_end[];
 
 int main(void);
 void start_reset(void);
@@ -94,6 +95,20 @@ __attribute__((weak)) void start_tick(void)
 
 /* Only the core's own vectors: no peripheral interrupts a handler, it wakes from sleep at most. */
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-    (void (*)(void))start_stack, start_reset, restart, restart, restart, restart, restart, NULL, NULL, NULL, NULL,
-    restart, restart, NULL, restart, start_tick,
+    (void (*)(void))start_stack,
+    start_reset,
+    restart,
+    restart,
+    restart,
+    restart,
+    restart,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    restart,
+    restart,
+    NULL,
+    restart,
+    start_tick,
 };

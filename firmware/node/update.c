@@ -1,6 +1,7 @@
-/* The journal is the last page but one of the memory: word 0 is 0 when page 0 of the image is whole, and so on; the last words say that
- * all has been verified and how long it is. A word is written once, from ones to zeros or a length: no write is repeated in place.
- * The very last page belongs to whoever makes the device (board_key).
+/* The journal is the last page but one of the memory: word 0 is 0 when page 0 of the image is whole, and so
+ * on; the last words say that all has been verified and how long it is. A word is written once, from ones
+ * to zeros or a length: no write is repeated in place. The very last page belongs to whoever makes the
+ * device (board_key).
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "update.h"

@@ -1,10 +1,10 @@
 /* The protocol for a microcontroller: server and client of a few kilobytes, with pools of a fixed size.
  *
- * What RFC 7252, RFC 7641 and RFC 7959 demand holds here as in the general library (endpoint.h, server.h, client.h); what is
- * left out is what only large systems need: hash tables, heaps, groups of parameters, streams of bodies. Three things make it
- * small. A message that may have to be sent again is not kept, it is made again: handlers are asked anew. Peers are found by
- * looking at each of a few slots. And a body is never held: a handler writes all of it each time, and a window keeps the block
- * that is wanted.
+ * What RFC 7252, RFC 7641 and RFC 7959 demand holds here as in the general library (endpoint.h, server.h,
+ * client.h); what is left out is what only large systems need: hash tables, heaps, groups of parameters,
+ * streams of bodies. Three things make it small. A message that may have to be sent again is not kept, it
+ * is made again: handlers are asked anew. Peers are found by looking at each of a few slots. And a body is
+ * never held: a handler writes all of it each time, and a window keeps the block that is wanted.
  *
  * Two ways to use it, each linked only by who uses it:
  *	copse_small_answer    a server without any state: parse, dispatch, reply
@@ -15,8 +15,8 @@
  *	while ((n = copse_small_next(s, out, &to, now)) > 0)           n bytes go to `to`
  *	sleep until copse_small_deadline or the next datagram
  *
- * Not thread-safe. Handlers may call copse_small_notify, copse_small_end and copse_small_ask, nothing else that takes the
- * struct copse_small.
+ * Not thread-safe. Handlers may call copse_small_notify, copse_small_end and copse_small_ask, nothing else
+ * that takes the struct copse_small.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_SMALL_H
@@ -49,7 +49,8 @@
 #ifndef COPSE_SMALL_SEEN
 #define COPSE_SMALL_SEEN 4
 #endif
-/* Bytes of an answer that are remembered with them. A duplicate of a request with a longer one is not answered, nor run. */
+/* Bytes of an answer that are remembered with them. A duplicate of a request with a longer one is not
+ * answered, nor run. */
 #ifndef COPSE_SMALL_REPLY
 #define COPSE_SMALL_REPLY 19
 #endif
@@ -57,6 +58,9 @@
 #define COPSE_SMALL_BLOCK   (16 << COPSE_SMALL_SZX)
 #define COPSE_SMALL_HEAD    44 /* header, token, options and marker before a payload of ours */
 #define COPSE_SMALL_MESSAGE (COPSE_SMALL_HEAD + COPSE_SMALL_BLOCK)
+/* The longest message taken: header, token, an IPv6 literal as Uri-Host, a path, and what goes with a
+ * block. */
+#define COPSE_SMALL_RECEIVE (96 + COPSE_SMALL_BLOCK)
 
 /* Transmission parameters (RFC 7252 §4.8), in milliseconds. */
 #define COPSE_SMALL_ACK_TIMEOUT       2000u
@@ -94,7 +98,8 @@ struct copse_small_message {
 };
 
 /* Parse `len` bytes.
- * Returns 0; COPSE_ERR_VERSION: be silent; COPSE_ERR_MALFORMED: a CON gets a Reset; type, code and id are valid then. */
+ * Returns 0; COPSE_ERR_VERSION: be silent; COPSE_ERR_MALFORMED: a CON gets a Reset; type, code and id are
+ * valid then. */
 int copse_small_parse(struct copse_small_message *m, const uint8_t *datagram, size_t len);
 
 static inline bool copse_small_has(const struct copse_small_message *m, unsigned number)
@@ -110,12 +115,14 @@ struct copse_small_value {
 	unsigned len;
 };
 
-/* Walk through the instances of option `number`: begin with value->at NULL. Returns false behind the last one. */
+/* Walk through the instances of option `number`: begin with value->at NULL. Returns false behind the last
+ * one. */
 bool copse_small_walk(const struct copse_small_message *m, unsigned number, struct copse_small_value *value);
 
 /* ---- what is sent ---- */
 
-enum copse_small_field { /* in the order of their numbers */
+/* In the order of their numbers. */
+enum copse_small_field {
 	COPSE_SMALL_ETAG,
 	COPSE_SMALL_OBSERVE,
 	COPSE_SMALL_LOCATION_PATH,
@@ -151,7 +158,8 @@ void copse_small_put(struct copse_small_out *out, const void *data, size_t len);
 void copse_small_text(struct copse_small_out *out, const char *text);
 void copse_small_number(struct copse_small_out *out, uint32_t n); /* in decimal digits */
 
-/* Where a POST has made something; `path` as "a/b?c&d", static storage. Together with a body at most 20 bytes. */
+/* Where a POST has made something; `path` as "a/b?c&d", static storage. Together with a body at most 20
+ * bytes. */
 static inline void copse_small_location(struct copse_small_out *out, const char *path)
 {
 	out->path = path;
@@ -165,7 +173,7 @@ enum copse_small_flag {
 	COPSE_SMALL_CONFIRM = 2,    /* notifications are confirmable */
 	COPSE_SMALL_CONDITIONS = 4, /* the handler looks at If-Match and If-None-Match itself */
 	COPSE_SMALL_UPLOAD = 8,     /* takes bodies of many blocks, one by one, from the first on */
-	COPSE_SMALL_RESUME = 16     /* with UPLOAD: which block may come next is for the handler to judge, by `upload` */
+	COPSE_SMALL_RESUME = 16     /* with UPLOAD: the handler judges which block may come next */
 };
 
 /* What a handler returns to answer later: it is asked again after `delay` ms, with `later` set. */
@@ -174,19 +182,21 @@ enum copse_small_flag {
 /* A request, and the answer to it. */
 struct copse_small_turn {
 	struct copse_small_out out;
-	const struct copse_small_message *in; /* for notifications and late answers a GET with Accept at most */
+	/* For notifications and late answers a GET with Accept at most. */
+	const struct copse_small_message *in;
 	const struct copse_small_resource *resource, *resources;
 	struct copse_small *small;           /* NULL from copse_small_answer, as is `peer` */
 	const struct copse_small_peer *peer; /* who asks */
 	copse_small_ms now;
-	uint32_t upload;           /* where the payload stands in the body */
-	uint16_t delay;            /* ms */
-	bool more;                 /* further pieces of the body follow */
-	bool later;                /* asked again after COPSE_SMALL_LATER */
+	uint32_t upload; /* where the payload stands in the body */
+	uint16_t delay;  /* ms */
+	bool more;       /* further pieces of the body follow */
+	bool later;      /* asked again after COPSE_SMALL_LATER */
 };
 
-/* Answer: fill turn->out and return a code of class 2, 4 or 5. Must write the same body as long as nothing has changed: a
- * block that follows, a notification sent again, a GET that came twice are made by asking again. */
+/* Answer: fill turn->out and return a code of class 2, 4 or 5. Must write the same body as long as nothing
+ * has changed: a block that follows, a notification sent again, a GET that came twice are made by asking
+ * again. */
 typedef unsigned copse_small_handler(struct copse_small_turn *turn);
 
 /* A table of these ends with one without a handler; it must live as long as its user. */
@@ -194,9 +204,10 @@ struct copse_small_resource {
 	const char *path; /* without a slash in front; "" is the root */
 	const char *link; /* attributes for /.well-known/core as in `;rt="x";ct=0`; NULL: not listed */
 	copse_small_handler *handle;
-	uint32_t *version; /* its ETag; 0: there is nothing. NULL: without. Counted up by the handler with each change */
-	uint8_t methods;   /* COPSE_SMALL_METHOD of each */
-	uint8_t flags;     /* enum copse_small_flag */
+	/* Its ETag, which the handler counts up with each change; 0: there is nothing. NULL: without. */
+	uint32_t *version;
+	uint8_t methods; /* COPSE_SMALL_METHOD of each */
+	uint8_t flags;   /* enum copse_small_flag */
 };
 
 #define COPSE_SMALL_METHOD(code) (1u << (code))
@@ -204,8 +215,9 @@ struct copse_small_resource {
 /* The handler for /.well-known/core, with the filter of RFC 6690 §4.1 (one query). */
 unsigned copse_small_links(struct copse_small_turn *turn);
 
-/* A server without state: answers a datagram in `out` (COPSE_SMALL_MESSAGE bytes). Knows Block2, no other options but those
- * of the path and what handlers look at themselves; conditional requests and Block1 get 4.02.
+/* A server without state: answers a datagram in `out` (COPSE_SMALL_MESSAGE bytes). Of what a handler sets,
+ * Content-Format and, behind it, Max-Age go out; a body longer than a block becomes 5.00. Conditional
+ * requests and blocks get 4.02.
  * Returns the length, 0 for silence. */
 size_t copse_small_answer(const struct copse_small_resource *resources, const uint8_t *datagram, size_t len,
 			  uint8_t *out);
@@ -219,9 +231,10 @@ struct copse_small_call {
 	const char *path; /* "a/b?c&d" */
 	/* Writes the whole body, the same each time; NULL: none. More than a block goes by Block1. */
 	void (*body)(const struct copse_small_call *call, struct copse_small_out *out);
-	/* Each block of the answer, `offset` into its body, the last one with `more` false. `code` is a code; or with `m` NULL
-	 * COPSE_ERR_TIMEOUT, COPSE_ERR_RESET, COPSE_ERR_CHANGED (another representation on the way: ask again) or COPSE_ERR_BLOCK,
-	 * and what came before is worth nothing. NULL: nobody cares, and a NON is over when sent. */
+	/* Each block of the answer, `offset` into its body, the last one with `more` false. `code` is a
+	 * code; or with `m` NULL COPSE_ERR_TIMEOUT, COPSE_ERR_RESET, COPSE_ERR_CHANGED (another
+	 * representation on the way: ask again) or COPSE_ERR_BLOCK, and what came before is worth nothing.
+	 * NULL: nobody cares, and a NON is over when sent. */
 	void (*answer)(const struct copse_small_call *call, int code, const struct copse_small_message *m,
 		       uint32_t offset, bool more);
 	uint16_t format; /* of the body */
@@ -265,7 +278,7 @@ struct copse_small {
 	uint32_t number; /* Observe, of all resources */
 	struct {
 		struct copse_small_peer peer;
-		uint16_t busy;                              /* seconds of the clock until it is given up */
+		uint16_t busy;                               /* seconds of the clock until it is given up */
 		const struct copse_small_resource *resource; /* NULL: none */
 		uint32_t offset;
 	} upload;
@@ -277,11 +290,12 @@ struct copse_small {
 	uint16_t refused;   /* counter: observers, late answers and uploads for which there was no room */
 };
 
-/* Take `len` bytes from `peer`. A longer datagram than COPSE_SMALL_MESSAGE may be handed in by its true length and with only
- * so many bytes there: it gets 4.13 with the block size that fits. The answer is written to `out`, which has COPSE_SMALL_MESSAGE
- * bytes and is not `datagram`. Returns its length, 0 for none. */
-size_t copse_small_receive(struct copse_small *s, const struct copse_small_peer *peer, const uint8_t *datagram,
-			   size_t len, uint8_t *out, copse_small_ms now);
+/* Take `len` bytes from `peer`. A longer datagram than COPSE_SMALL_RECEIVE may be handed in by its true
+ * length and with only so many bytes there: it gets 4.13 with the block size that fits. The answer is
+ * written to `out`, which has COPSE_SMALL_MESSAGE bytes and is not `datagram`. Returns its length, 0 for
+ * none. */
+size_t copse_small_receive(struct copse_small *s, const struct copse_small_peer *peer,
+			   const uint8_t *datagram, size_t len, uint8_t *out, copse_small_ms now);
 
 /* The next message that is due; call until it returns 0. */
 size_t copse_small_next(struct copse_small *s, uint8_t *out, struct copse_small_peer *to, copse_small_ms now);
@@ -290,7 +304,8 @@ size_t copse_small_next(struct copse_small *s, uint8_t *out, struct copse_small_
 copse_small_ms copse_small_deadline(const struct copse_small *s, copse_small_ms now, copse_small_ms most);
 
 /* `resource` has changed: its observers are told. */
-void copse_small_notify(struct copse_small *s, const struct copse_small_resource *resource, copse_small_ms now);
+void copse_small_notify(struct copse_small *s, const struct copse_small_resource *resource,
+			copse_small_ms now);
 
 /* The observations of `resource` end with a notification of this code; with 0 silently. */
 void copse_small_end(struct copse_small *s, const struct copse_small_resource *resource, unsigned code,

@@ -1,7 +1,12 @@
-/* From a request to its answer, without any state: resources, methods, Block2, the message that goes back.
+/* From a request to its answer, without any state: resources, methods, the message that goes back.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "small.h"
+
+/* Options that a server without state must not pass over. */
+#define WITH_STATE                                                                                           \
+	(1u << COPSE_OPTION_IF_MATCH | 1u << COPSE_OPTION_IF_NONE_MATCH | 1u << COPSE_OPTION_BLOCK1 |        \
+	 1u << COPSE_OPTION_BLOCK2)
 
 /* Whether the Uri-Path options spell `path`. A slash within a segment is no separator (RFC 7252 §6.5). */
 static bool path_is(const struct copse_small_message *m, const char *path)
@@ -34,33 +39,17 @@ unsigned small_find(struct copse_small_turn *turn)
 	return 0;
 }
 
-unsigned small_window(struct copse_small_turn *turn)
+/* Append an option of format uint with a delta below 13, in its shortest form (RFC 7252 §3.2). */
+static uint8_t *put_short(uint8_t *p, unsigned delta, uint32_t n)
 {
-	/* RFC 7959 §2.4: the answer's blocks may be smaller than asked for, and begin at the same place. */
-	uint32_t block = copse_small_uint(turn->in, COPSE_OPTION_BLOCK2, 0);
-	unsigned szx = block & 7;
-	turn->out.offset = (block >> 4) << (szx + 4);
-	turn->out.room = COPSE_SMALL_BLOCK;
-	if (szx < COPSE_SMALL_SZX && copse_small_has(turn->in, COPSE_OPTION_BLOCK2))
-		turn->out.room = (uint16_t)(16u << szx);
-	return szx == 7 ? COPSE_CODE_BAD_REQUEST : 0; /* §2.2: reserved */
-}
-
-unsigned small_block2(struct copse_small_turn *turn, unsigned code)
-{
-	struct copse_small_out *out = &turn->out;
-	uint32_t end = out->offset + out->room;
-	if (code >> 5 != 2 || code == COPSE_CODE_CONTINUE)
-		return code;
-	if (out->offset > 0 && out->offset >= out->total)
-		return COPSE_CODE_BAD_REQUEST;
-	if (out->total > end || copse_small_has(turn->in, COPSE_OPTION_BLOCK2)) {
-		unsigned szx = 0;
-		while (16u << szx < out->room)
-			szx++;
-		copse_small_set(out, COPSE_SMALL_BLOCK2, out->offset >> szx | (out->total > end ? 8u : 0) | szx);
+	uint8_t *head = p++;
+	for (unsigned shift = 32; shift > 0;) {
+		shift -= 8;
+		if (n >> shift)
+			*p++ = (uint8_t)(n >> shift);
 	}
-	return code;
+	*head = (uint8_t)(delta << 4 | (unsigned)(p - head - 1));
+	return p;
 }
 
 size_t copse_small_answer(const struct copse_small_resource *resources, const uint8_t *datagram, size_t len,
@@ -69,22 +58,41 @@ size_t copse_small_answer(const struct copse_small_resource *resources, const ui
 	struct copse_small_message m;
 	struct copse_small_turn turn;
 	int err = copse_small_parse(&m, datagram, len);
-	/* A CON that is no request is a ping, a response to nobody or malformed: rejected (RFC 7252 §4.2, §4.3). */
+	/* A CON that is no request is a ping, a response to nobody or malformed: rejected (RFC 7252 §4.2,
+	 * §4.3). */
 	if (err < 0 || m.code == 0 || m.code >= 32)
 		return err != COPSE_ERR_VERSION && m.type == CON ? small_empty(out, RST, m.id) : 0;
+	m.bad |= m.cut || (m.has & WITH_STATE);
 	if (m.bad && m.type == NON)
 		return 0;
 	memset(&turn, 0, sizeof(turn));
 	turn.in = &m;
 	turn.resources = resources;
 	turn.out.bytes = out;
-	/* These must not be run without what they ask for. */
-	m.bad |= m.cut || (m.has & (1u << COPSE_OPTION_IF_MATCH | 1u << COPSE_OPTION_IF_NONE_MATCH | 1u << COPSE_OPTION_BLOCK1));
+	turn.out.room = COPSE_SMALL_BLOCK;
 	unsigned code = small_find(&turn);
 	if (code == 0)
-		code = small_window(&turn);
-	if (code == 0)
-		code = small_block2(&turn, turn.resource->handle(&turn));
-	/* The ID of a NON is the request's: unique among what goes to this peer, as it was on its way here. */
-	return small_encode(&turn.out, m.type == CON ? ACK : NON, code, m.id, datagram + 4, m.token_len);
+		code = turn.resource->handle(&turn);
+	if (turn.out.total > COPSE_SMALL_BLOCK) {
+		code = COPSE_CODE_INTERNAL_SERVER_ERROR;
+		turn.out.total = turn.out.set = 0;
+	}
+	/* The ID of a NON is the request's: unique among what goes to this peer, as it was on its way here.
+	 * */
+	small_empty(out, m.type == CON ? ACK : NON, m.id);
+	out[0] = (uint8_t)(out[0] | m.token_len);
+	out[1] = (uint8_t)code;
+	memcpy(out + 4, datagram + 4, m.token_len);
+	uint8_t *p = out + 4 + m.token_len;
+	unsigned last = 0;
+	if (turn.out.set & 1u << COPSE_SMALL_FORMAT)
+		p = put_short(p, last = COPSE_OPTION_CONTENT_FORMAT, turn.out.value[COPSE_SMALL_FORMAT]);
+	if (last && (turn.out.set & 1u << COPSE_SMALL_MAX_AGE))
+		p = put_short(p, COPSE_OPTION_MAX_AGE - last, turn.out.value[COPSE_SMALL_MAX_AGE]);
+	if (turn.out.total > 0) {
+		*p++ = 0xff;
+		memmove(p, out + COPSE_SMALL_HEAD, turn.out.total);
+		p += turn.out.total;
+	}
+	return (size_t)(p - out);
 }

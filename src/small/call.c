@@ -3,10 +3,14 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "small.h"
 
-enum { UP, LAST, DOWN }; /* slot->code of a call: a piece of our body is under way, the last one, a piece of theirs */
+enum {
+	UP,
+	LAST,
+	DOWN
+}; /* slot->code of a call: a piece of our body is under way, the last one, a piece of theirs */
 
-int copse_small_ask(struct copse_small *s, const struct copse_small_peer *peer, const struct copse_small_call *call,
-		    copse_small_ms now)
+int copse_small_ask(struct copse_small *s, const struct copse_small_peer *peer,
+		    const struct copse_small_call *call, copse_small_ms now)
 {
 	uint32_t token[2];
 	small_draw(s, token);
@@ -41,7 +45,8 @@ size_t small_request(struct copse_small_slot *slot, uint8_t *out)
 	} else {
 		copse_small_set(&o, COPSE_SMALL_BLOCK2, block); /* §2.4: we say at once what fits */
 	}
-	return small_encode(&o, slot->confirm ? CON : NON, call->code, slot->mid, slot->token, slot->token_len);
+	return small_encode(&o, slot->confirm ? CON : NON, call->code, slot->mid, slot->token,
+			    slot->token_len);
 }
 
 static void end(struct copse_small_slot *slot, int code, const struct copse_small_message *m, uint32_t offset)
@@ -103,7 +108,8 @@ static bool down(struct copse_small_slot *slot, const struct copse_small_message
 		return false;
 	}
 	if (m->code >> 5 == 2 && wanted > 0 && etag != slot->accept) {
-		end(slot, COPSE_ERR_CHANGED, NULL, 0); /* §2.4: blocks of different representations make no body */
+		end(slot, COPSE_ERR_CHANGED, NULL,
+		    0); /* §2.4: blocks of different representations make no body */
 		return false;
 	}
 	slot->accept = etag;

@@ -12,7 +12,8 @@ static bool fits(const char *text, size_t len, const char *wanted, size_t wanted
 }
 
 /* Whether the attribute `name` is in `link`, with that value or, of several between blanks, one that is. */
-static bool attribute_fits(const char *link, const char *name, size_t name_len, const char *wanted, size_t wanted_len)
+static bool attribute_fits(const char *link, const char *name, size_t name_len, const char *wanted,
+			   size_t wanted_len)
 {
 	while (*link) {
 		bool here = strncmp(link + 1, name, name_len) == 0 && link[1 + name_len] == '=';

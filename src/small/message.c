@@ -5,7 +5,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "small.h"
 
-/* The options that we understand; any other is ignored or refused by its number. What is known of them is in the registry. */
+/* The options that we understand; any other is ignored or refused by its number. What is known of them is
+ * in the registry. */
 #define BIT(number) (1u << (number))
 #define UNDERSTOOD                                                                                           \
 	(BIT(COPSE_OPTION_IF_MATCH) | BIT(COPSE_OPTION_URI_HOST) | BIT(COPSE_OPTION_ETAG) |                  \
@@ -21,14 +22,16 @@ enum { ONCE, MANY_IN_REQUEST, MANY };
 
 #define OPTION(number, name, text, format, min, max, absent, repeat, flags, rfc)                             \
 	| ((min) == 0 ? MASK(number) : 0u)
-enum { MAY_BE_EMPTY = 0u
+enum {
+	MAY_BE_EMPTY = 0u
 #include <copse/registry/options.def>
 };
 #undef OPTION
 
 #define OPTION(number, name, text, format, min, max, absent, repeat, flags, rfc)                             \
 	| ((repeat) != ONCE ? MASK(number) : 0u)
-enum { MAY_REPEAT = 0u
+enum {
+	MAY_REPEAT = 0u
 #include <copse/registry/options.def>
 };
 #undef OPTION
@@ -41,70 +44,79 @@ enum {
 
 #define ROW(name) [COPSE_OPTION_##name] = LONGEST_##name
 static const uint8_t longest[COPSE_SMALL_NUMBERS] = {
-    ROW(IF_MATCH), ROW(URI_HOST),       ROW(ETAG),    ROW(OBSERVE),   ROW(URI_PORT), ROW(LOCATION_PATH),  ROW(URI_PATH),
-    ROW(MAX_AGE),  ROW(CONTENT_FORMAT), ROW(BLOCK2),  ROW(URI_QUERY), ROW(ACCEPT),   ROW(LOCATION_QUERY), ROW(BLOCK1),
+    ROW(IF_MATCH),      ROW(URI_HOST), ROW(ETAG),           ROW(OBSERVE),        ROW(URI_PORT),
+    ROW(LOCATION_PATH), ROW(URI_PATH), ROW(MAX_AGE),        ROW(CONTENT_FORMAT), ROW(BLOCK2),
+    ROW(URI_QUERY),     ROW(ACCEPT),   ROW(LOCATION_QUERY), ROW(BLOCK1),
 };
 
-/* A delta or a length of 13 or more by its nibble (RFC 7252 §3.1); one that cannot be is too large for anything. */
-static __attribute__((noinline)) unsigned extended(unsigned nibble, const uint8_t **at, const uint8_t *end)
+/* What stands behind a nibble of 13 or more, in `nibble` - 12 bytes (RFC 7252 §3.1); -1 when it is not
+ * there. */
+static __attribute__((noinline)) int extended(unsigned nibble, const uint8_t *p, const uint8_t *end)
 {
-	const uint8_t *p = *at;
-	size_t need = nibble - 12; /* 1 or 2 bytes */
-	if (nibble == 15 || (size_t)(end - p) < need)
-		return 0x10000;
-	*at = p + need;
-	return nibble == 13 ? p[0] + 13u : (unsigned)(p[0] << 8 | p[1]) + 269;
+	if (nibble == 15 || (size_t)(end - p) < nibble - 12)
+		return -1;
+	return nibble == 13 ? p[0] + 13 : (p[0] << 8 | p[1]) + 269;
 }
 
-/* Enter the option into the index, or find it bad (§5.4.1 to §5.4.5). */
-static inline void judge(struct copse_small_message *m, unsigned number, size_t off, unsigned len)
+/* An option that is not to be entered into the index, with bit `bit` if its number is below
+ * COPSE_SMALL_NUMBERS: an instance more of one that is, or found bad (§5.4.1 to §5.4.5). */
+static inline void judge(struct copse_small_message *m, unsigned number, uint32_t bit)
 {
-	if (number < COPSE_SMALL_NUMBERS) {
-		uint32_t bit = 1u << number;
-		if ((UNDERSTOOD & bit) && len <= longest[number] && (len > 0 || (MAY_BE_EMPTY & bit))) {
-			if (!(m->has & bit)) {
-				m->has |= bit;
-				m->off[number] = (uint16_t)off;
-				m->value_len[number] = (uint8_t)len;
-				return;
-			}
-			if (MAY_REPEAT & bit)
-				return;
-		}
-	} else if (number == COPSE_OPTION_PROXY_URI || number == COPSE_OPTION_PROXY_SCHEME) {
-		m->proxy = true;
+	if (MAY_REPEAT & bit)
 		return;
-	}
-	if (number & 1)
+	if (number == COPSE_OPTION_PROXY_URI || number == COPSE_OPTION_PROXY_SCHEME)
+		m->proxy = true;
+	else if (number & 1)
 		m->bad = true;
 }
 
 static int take_options(struct copse_small_message *m, const uint8_t *p, const uint8_t *end)
 {
 	unsigned number = 0;
+	uint32_t has =
+	    ~UNDERSTOOD; /* what we do not understand counts as if it had been there: no option of it is entered */
 	while (p < end) {
 		unsigned first = *p++, delta = first >> 4, len = first & 15;
-		if (first == 0xff) {
-			if (p == end && !m->cut) /* §3: behind the marker there must be something */
+		if (delta >= 13) {
+			if (first == 0xff) {
+				if (p == end && !m->cut) /* §3: behind the marker there must be something */
+					return COPSE_ERR_MALFORMED;
+				break;
+			}
+			int n = extended(delta, p, end);
+			if (n < 0)
 				return COPSE_ERR_MALFORMED;
-			break;
+			p += delta - 12;
+			delta = (unsigned)n;
 		}
-		if (delta >= 13)
-			delta = extended(delta, &p, end);
-		if (len >= 13)
-			len = extended(len, &p, end);
+		if (len >= 13) {
+			int n = extended(len, p, end);
+			if (n < 0)
+				return COPSE_ERR_MALFORMED;
+			p += len - 12;
+			len = (unsigned)n;
+		}
 		number += delta;
 		if (len > (size_t)(end - p) || number > UINT16_MAX)
 			return COPSE_ERR_MALFORMED;
-		judge(m, number, (size_t)(p - m->bytes), len);
+		uint32_t bit = number < COPSE_SMALL_NUMBERS ? 1u << number : 0;
+		if ((bit & ~has) && len <= longest[number] && (len > 0 || (MAY_BE_EMPTY & bit))) {
+			has |= bit;
+			m->off[number] = (uint16_t)(p - m->bytes);
+			m->value_len[number] = (uint8_t)len;
+		} else {
+			judge(m, number, bit & has & UNDERSTOOD);
+		}
 		p += len;
 	}
+	m->has = has & UNDERSTOOD;
 	m->payload = p;
 	m->payload_len = (uint16_t)(end - p);
 	return 0;
 }
 
-/* Classes of codes that each type may have, as in the general parser: 1, 6 and 7 are reserved, an ACK bears no request. */
+/* Classes of codes that each type may have, as in the general parser: 1, 6 and 7 are reserved, an ACK bears
+ * no request. */
 #define CLASSES ((uint32_t)0x3d | (uint32_t)0x3d << 8 | (uint32_t)0x3c << 16)
 
 int copse_small_parse(struct copse_small_message *m, const uint8_t *datagram, size_t len)
@@ -114,9 +126,9 @@ int copse_small_parse(struct copse_small_message *m, const uint8_t *datagram, si
 	m->bad = m->proxy = m->cut = false;
 	if (len < 4 || datagram[0] >> 6 != 1) /* §3: silence; what is too short is no message */
 		return COPSE_ERR_VERSION;
-	if (len > COPSE_SMALL_MESSAGE) {
+	if (len > COPSE_SMALL_RECEIVE) {
 		m->cut = true;
-		len = COPSE_SMALL_MESSAGE;
+		len = COPSE_SMALL_RECEIVE;
 	}
 	m->len = (uint16_t)len;
 	m->type = datagram[0] >> 4 & 3;
@@ -159,8 +171,12 @@ bool copse_small_walk(const struct copse_small_message *m, unsigned number, stru
 	if (p == end || *p >> 4 != 0) /* another delta, or the payload marker */
 		return false;
 	value->len = *p++ & 15;
-	if (value->len >= 13)
-		value->len = extended(value->len, &p, end);
+	if (value->len >= 13) {
+		unsigned nibble = value->len;
+		value->len =
+		    (unsigned)extended(nibble, p, end); /* it was there when the message was parsed */
+		p += nibble - 12;
+	}
 	value->at = p;
 	return true;
 }

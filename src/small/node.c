@@ -1,14 +1,15 @@
-/* Server and client with state: what comes is matched with slots and remembered messages, what is due is made.
+/* Server and client with state: what comes is matched with slots and remembered messages, what is due is
+ * made.
  *
- * A message that may be sent again is not kept. Its slot says what it is about, and it is made again under the same ID: by the
- * handler of the resource, or by the call. A notification whose resource has changed in the meantime gets a new ID, as RFC
- * 7641 §4.5.2 has it; its back-off goes on.
+ * A message that may be sent again is not kept. Its slot says what it is about, and it is made again under
+ * the same ID: by the handler of the resource, or by the call. A notification whose resource has changed in
+ * the meantime gets a new ID, as RFC 7641 §4.5.2 has it; its back-off goes on.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "small.h"
 
-/* RFC 7641 §4.5: a confirmable notification every 24 hours. An idle observer keeps in `timeout` when the last one was
- * acknowledged, in units of 65,536 ms. */
+/* RFC 7641 §4.5: a confirmable notification every 24 hours. An idle observer keeps in `timeout` when the
+ * last one was acknowledged, in units of 65,536 ms. */
 #define UNITS(ms)   ((uint16_t)((ms) >> 16))
 #define CHECK_UNITS (OBSERVER_CHECK >> 16)
 
@@ -29,8 +30,8 @@ struct copse_small_slot *small_slot(struct copse_small *s, unsigned kind, const 
 				    const uint8_t *token, unsigned token_len)
 {
 	for (struct copse_small_slot *slot = s->slot; slot < s->slot + SLOTS; slot++)
-		if (slot->kind == kind && slot->token_len == token_len && memcmp(slot->token, token, token_len) == 0 &&
-		    small_same(&slot->peer, peer))
+		if (slot->kind == kind && slot->token_len == token_len &&
+		    memcmp(slot->token, token, token_len) == 0 && small_same(&slot->peer, peer))
 			return slot;
 	return NULL;
 }
@@ -59,18 +60,19 @@ struct copse_small_slot *small_take(struct copse_small *s, unsigned kind, const 
 
 /* ---- duplicates, RFC 7252 §4.5 ---- */
 
-static struct copse_small_seen *seen_before(struct copse_small *s, const struct copse_small_peer *peer, uint16_t id,
-					    copse_small_ms now)
+static struct copse_small_seen *seen_before(struct copse_small *s, const struct copse_small_peer *peer,
+					    uint16_t id, copse_small_ms now)
 {
 	for (struct copse_small_seen *seen = s->seen; seen < s->seen + COPSE_SMALL_SEEN; seen++)
-		if (seen->len && seen->mid == id && !small_due(seen->until, now) && small_same(&seen->peer, peer))
+		if (seen->len && seen->mid == id && !small_due(seen->until, now) &&
+		    small_same(&seen->peer, peer))
 			return seen;
 	return NULL;
 }
 
 /* Remember the message `id` and the `len` bytes that it was answered with. */
-static void remember(struct copse_small *s, const struct copse_small_peer *peer, uint16_t id, const uint8_t *reply,
-		     size_t len, copse_small_ms now)
+static void remember(struct copse_small *s, const struct copse_small_peer *peer, uint16_t id,
+		     const uint8_t *reply, size_t len, copse_small_ms now)
 {
 	struct copse_small_seen *seen = &s->seen[s->oldest];
 	if (++s->oldest == COPSE_SMALL_SEEN)
@@ -123,8 +125,8 @@ static bool postpone(struct copse_small_turn *turn)
 	return true;
 }
 
-static size_t serve(struct copse_small *s, const struct copse_small_peer *peer, const struct copse_small_message *m,
-		    uint8_t *out, copse_small_ms now)
+static size_t serve(struct copse_small *s, const struct copse_small_peer *peer,
+		    const struct copse_small_message *m, uint8_t *out, copse_small_ms now)
 {
 	struct copse_small_turn turn;
 	size_t len;
@@ -148,9 +150,11 @@ static size_t serve(struct copse_small *s, const struct copse_small_peer *peer, 
 		uint16_t id = m->id;
 		if (m->type == NON)
 			id = s->mid++;
-		len = small_encode(&turn.out, m->type == CON ? ACK : NON, code, id, m->bytes + 4, m->token_len);
+		len =
+		    small_encode(&turn.out, m->type == CON ? ACK : NON, code, id, m->bytes + 4, m->token_len);
 	}
-	if (!copse_code_is_safe(m->code) || code == COPSE_SMALL_LATER) /* what is safe is simply asked again */
+	if (!copse_code_is_safe(m->code) ||
+	    code == COPSE_SMALL_LATER) /* what is safe is simply asked again */
 		remember(s, peer, m->id, out, len, now);
 	return len;
 }
@@ -170,7 +174,8 @@ static void acknowledged(struct copse_small *s, const struct copse_small_peer *p
 		} else if (slot->kind == CALL) {
 			slot->state = ACKNOWLEDGED;
 			slot->due = now + COPSE_SMALL_RESPONSE_TIMEOUT;
-		} else if (slot->kind == LATE || m->type == RST) { /* RFC 7641 §3.6: a Reset ends the observation */
+		} else if (slot->kind == LATE ||
+			   m->type == RST) { /* RFC 7641 §3.6: a Reset ends the observation */
 			slot->kind = FREE;
 		} else {
 			slot->state = slot->fresh ? READY : IDLE;
@@ -181,8 +186,8 @@ static void acknowledged(struct copse_small *s, const struct copse_small_peer *p
 	}
 }
 
-size_t copse_small_receive(struct copse_small *s, const struct copse_small_peer *peer, const uint8_t *datagram,
-			   size_t len, uint8_t *out, copse_small_ms now)
+size_t copse_small_receive(struct copse_small *s, const struct copse_small_peer *peer,
+			   const uint8_t *datagram, size_t len, uint8_t *out, copse_small_ms now)
 {
 	struct copse_small_message m;
 	int err = copse_small_parse(&m, datagram, len);
@@ -250,7 +255,8 @@ static size_t render(struct copse_small *s, struct copse_small_slot *slot, uint8
 		slot->code = (uint8_t)code;
 		slot->confirm = true;
 	}
-	return small_encode(&turn.out, slot->confirm ? CON : NON, code, slot->mid, slot->token, slot->token_len);
+	return small_encode(&turn.out, slot->confirm ? CON : NON, code, slot->mid, slot->token,
+			    slot->token_len);
 }
 
 /* NSTART is 1 (RFC 7252 §4.7): a call waits while another one to its peer is not acknowledged. */
@@ -279,7 +285,8 @@ static void schedule(struct copse_small *s, struct copse_small_slot *slot, copse
 	if (first && slot->confirm) {
 		uint32_t random[2];
 		small_draw(s, random);
-		slot->timeout = (uint16_t)(COPSE_SMALL_ACK_TIMEOUT + (random[0] & 1023) - (random[0] & 23)); /* to 3,000 */
+		slot->timeout = (uint16_t)(COPSE_SMALL_ACK_TIMEOUT + (random[0] & 1023) -
+					   (random[0] & 23)); /* to 3,000 */
 	}
 	if (first || slot->fresh) {
 		slot->mid = s->mid++;
@@ -308,7 +315,8 @@ size_t copse_small_next(struct copse_small *s, uint8_t *out, struct copse_small_
 	for (struct copse_small_slot *slot = s->slot; slot < s->slot + SLOTS; slot++) {
 		if (slot->kind == FREE || !small_due(slot->due, now) || held_back(s, slot))
 			continue;
-		if (slot->state == ACKNOWLEDGED || (slot->state == SENT && slot->tries == COPSE_SMALL_MAX_RETRANSMIT)) {
+		if (slot->state == ACKNOWLEDGED ||
+		    (slot->state == SENT && slot->tries == COPSE_SMALL_MAX_RETRANSMIT)) {
 			small_fail(slot, COPSE_ERR_TIMEOUT);
 			continue;
 		}

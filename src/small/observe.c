@@ -17,7 +17,8 @@ void small_observe(struct copse_small_turn *turn, unsigned code)
 			slot->kind = FREE;
 		return;
 	}
-	/* §4.1: whoever cannot be registered gets an answer without Observe. Notifications would not know the query. */
+	/* §4.1: whoever cannot be registered gets an answer without Observe. Notifications would not know
+	 * the query. */
 	if (code != COPSE_CODE_CONTENT || copse_small_has(m, COPSE_OPTION_URI_QUERY) || turn->out.offset > 0)
 		return;
 	if (!slot)
@@ -33,7 +34,8 @@ void small_observe(struct copse_small_turn *turn, unsigned code)
 	copse_small_set(&turn->out, COPSE_SMALL_OBSERVE, s->number);
 }
 
-void copse_small_notify(struct copse_small *s, const struct copse_small_resource *resource, copse_small_ms now)
+void copse_small_notify(struct copse_small *s, const struct copse_small_resource *resource,
+			copse_small_ms now)
 {
 	s->number = (s->number + 1) & 0xffffff; /* §3.4 */
 	for (struct copse_small_slot *slot = s->slot; slot < s->slot + COPSE_SMALL_OBSERVERS; slot++) {

@@ -84,8 +84,8 @@ size_t small_empty(uint8_t *out, unsigned type, uint16_t id)
 	return 4;
 }
 
-size_t small_encode(struct copse_small_out *out, unsigned type, unsigned code, uint16_t id, const uint8_t *token,
-		    unsigned token_len)
+size_t small_encode(struct copse_small_out *out, unsigned type, unsigned code, uint16_t id,
+		    const uint8_t *token, unsigned token_len)
 {
 	uint8_t *p = out->bytes;
 	size_t body = out->total > out->offset ? out->total - out->offset : 0;

@@ -22,14 +22,14 @@ unsigned small_window(struct copse_small_turn *turn);
 unsigned small_block2(struct copse_small_turn *turn, unsigned code);
 
 /* Write header, token and options in front of the body. Returns the length. */
-size_t small_encode(struct copse_small_out *out, unsigned type, unsigned code, uint16_t id, const uint8_t *token,
-		    unsigned token_len);
+size_t small_encode(struct copse_small_out *out, unsigned type, unsigned code, uint16_t id,
+		    const uint8_t *token, unsigned token_len);
 
 /* An empty message. Returns its length. */
 size_t small_empty(uint8_t *out, unsigned type, uint16_t id);
 
-enum { FREE, OBSERVER, LATE, CALL };         /* kind of a slot */
-enum { IDLE, READY, SENT, ACKNOWLEDGED };     /* its state, see doc/states/small.md */
+enum { FREE, OBSERVER, LATE, CALL };      /* kind of a slot */
+enum { IDLE, READY, SENT, ACKNOWLEDGED }; /* its state, see doc/states/small.md */
 
 #define OBSERVER_CHECK 86400000u /* ms */
 
@@ -49,7 +49,8 @@ static inline bool small_due(copse_small_ms then, copse_small_ms now)
 /* 64 random bits, which nobody foretells without the key. */
 void small_draw(struct copse_small *s, uint32_t out[2]);
 
-/* A free slot of the observers' or of the others, for `peer` and `token`; counted and NULL when there is none. */
+/* A free slot of the observers' or of the others, for `peer` and `token`; counted and NULL when there is
+ * none. */
 struct copse_small_slot *small_take(struct copse_small *s, unsigned kind, const struct copse_small_peer *peer,
 				    const uint8_t *token, unsigned token_len);
 

@@ -10,7 +10,8 @@ void copse_small_text(struct copse_small_out *out, const char *text)
 
 void copse_small_number(struct copse_small_out *out, uint32_t n)
 {
-	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000,
+					  10000,      1000,      100,      10,      1};
 	bool any = false;
 	for (unsigned i = 0; i < sizeof(powers) / sizeof(*powers); i++) {
 		char digit = '0';

@@ -5,14 +5,16 @@
 
 #define PATIENCE 32 /* of SECONDS: so long nobody else may begin when a body's next piece does not come */
 
-/* Whether an instance of `number` is the resource's ETag, as put_uint writes it; an empty one is any (§5.10.8.1). */
+/* Whether an instance of `number` is the resource's ETag, as put_uint writes it; an empty one is any
+ * (§5.10.8.1). */
 static bool names_version(const struct copse_small_turn *turn, unsigned number)
 {
 	const uint32_t *version = turn->resource->version;
 	struct copse_small_value value = {NULL, 0};
 	while (copse_small_walk(turn->in, number, &value)) {
 		if (value.len == 0 ? !version || *version
-				   : version && value.len <= 4 && value.at[0] && small_uint(value.at, value.len) == *version)
+				   : version && value.len <= 4 && value.at[0] &&
+					 small_uint(value.at, value.len) == *version)
 			return true;
 	}
 	return false;

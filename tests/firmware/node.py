@@ -4,10 +4,14 @@
 
 	node.py etsi IMAGES BUILD       the plugtest cases, by the strict checker
 	node.py foreign IMAGES BUILD    coap-client, the npm package coap and copse
+	node.py monitor IMAGES BUILD    sampling rate, telemetry, alert, update of the firmware with losses of power
 	node.py ... NAME                only the cases or clients whose names contain NAME
 """
 import contextlib
+import hashlib
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +20,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "interop", "plugtest"), os.path.join(HERE, "..", "interop")]
 import cases  # noqa: E402
-from stage import Failure, Skip, Stage, check, equal, until  # noqa: E402
+from stage import URI_PATH, Failure, Message, Skip, Stage, check, code_text, equal, until  # noqa: E402
 
 SKIPPED = 77
 
@@ -62,6 +66,33 @@ class Node:
     @property
     def uri(self):
         return f"coap://[{self.address}]"
+
+
+class Qmp:
+    """QEMU's control socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        until(lambda: self.socket.connect_ex(path) == 0, "QEMU's control socket")
+        self.answers = self.socket.makefile()
+        self.answers.readline()
+        self.command("qmp_capabilities", {})
+
+    def command(self, name, arguments):
+        self.socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode())
+        for line in self.answers:
+            answer = json.loads(line)
+            check("error" not in answer, str(answer))
+            if "return" in answer:
+                return
+        raise Failure("QEMU's control socket is closed")
+
+    def degrees(self, degrees):
+        self.command("qom-set", {"path": "/machine/peripheral/t0", "property": "temperature", "value": degrees * 1000})
+
+    def close(self):
+        self.answers.close()
+        self.socket.close()
 
 
 @contextlib.contextmanager
@@ -112,6 +143,169 @@ def etsi(stage, images, only):
     check(not failures, "; ".join(failures))
 
 
+class Sink(cases.Client):
+    """A peer that is told things: takes requests."""
+
+    def request_from_node(self, path, patience=60):
+        """The next request for `path`."""
+        wanted = [p for p in path.split("/") if p]
+        return self.take(lambda m: m.code == cases.POST and
+                         [v.decode() for v in cases.values(m, URI_PATH)] == wanted, patience)
+
+
+def ok(reply, expected, what):
+    equal(code_text(reply.code), expected, what)
+    return reply
+
+
+def monitor(stage, images, only):
+    """What the application does: sampling rate, telemetry, alert, update with a loss of power."""
+    del only
+    store = os.path.join(stage.folder, "store")
+    with open(store, "wb") as file:
+        file.write(b"\xff" * 65536)
+    control = os.path.join(stage.folder, "qmp")
+    more = ["-drive", f"if=none,id=e0,format=raw,file={store}", "-device", "at24c-eeprom,bus=i2c,address=0x50,rom-size=65536,drive=e0",
+            "-qmp", f"unix:{control},server=on,wait=off"]
+    node = Node(stage.folder, images, "monitor-m3", *more)
+    client = Sink(node.server)
+    try:
+        readings(node, client, control)
+        update(node, client)
+    finally:
+        client.close()
+        node.stop()
+
+
+def readings(node, client, control):
+    qmp = Qmp(control)
+    qmp.degrees(21)
+    links = cases.links(client)
+    check({"/temperature", "/period", "/limit", "/sink", "/firmware"} <= links, f"links: {links}")
+    for bad in (b"", b"0", b"-1", b"86401", b"1x", b"1000000000"):
+        ok(client.ask(cases.PUT, "/period", payload=bad), "4.00", f"a period of {bad}")
+    ok(client.ask(cases.PUT, "/period", payload=b"1"), "2.04", "PUT of a period")
+    equal(client.ask(cases.GET, "/period").payload, b"1", "the period")
+    until(lambda: client.ask(cases.GET, "/temperature").payload == b"21", "the thermometer is read each second")
+    token, _ = cases.register(client, "/temperature")
+    qmp.degrees(-7)
+    until(lambda: client.notification(token, 60).payload == b"-7", "a notification of -7 degrees")
+    ok(client.ask(cases.PUT, "/limit", payload=b"30"), "2.04", "PUT of a limit")
+    ok(client.ask(cases.PUT, "/sink", payload=b"x"), "2.04", "PUT of the sink")
+    for _ in range(2):
+        told = client.request_from_node("/telemetry")
+        equal((told.kind, told.payload), (cases.NON, b"-7"), "telemetry")
+    qmp.degrees(31)
+    alert = client.request_from_node("/alert")
+    equal((alert.kind, alert.payload), (cases.CON, b"31"), "an alert")
+    again = client.request_from_node("/alert")  # nobody has acknowledged
+    equal((again.mid, again.token, again.payload), (alert.mid, alert.token, b"31"), "the same alert again")
+    client.send(Message(cases.ACK, 0x44, again.mid, again.token))
+    ok(client.ask(cases.DELETE, "/sink"), "2.02", "DELETE of the sink")
+    qmp.close()
+
+
+def blocks(client, body, first, end, wrong=0):
+    """Send blocks of 64 bytes from number `first` up to `end`, or all. Returns the last answer."""
+    last = (len(body) - 1) // 64
+    for num in range(first, min(end or last + 1, last + 1)):
+        piece = bytearray(body[num * 64:num * 64 + 64])
+        piece[0] ^= wrong
+        block = cases.Block(num, num < last, 64).encode()
+        reply = client.ask(cases.PUT, "/firmware", options=[(cases.CONTENT_FORMAT, b"\x2a"), (cases.BLOCK1, block)], payload=bytes(piece))
+    return reply
+
+
+def update(node, client):
+    image = os.urandom(5003)
+    body = hashlib.sha256(image).digest() + image
+    equal(client.ask(cases.GET, "/firmware").payload, b"receiving 0", "nothing yet")
+    ok(blocks(client, body, 0, 41), "2.31", "a piece")
+    node.stop()  # the power is lost, within a page
+    node.start()
+    client.mid = (client.mid + 1000) & 0xffff
+    have = client.ask(cases.GET, "/firmware").payload
+    equal(have, b"receiving 2048", "what outlived it")
+    ok(blocks(client, body, 40, 41), "4.08", "a piece that leaves a hole")
+    ok(blocks(client, body, 2048 // 64, 0), "2.04", "the last piece")
+    equal(client.ask(cases.GET, "/firmware").payload, b"verified 5035", "the digest is right")
+    with open(os.path.join(os.path.dirname(node.capture), "store"), "rb") as file:
+        equal(file.read(len(body)), body, "what the memory holds")
+    node.stop()
+    node.start()
+    equal(client.ask(cases.GET, "/firmware").payload, b"verified 5035", "after another loss of power")
+    ok(blocks(client, body[:200], 0, 0), "4.22", "an image with a wrong digest")
+    equal(client.ask(cases.GET, "/firmware").payload, b"receiving 0", "it is forgotten")
+
+
+def foreign(stage, images, only):
+    """libcoap's client, the npm package and copse."""
+    clients = [client for client in (coap_client, npm, copse) if only in client.__name__]
+    failures = []
+
+    def one(client, node):
+        try:
+            client(stage, node)
+            print(f"passed: {client.__name__}")
+        except Skip as reason:
+            print(f"skipped: {client.__name__}: {reason}")
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(f"{client.__name__}: {error!r}")
+
+    with nodes(stage.folder, images, *("plugtest-m3" for _ in clients)) as started:
+        threads = [threading.Thread(target=one, args=pair) for pair in zip(clients, started)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    check(not failures, "; ".join(failures))
+
+
+def coap_client(stage, node):
+    program = stage.foreign("coap-client")
+
+    def run(*arguments):
+        done = stage.run([program, "-B", "60", *arguments])
+        return done.stdout.strip("\n")
+
+    put = stage.path("body")
+    with open(put, "wb") as file:
+        file.write(cases.BODY[:1280])
+    equal(run("-m", "put", "-e", "TEST", node.uri + "/test"), "", "coap-client: PUT")
+    equal(run(node.uri + "/test"), "TEST", "coap-client: GET")
+    equal(run("-N", node.uri + "/test"), "TEST", "coap-client: NON GET")
+    equal(run(node.uri + "/separate"), "it took a second", "coap-client: a separate response")
+    equal(len(run(node.uri + "/large")), 1279, "coap-client: Block2")
+    run("-m", "put", "-b", "64", "-f", put, node.uri + "/large-update")
+    equal(run(node.uri + "/large-update"), cases.BODY[:1280].decode(), "coap-client: Block1, read back")
+    check("</obs>" in run(node.uri + "/.well-known/core"), "coap-client: links")
+    seen = run("-s", "12", node.uri + "/obs")
+    check(len(seen) >= 10, f"coap-client: notifications: {seen}")
+
+
+def npm(stage, node):
+    if not os.path.isdir(os.path.join(HERE, "..", "interop", "node_modules", "coap")):
+        raise Skip("npm ci has not been run in tests/interop")
+    done = stage.run([stage.foreign("node"), os.path.join(HERE, "node_coap.mjs"), node.address], 300)
+    equal(done.returncode, 0, f"the npm package: {done.stdout}{done.stderr}")
+
+
+def copse(stage, node):
+    def run(*arguments):
+        done = stage.copse(*arguments)
+        equal(done.returncode, 0, f"copse {arguments}: {done.stderr}")
+        return done.stdout
+
+    run("put", node.uri + "/test", "TEST")
+    equal(run("get", node.uri + "/test").strip(), "TEST", "copse: GET")
+    equal(len(run("get", node.uri + "/large")), 1280, "copse: Block2")
+    run("put", node.uri + "/large-update", cases.BODY[:1280].decode())
+    equal(run("get", node.uri + "/large-update").strip(), cases.BODY[:1280].decode(), "copse: Block1, read back")
+    run("delete", node.uri + "/test")
+    run("ping", node.uri)
+    run("observe", node.uri + "/obs", "--count", "3")
+
+
 def in_namespace():
     """Runs this script again in a network namespace of its own."""
     alone = ["unshare", "--map-root-user", "--net"]
@@ -125,7 +319,7 @@ def main():
         in_namespace()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     what, images, build, *only = sys.argv[2:]
-    tests = {"etsi": etsi}
+    tests = {"etsi": etsi, "monitor": monitor, "foreign": foreign}
     with tempfile.TemporaryDirectory(prefix="copse-node-") as folder:
         tests[what](Stage(os.path.abspath(build), folder), images, only[0] if only else "")
 

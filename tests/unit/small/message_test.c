@@ -1,4 +1,5 @@
-/* The small parser beside the general one: every vector, prefix and mutation is judged alike, and nothing is read beyond its end.
+/* The small parser beside the general one: every vector, prefix and mutation is judged alike, and nothing
+ * is read beyond its end.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <setjmp.h>
@@ -53,7 +54,7 @@ static void compare(const uint8_t *bytes, size_t len)
 	const uint8_t *at = guard_put(&guard, bytes, len);
 	memset(&m, 0xa5, sizeof(m));
 	int wanted = copse_message_parse(&g, at, len), err = copse_small_parse(&m, at, len);
-	if (len > COPSE_SMALL_MESSAGE)
+	if (len > COPSE_SMALL_RECEIVE)
 		return; /* that it reads no further than it may is enough */
 	if (len < 4) {
 		assert_int_equal(err, COPSE_ERR_VERSION);
@@ -93,7 +94,8 @@ static void prefixes(const struct vector *v)
 
 static void mutations(const struct vector *v)
 {
-	static const uint8_t values[] = {0x00, 0x01, 0x0d, 0x0e, 0x0f, 0x10, 0xd0, 0xdd, 0xe0, 0xee, 0xf0, 0xff};
+	static const uint8_t values[] = {0x00, 0x01, 0x0d, 0x0e, 0x0f, 0x10,
+					 0xd0, 0xdd, 0xe0, 0xee, 0xf0, 0xff};
 	uint8_t copy[VECTOR_MAX];
 	for (size_t i = 0; i < v->len; i++) {
 		for (size_t k = 0; k < sizeof(values); k++) {
@@ -115,7 +117,8 @@ static void agrees_with_the_general_parser(void **state)
 
 static void uint_and_absent(void **state)
 {
-	static const uint8_t get[] = {0x40, 1, 0, 1, 0x60, 0x51, 'a', 0x62, 0x01, 0x02}; /* Observe 0, "a", Accept 258 */
+	static const uint8_t get[] = {0x40, 1,   0,    1,    0x60,
+				      0x51, 'a', 0x62, 0x01, 0x02}; /* Observe 0, "a", Accept 258 */
 	struct copse_small_message m;
 	(void)state;
 	assert_int_equal(copse_small_parse(&m, get, sizeof(get)), 0);

@@ -1,4 +1,5 @@
-/* A server and a client of the small profile: single messages by hand, and whole bodies over a link that loses, doubles and delays.
+/* A server and a client of the small profile: single messages by hand, and whole bodies over a link that
+ * loses, doubles and delays.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <setjmp.h>
@@ -68,7 +69,8 @@ static unsigned made(struct copse_small_turn *turn)
 #define DELETE COPSE_SMALL_METHOD(COPSE_CODE_DELETE)
 
 static const struct copse_small_resource resources[] = {
-    {"value", ";rt=\"one two\";if=If1", value, &version, GET | POST | PUT | DELETE, COPSE_SMALL_OBSERVABLE | COPSE_SMALL_CONFIRM},
+    {"value", ";rt=\"one two\";if=If1", value, &version, GET | POST | PUT | DELETE,
+     COPSE_SMALL_OBSERVABLE | COPSE_SMALL_CONFIRM},
     {"a/long/file", ";rt=\"three\";sz=9", file, NULL, GET | PUT | POST, COPSE_SMALL_UPLOAD},
     {"non", NULL, value, NULL, GET, COPSE_SMALL_OBSERVABLE},
     {"slow", NULL, slow, NULL, GET, 0},
@@ -98,7 +100,7 @@ struct ask {
 	uint8_t type, code;
 	uint16_t id;
 	const char *path;
-	int observe; /* -1: none */
+	int observe;          /* -1: none */
 	uint16_t more_number; /* another uint option, 0: none */
 	uint32_t more;
 	const char *body;
@@ -132,7 +134,8 @@ static size_t make(const struct ask *a, uint8_t *buf, size_t cap)
 	return (size_t)n;
 }
 
-static size_t give_from(const struct copse_small_peer *from, const struct ask *a, struct copse_message *reply, uint32_t now)
+static size_t give_from(const struct copse_small_peer *from, const struct ask *a, struct copse_message *reply,
+			uint32_t now)
 {
 	uint8_t buf[1500];
 	size_t n = copse_small_receive(&server, from, buf, make(a, buf, sizeof(buf)), out, now);
@@ -166,7 +169,8 @@ static void answers_and_refusals(void **state)
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_ETAG, 0), 1);
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_CONTENT_FORMAT, 9), 0);
 	expect(&(struct ask){1, 1, 2, "value", -1, 0, 0, NULL}, COPSE_CODE_CONTENT, &r);
-	static const char *absent[] = {"valu", "value/", "values", "/value", "a/long", "a", "a/long/file/x", ""};
+	static const char *absent[] = {"valu",   "value/", "values",        "/value",
+				       "a/long", "a",      "a/long/file/x", ""};
 	for (unsigned i = 0; i < sizeof(absent) / sizeof(*absent); i++)
 		expect(&(struct ask){0, 1, 3, absent[i], -1, 0, 0, NULL}, COPSE_CODE_NOT_FOUND, &r);
 	expect(&(struct ask){0, 4, 4, "a/long/file", -1, 0, 0, NULL}, COPSE_CODE_METHOD_NOT_ALLOWED, &r);
@@ -176,14 +180,17 @@ static void answers_and_refusals(void **state)
 	assert_int_equal(give(&(struct ask){1, 1, 7, "value", -1, COPSE_OPTION_OSCORE, 1, NULL}, &r, 0), 0);
 	expect(&(struct ask){0, 2, 8, "make", -1, 0, 0, NULL}, COPSE_CODE_CREATED, &r);
 	const struct copse_option *o = copse_message_option(&r, COPSE_OPTION_LOCATION_PATH);
-	assert_true(o && copse_option_is(&r, o, "a", 1) && copse_option_is(&r, copse_message_option_next(&r, o), "bc", 2));
+	assert_true(o && copse_option_is(&r, o, "a", 1) &&
+		    copse_option_is(&r, copse_message_option_next(&r, o), "bc", 2));
 	o = copse_message_option(&r, COPSE_OPTION_LOCATION_QUERY);
-	assert_true(o && copse_option_is(&r, o, "d=1", 3) && copse_option_is(&r, copse_message_option_next(&r, o), "e", 1));
+	assert_true(o && copse_option_is(&r, o, "d=1", 3) &&
+		    copse_option_is(&r, copse_message_option_next(&r, o), "e", 1));
 }
 
 static void pings_and_rubbish(void **state)
 {
-	static const uint8_t ping[] = {0x40, 0, 0x12, 0x34}, bad[] = {0x41, 1, 0x12, 0x35}, version2[] = {0x80, 1, 0, 0};
+	static const uint8_t ping[] = {0x40, 0, 0x12, 0x34}, bad[] = {0x41, 1, 0x12, 0x35},
+			     version2[] = {0x80, 1, 0, 0};
 	static const uint8_t stray_con[] = {0x40, 0x45, 0, 9}, stray_non[] = {0x50, 0x45, 0, 9};
 	(void)state;
 	assert_int_equal(copse_small_receive(&server, &peer, ping, 4, out, 0), 4);
@@ -221,7 +228,8 @@ static void duplicates_run_once(void **state)
 	for (int i = 0; i < 3; i++)
 		expect(&(struct ask){0, 2, 5, "value", -1, 0, 0, "x"}, COPSE_CODE_CHANGED, &r);
 	assert_int_equal(posts, 1);
-	assert_true(give_from(&other, &(struct ask){0, 2, 5, "value", -1, 0, 0, "x"}, &r, 0) > 0); /* another peer's */
+	assert_true(give_from(&other, &(struct ask){0, 2, 5, "value", -1, 0, 0, "x"}, &r, 0) >
+		    0); /* another peer's */
 	assert_int_equal(posts, 2);
 	assert_true(give(&(struct ask){1, 2, 6, "value", -1, 0, 0, "x"}, &r, 0) > 0);
 	assert_int_equal(give(&(struct ask){1, 2, 6, "value", -1, 0, 0, "x"}, &r, 0), 0);
@@ -240,17 +248,21 @@ static void conditions(void **state)
 {
 	struct copse_message r;
 	(void)state;
-	expect(&(struct ask){0, 3, 1, "value", -1, COPSE_OPTION_IF_MATCH, 2, "x"}, COPSE_CODE_PRECONDITION_FAILED, &r);
+	expect(&(struct ask){0, 3, 1, "value", -1, COPSE_OPTION_IF_MATCH, 2, "x"},
+	       COPSE_CODE_PRECONDITION_FAILED, &r);
 	expect(&(struct ask){0, 3, 2, "value", -1, COPSE_OPTION_IF_MATCH, 1, "x"}, COPSE_CODE_CHANGED, &r);
 	expect(&(struct ask){0, 3, 3, "value", -1, COPSE_OPTION_IF_MATCH, 0, "x"}, COPSE_CODE_CHANGED, &r);
-	expect(&(struct ask){0, 3, 4, "value", -1, COPSE_OPTION_IF_NONE_MATCH, 0, "x"}, COPSE_CODE_PRECONDITION_FAILED, &r);
+	expect(&(struct ask){0, 3, 4, "value", -1, COPSE_OPTION_IF_NONE_MATCH, 0, "x"},
+	       COPSE_CODE_PRECONDITION_FAILED, &r);
 	assert_int_equal(posts, 2);
 	expect(&(struct ask){0, 1, 5, "value", -1, COPSE_OPTION_ETAG, 3, NULL}, COPSE_CODE_VALID, &r);
 	assert_int_equal(r.payload_len, 0);
 	expect(&(struct ask){0, 1, 6, "value", -1, COPSE_OPTION_ETAG, 1, NULL}, COPSE_CODE_CONTENT, &r);
 	version = 0; /* there is nothing */
-	expect(&(struct ask){0, 3, 7, "value", -1, COPSE_OPTION_IF_MATCH, 0, "x"}, COPSE_CODE_PRECONDITION_FAILED, &r);
-	expect(&(struct ask){0, 3, 8, "value", -1, COPSE_OPTION_IF_NONE_MATCH, 0, "x"}, COPSE_CODE_CHANGED, &r);
+	expect(&(struct ask){0, 3, 7, "value", -1, COPSE_OPTION_IF_MATCH, 0, "x"},
+	       COPSE_CODE_PRECONDITION_FAILED, &r);
+	expect(&(struct ask){0, 3, 8, "value", -1, COPSE_OPTION_IF_NONE_MATCH, 0, "x"}, COPSE_CODE_CHANGED,
+	       &r);
 }
 
 static void links_and_filters(void **state)
@@ -291,20 +303,27 @@ static void blocks_out(void **state)
 		stored[i] = (char)('a' + i % 26);
 	stored_len = 150;
 	for (uint32_t num = 0; num < 10; num++) { /* of 16 bytes */
-		expect(&(struct ask){0, 1, (uint16_t)num, "a/long/file", -1, COPSE_OPTION_BLOCK2, num << 4, NULL}, COPSE_CODE_CONTENT, &r);
-		assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK2, 0), num << 4 | (num < 9 ? 8 : 0));
+		expect(&(struct ask){0, 1, (uint16_t)num, "a/long/file", -1, COPSE_OPTION_BLOCK2, num << 4,
+				     NULL},
+		       COPSE_CODE_CONTENT, &r);
+		assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK2, 0),
+				 num << 4 | (num < 9 ? 8 : 0));
 		memcpy(body + len, copse_message_payload(&r), r.payload_len);
 		len += r.payload_len;
 	}
 	assert_int_equal(len, 150);
 	assert_memory_equal(body, stored, len);
-	expect(&(struct ask){0, 1, 20, "a/long/file", -1, 0, 0, NULL}, COPSE_CODE_CONTENT, &r); /* 64 by ourselves */
+	expect(&(struct ask){0, 1, 20, "a/long/file", -1, 0, 0, NULL}, COPSE_CODE_CONTENT,
+	       &r); /* 64 by ourselves */
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK2, 0), 8 | 2);
 	/* the third of 1024 would be beyond; the first becomes one of 64 */
-	expect(&(struct ask){0, 1, 21, "a/long/file", -1, COPSE_OPTION_BLOCK2, 2 << 4 | 6, NULL}, COPSE_CODE_BAD_REQUEST, &r);
-	expect(&(struct ask){0, 1, 22, "a/long/file", -1, COPSE_OPTION_BLOCK2, 6, NULL}, COPSE_CODE_CONTENT, &r);
+	expect(&(struct ask){0, 1, 21, "a/long/file", -1, COPSE_OPTION_BLOCK2, 2 << 4 | 6, NULL},
+	       COPSE_CODE_BAD_REQUEST, &r);
+	expect(&(struct ask){0, 1, 22, "a/long/file", -1, COPSE_OPTION_BLOCK2, 6, NULL}, COPSE_CODE_CONTENT,
+	       &r);
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK2, 0), 8 | 2);
-	expect(&(struct ask){0, 1, 23, "a/long/file", -1, COPSE_OPTION_BLOCK2, 7, NULL}, COPSE_CODE_BAD_REQUEST, &r);
+	expect(&(struct ask){0, 1, 23, "a/long/file", -1, COPSE_OPTION_BLOCK2, 7, NULL},
+	       COPSE_CODE_BAD_REQUEST, &r);
 }
 
 static void blocks_in(void **state)
@@ -313,25 +332,32 @@ static void blocks_in(void **state)
 	struct copse_message r;
 	char big[1400];
 	(void)state;
-	expect(&(struct ask){0, 3, 1, "a/long/file", -1, COPSE_OPTION_BLOCK1, 0 << 4 | 8, sixteen}, COPSE_CODE_CONTINUE, &r);
+	expect(&(struct ask){0, 3, 1, "a/long/file", -1, COPSE_OPTION_BLOCK1, 0 << 4 | 8, sixteen},
+	       COPSE_CODE_CONTINUE, &r);
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK1, 0), 8);
 	expect(&(struct ask){0, 3, 2, "a/long/file", -1, COPSE_OPTION_BLOCK1, 2 << 4 | 8, sixteen},
 	       COPSE_CODE_REQUEST_ENTITY_INCOMPLETE, &r);
 	/* somebody else may not begin now, but later */
-	assert_true(give_from(&other, &(struct ask){0, 3, 1, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8, sixteen}, &r, 0) > 0);
+	assert_true(give_from(&other,
+			      &(struct ask){0, 3, 1, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8, sixteen}, &r,
+			      0) > 0);
 	assert_int_equal(r.code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_int_equal(server.refused, 1);
-	expect(&(struct ask){0, 3, 4, "a/long/file", -1, COPSE_OPTION_BLOCK1, 1 << 4, "xyz"}, COPSE_CODE_CHANGED, &r);
+	expect(&(struct ask){0, 3, 4, "a/long/file", -1, COPSE_OPTION_BLOCK1, 1 << 4, "xyz"},
+	       COPSE_CODE_CHANGED, &r);
 	assert_int_equal(stored_len, 19);
-	expect(&(struct ask){0, 3, 5, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8, "short"}, COPSE_CODE_BAD_REQUEST, &r);
+	expect(&(struct ask){0, 3, 5, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8, "short"},
+	       COPSE_CODE_BAD_REQUEST, &r);
 	/* larger than the buffer: told what fits */
 	memset(big, 'x', sizeof(big));
 	big[1024] = 0;
-	expect(&(struct ask){0, 3, 6, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8 | 6, big}, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE, &r);
+	expect(&(struct ask){0, 3, 6, "a/long/file", -1, COPSE_OPTION_BLOCK1, 8 | 6, big},
+	       COPSE_CODE_REQUEST_ENTITY_TOO_LARGE, &r);
 	assert_int_equal(copse_message_uint(&r, COPSE_OPTION_BLOCK1, 0) & 7, 2);
 	expect(&(struct ask){0, 3, 7, "a/long/file", -1, 0, 0, big}, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE, &r);
 	/* to a resource that takes no bodies of many blocks */
-	expect(&(struct ask){0, 3, 8, "value", -1, COPSE_OPTION_BLOCK1, 8, sixteen}, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE, &r);
+	expect(&(struct ask){0, 3, 8, "value", -1, COPSE_OPTION_BLOCK1, 8, sixteen},
+	       COPSE_CODE_REQUEST_ENTITY_TOO_LARGE, &r);
 }
 
 /* What is due at `now`, parsed; false when nothing is. */
@@ -397,7 +423,8 @@ static void observers_bound_and_end(void **state)
 		snprintf(name, sizeof(name), "tk%02u", i);
 		token = name;
 		expect(&(struct ask){0, 1, (uint16_t)i, "non", 0, 0, 0, NULL}, COPSE_CODE_CONTENT, &r);
-		assert_int_equal(copse_message_option(&r, COPSE_OPTION_OBSERVE) != NULL, i < COPSE_SMALL_OBSERVERS);
+		assert_int_equal(copse_message_option(&r, COPSE_OPTION_OBSERVE) != NULL,
+				 i < COPSE_SMALL_OBSERVERS);
 	}
 	assert_int_equal(server.refused, 1);
 	token = "tk01";
@@ -475,8 +502,8 @@ static void body(const struct copse_small_call *call, struct copse_small_out *o)
 	}
 }
 
-static void answer(const struct copse_small_call *call, int code, const struct copse_small_message *m, uint32_t offset,
-		   bool more)
+static void answer(const struct copse_small_call *call, int code, const struct copse_small_message *m,
+		   uint32_t offset, bool more)
 {
 	(void)call;
 	last_code = code;
@@ -517,7 +544,8 @@ static void launch(const uint8_t *bytes, size_t len, bool to_server, uint32_t no
 	}
 }
 
-static void converse(struct copse_small *client, const struct copse_small_call *call, unsigned loss, uint32_t *now)
+static void converse(struct copse_small *client, const struct copse_small_call *call, unsigned loss,
+		     uint32_t *now)
 {
 	uint8_t buf[COPSE_SMALL_MESSAGE];
 	struct copse_small_peer to;
@@ -534,7 +562,8 @@ static void converse(struct copse_small *client, const struct copse_small_call *
 				continue;
 			struct flight f = air[k];
 			air[k].len = 0;
-			n = copse_small_receive(f.to_server ? &server : client, f.to_server ? &peer : &other, f.bytes, f.len, buf, *now);
+			n = copse_small_receive(f.to_server ? &server : client, f.to_server ? &peer : &other,
+						f.bytes, f.len, buf, *now);
 			launch(buf, n, !f.to_server, *now, loss);
 		}
 	}
@@ -568,7 +597,8 @@ static void bodies_over_a_bad_link(void **state)
 			assert_int_equal(fetched_len, 700);
 			assert_memory_equal(fetched, wanted, 700);
 		} else {
-			assert_true(last_code == COPSE_ERR_TIMEOUT || last_code == COPSE_CODE_REQUEST_ENTITY_INCOMPLETE ||
+			assert_true(last_code == COPSE_ERR_TIMEOUT ||
+				    last_code == COPSE_CODE_REQUEST_ENTITY_INCOMPLETE ||
 				    last_code == COPSE_CODE_SERVICE_UNAVAILABLE);
 			failed++;
 		}
@@ -606,12 +636,18 @@ static void a_silent_peer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(answers_and_refusals, setup), cmocka_unit_test_setup(pings_and_rubbish, setup),
-	    cmocka_unit_test_setup(stateless_server, setup),     cmocka_unit_test_setup(duplicates_run_once, setup),
-	    cmocka_unit_test_setup(conditions, setup),           cmocka_unit_test_setup(links_and_filters, setup),
-	    cmocka_unit_test_setup(blocks_out, setup),           cmocka_unit_test_setup(blocks_in, setup),
-	    cmocka_unit_test_setup(observers, setup),            cmocka_unit_test_setup(observers_bound_and_end, setup),
-	    cmocka_unit_test_setup(late_answer, setup),          cmocka_unit_test_setup(bodies_over_a_bad_link, setup),
+	    cmocka_unit_test_setup(answers_and_refusals, setup),
+	    cmocka_unit_test_setup(pings_and_rubbish, setup),
+	    cmocka_unit_test_setup(stateless_server, setup),
+	    cmocka_unit_test_setup(duplicates_run_once, setup),
+	    cmocka_unit_test_setup(conditions, setup),
+	    cmocka_unit_test_setup(links_and_filters, setup),
+	    cmocka_unit_test_setup(blocks_out, setup),
+	    cmocka_unit_test_setup(blocks_in, setup),
+	    cmocka_unit_test_setup(observers, setup),
+	    cmocka_unit_test_setup(observers_bound_and_end, setup),
+	    cmocka_unit_test_setup(late_answer, setup),
+	    cmocka_unit_test_setup(bodies_over_a_bad_link, setup),
 	    cmocka_unit_test_setup(a_silent_peer, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
