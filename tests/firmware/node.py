@@ -5,6 +5,7 @@
 	node.py etsi IMAGES BUILD       the plugtest cases, by the strict checker
 	node.py foreign IMAGES BUILD    coap-client, the npm package coap and copse
 	node.py monitor IMAGES BUILD    sampling rate, telemetry, alert, update of the firmware with losses of power
+	node.py uart IMAGES BUILD       behind copse-nic, over HDLC on a UART; a Cortex-M0 among them
 	node.py ... NAME                only the cases or clients whose names contain NAME
 """
 import contextlib
@@ -306,6 +307,61 @@ def copse(stage, node):
     run("observe", node.uri + "/obs", "--count", "3")
 
 
+UART = (("monitor-uart-m3", ["-M", "lm3s6965evb", "-device", "tmp105,id=t0,bus=i2c,address=0x48"]),
+        ("monitor-uart-m0", ["-M", "microbit"]))
+
+
+def uart(stage, images, only):
+    """The monitor behind its network card: CoAP in HDLC frames on a serial line, on Cortex-M3 and on Cortex-M0 with an update of its
+    firmware to flash."""
+    for number, (image, machine) in enumerate(UART):
+        if only not in image:
+            continue
+        line, control = os.path.join(stage.folder, f"line{number}"), os.path.join(stage.folder, f"qmp{number}")
+        qemu = stage.start(f"qemu-{number}", [
+            "qemu-system-arm", *machine, "-nographic", "-monitor", "none", "-serial", f"unix:{line},server=on,wait=off",
+            "-kernel", os.path.join(images, f"node-{image}.elf"), "-qmp", f"unix:{control},server=on,wait=off"])
+        until(lambda path=line: os.path.exists(path), "the line")
+        nic = stage.start(f"nic-{number}", [stage.program("copse-nic"), "--line", line, "--bind", "127.0.0.1:0"])
+        port = int(nic.says(r"127\.0\.0\.1:(\d+)").group(1))
+        client, qmp = cases.Client(("127.0.0.1", port)), Qmp(control)
+        try:
+            behind_card(client)
+            if "m0" in image:
+                update_by_line(client, qmp)
+            print(f"passed: {image}")
+        finally:
+            client.close()
+            qmp.close()
+            nic.stop()
+            qemu.stop()
+            stage.processes.clear()
+
+
+def behind_card(client):
+    until(lambda: code_text(client.ask(cases.GET, "/period").code) == "2.05", "the node answers")
+    ok(client.ask(cases.PUT, "/period", payload=b"1"), "2.04", "PUT of a period")
+    equal(client.ask(cases.GET, "/period").payload, b"1", "the period")
+    ok(client.ask(cases.GET, "/nothing"), "4.04", "GET of what is not there")
+    equal(client.ask(cases.GET, "/temperature").payload, b"0", "the temperature")
+    token, first = cases.register(client, "/temperature")
+    equal(first.payload, b"0", "the registration's answer")
+    reply = client.ask(cases.GET, "/temperature", token=token, options=[(cases.OBSERVE, b"\1")])
+    check(reply.option(cases.OBSERVE) is None, "the observation has ended")
+
+
+def update_by_line(client, qmp):
+    image = os.urandom(2100)
+    body = hashlib.sha256(image).digest() + image
+    ok(blocks(client, body, 0, 20), "2.31", "a piece")
+    qmp.command("system_reset", {})  # what is in RAM is set anew, what is in flash stays
+    client.mid = (client.mid + 1000) & 0xffff
+    until(lambda: client.ask(cases.GET, "/firmware").payload == b"receiving 1024", "what outlived it")
+    ok(blocks(client, body, 1024 // 64, 0), "2.04", "the last piece")
+    equal(client.ask(cases.GET, "/firmware").payload, b"verified 2132", "the digest is right")
+    ok(blocks(client, body[:200], 0, 0), "4.22", "an image with a wrong digest")
+
+
 def in_namespace():
     """Runs this script again in a network namespace of its own."""
     alone = ["unshare", "--map-root-user", "--net"]
@@ -319,7 +375,7 @@ def main():
         in_namespace()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     what, images, build, *only = sys.argv[2:]
-    tests = {"etsi": etsi, "monitor": monitor, "foreign": foreign}
+    tests = {"etsi": etsi, "monitor": monitor, "foreign": foreign, "uart": uart}
     with tempfile.TemporaryDirectory(prefix="copse-node-") as folder:
         tests[what](Stage(os.path.abspath(build), folder), images, only[0] if only else "")
 
