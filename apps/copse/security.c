@@ -142,6 +142,7 @@ static int fill(struct secure *secure, const struct args *args, const struct cop
 
 	if (n < 0 || copse_secure_server_name(secure->keys, host, (size_t)n))
 		return refuse("the host", "its name is too long");
+	copse_secure_prefer_secrecy(secure->keys);
 	code = add_psk(secure->keys, args);
 	if (!code)
 		code = add_certificates(secure->keys, args);

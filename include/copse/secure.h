@@ -74,6 +74,10 @@ int copse_secure_trust_raw(struct copse_secure *secure, const void *keys, size_t
 /* Client: the name or the numeric address that a server's certificate must be for. */
 int copse_secure_server_name(struct copse_secure *secure, const char *name, size_t len);
 
+/* Client: prefer ephemeral Diffie-Hellman with pre-shared keys too: what was recorded stays secret when the key gets known
+ * later, and a handshake costs both sides several times as much. A server does what the client prefers. */
+void copse_secure_prefer_secrecy(struct copse_secure *secure);
+
 /* Server: who comes without a pre-shared key must show a certificate or raw key that is believed. */
 void copse_secure_require_peer(struct copse_secure *secure);
 

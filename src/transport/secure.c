@@ -428,6 +428,11 @@ int copse_secure_server_name(struct copse_secure *s, const char *name, size_t le
 	return COPSE_OK;
 }
 
+void copse_secure_prefer_secrecy(struct copse_secure *s)
+{
+	s->secrecy = true;
+}
+
 void copse_secure_require_peer(struct copse_secure *s)
 {
 	s->require_peer = true;
@@ -467,7 +472,7 @@ int copse_secure_finish(struct copse_secure *s, char why[COPSE_SECURE_WHY])
 	if (certificates)
 		strncat(text, ":+ECDHE-ECDSA:+ECDHE-RSA", sizeof text - strlen(text) - 1);
 	if (s->psk_n)
-		strncat(text, ":+ECDHE-PSK:+PSK", sizeof text - strlen(text) - 1);
+		strncat(text, s->secrecy ? ":+ECDHE-PSK:+PSK" : ":+PSK:+ECDHE-PSK", sizeof text - strlen(text) - 1);
 	add_types(text, sizeof text, "SRV", s->server ? s->certificate : s->trust,
 		  s->server ? s->raw_key : s->pin_n > 0);
 	add_types(text, sizeof text, "CLI", s->server ? s->trust : s->certificate,

@@ -23,7 +23,7 @@ struct secure_psk {
 
 struct copse_secure {
 	_Atomic uint32_t held;
-	bool server, require_peer, finished;
+	bool server, require_peer, secrecy, finished;
 	bool certificate, raw_key, trust; /* what has been added */
 	struct secure_psk **psk;          /* [psk_cap] */
 	uint32_t psk_n, psk_cap;
