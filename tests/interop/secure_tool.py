@@ -35,8 +35,9 @@ def server(stage, flavour, *arguments):
         port = free_port()
         process = stage.start(f"coap-server-{flavour}", [program, "-A", "127.0.0.1", "-p", str(port), *arguments])
         until(lambda: not process.alive() or stage.copse("ping", f"coap://127.0.0.1:{port}", "--timeout", "2").returncode == 0, "it listens")
-        if process.alive():
+        if process.alive() and "cannot create" not in process.output():
             return port + 1
+        process.stop()
         stage.processes.remove(process)
 
 
