@@ -2,7 +2,7 @@
  * request runs twice (RFC 7252 §4.2, §4.3, §4.5); acknowledgements, piggybacked and separate responses (§5.2).
  *
  * What waits, waits equally long with its like: queues in order of arrival take the place of timers. When there is no
- * room left, the oldest message goes whose repetition does no harm.
+ * room left, the oldest message goes whose repetition does no harm, or else the oldest that nobody will repeat.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "endpoint_state.h"
@@ -52,20 +52,36 @@ void in_forget(struct copse_endpoint *ep, struct incoming *in)
 	ep->usage.incoming--;
 }
 
-bool in_forget_oldest(struct copse_endpoint *ep)
+/* The oldest message in the queues from `first` to `last` of all groups, or NULL. */
+static struct incoming *oldest_of(struct copse_endpoint *ep, enum ep_queue first, enum ep_queue last)
 {
 	struct incoming *oldest = NULL;
 	for (unsigned g = 0; g < ep->config.group_n; g++) {
-		for (unsigned q = EP_QUEUE_NON; q <= EP_QUEUE_CON; q++) {
+		for (unsigned q = first; q <= last; q++) {
 			struct incoming *in = first_of(&ep->group[g].queue[q]);
 			if (in && core_node_alone(&in->node) && (!oldest || in->at < oldest->at))
 				oldest = in;
 		}
 	}
+	return oldest;
+}
+
+/* A non-confirmable request that must not run twice goes when there is nothing else: its like is repeated by nobody, so
+ * that to keep it would be to lose what comes next, for NON_LIFETIME (§4.3 and §4.5: SHOULD). A confirmable one never
+ * goes: whoever is turned away because of it comes again. */
+bool in_forget_oldest(struct copse_endpoint *ep)
+{
+	struct incoming *oldest = oldest_of(ep, EP_QUEUE_NON, EP_QUEUE_CON);
+	const bool harmless = oldest != NULL;
+	if (!harmless)
+		oldest = oldest_of(ep, EP_QUEUE_NON_ONCE, EP_QUEUE_NON_ONCE);
 	if (!oldest)
 		return false;
 	in_forget(ep, oldest);
-	EP_COUNT(ep, forgotten);
+	if (harmless)
+		EP_COUNT(ep, forgotten);
+	else
+		EP_COUNT(ep, forgotten_once);
 	return true;
 }
 

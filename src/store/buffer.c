@@ -68,12 +68,69 @@ void store_buffer_format(struct store_buffer *b, const char *format, ...)
 	store_buffer_put(b, text, (size_t)len);
 }
 
+/* Digits from behind; returns where they begin. */
+static char *digits(char *end, uint64_t value, unsigned least)
+{
+	while (value || least) {
+		*--end = (char)('0' + value % 10);
+		value /= 10;
+		least -= least > 0;
+	}
+	return end;
+}
+
+void store_buffer_decimal(struct store_buffer *b, bool negative, uint64_t value, unsigned decimals)
+{
+	char text[48], *at = text + sizeof(text);
+	uint64_t power = 1;
+
+	for (unsigned i = 0; i < decimals; i++)
+		power *= 10;
+	uint64_t fraction = value % power;
+	for (; decimals && fraction % 10 == 0; decimals--)
+		fraction /= 10;
+	if (decimals) {
+		at = digits(at, fraction, decimals);
+		*--at = '.';
+	}
+	at = digits(at, value / power, 1);
+	if (negative)
+		*--at = '-';
+	store_buffer_put(b, at, (size_t)(text + sizeof(text) - at));
+}
+
+/* What most sensors measure: up to nine digits and six decimals. Returns the decimals, or -1 for another number. */
+static int plain_decimals(double number, uint64_t *scaled)
+{
+	static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+	double a = fabs(number);
+
+	if (!(a < 1e9) || (a < 1e-4 && a != 0) || (a == 0 && signbit(number)))
+		return -1;
+	for (int i = 0; i < 7; i++) {
+		*scaled = (uint64_t)(a * power[i]);
+		/* both are whole numbers that a double has: one division, rounded as reading rounds */
+		if ((double)*scaled / power[i] == a)
+			return i;
+		++*scaled;
+		if ((double)*scaled / power[i] == a)
+			return i;
+	}
+	return -1;
+}
+
 void store_buffer_number(struct store_buffer *b, double number)
 {
 	char text[40];
+	uint64_t scaled;
+	int decimals = plain_decimals(number, &scaled);
 
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, number);
+	if (decimals >= 0) {
+		store_buffer_decimal(b, number < 0, scaled, (unsigned)decimals);
+		return;
+	}
+	for (int precision = 15; precision <= 17; precision++) {
+		snprintf(text, sizeof(text), "%.*g", precision, number);
 		if (strtod(text, NULL) == number)
 			break;
 	}

@@ -19,6 +19,9 @@ void store_buffer_format(struct store_buffer *b, const char *format, ...) __attr
 /* A number in as few digits as give the same number again when read: as JSON, XML and CSV write it. */
 void store_buffer_number(struct store_buffer *b, double number);
 
+/* `value` with its last `decimals` digits behind a point, without zeros at the end. */
+void store_buffer_decimal(struct store_buffer *b, bool negative, uint64_t value, unsigned decimals);
+
 /* Room for `len` more bytes, or NULL; then say how many have been written. */
 uint8_t *store_buffer_room(struct store_buffer *b, size_t len);
 void store_buffer_commit(struct store_buffer *b, size_t len);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FIRST  256 /* enough for a record or two, which is what most packs have */
 #define BLOCK  4096
 #define VALUES (SENML_V | SENML_VS | SENML_VB | SENML_VD)
 #define OWN    (SENML_N | SENML_U | SENML_S | SENML_T | SENML_UT | VALUES)
@@ -41,7 +42,7 @@ void *senml_room(struct senml_reader *r, size_t len)
 
 	len = (len + 15) / 16 * 16;
 	if (!b || b->cap - b->used < len) {
-		size_t cap = len > BLOCK ? len : BLOCK;
+		size_t least = b ? BLOCK : FIRST, cap = len > least ? len : least;
 		b = copse_mem_new(1, sizeof(*b) + cap);
 		if (!b) {
 			senml_fail(r, SENML_NO_RECORD, "out of memory");

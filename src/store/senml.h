@@ -127,6 +127,9 @@ int senml_fail(struct senml_reader *r, uint32_t record, const char *format, ...)
 /* The field with a label of JSON and XML, or 0. `*critical`: it must be understood (RFC 8428 §4.4). */
 unsigned senml_field(const char *label, size_t len, bool *critical);
 
+/* The common case, in senml_json_plain.c. Returns false when it is none of these; the reader and its pack are to be begun
+ * anew. */
+bool senml_decode_json_plain(struct senml_reader *r, const void *bytes, size_t len);
 int senml_decode_json(struct senml_reader *r, const void *bytes, size_t len);
 int senml_decode_cbor(struct senml_reader *r, const void *bytes, size_t len);
 int senml_decode_xml(struct senml_reader *r, const void *bytes, size_t len);

@@ -29,31 +29,28 @@ static void base_name(const char *device, char out[BN_LEN])
 /* Seconds with at most six decimals, without rounding. */
 static void put_time(struct store_buffer *out, int64_t time)
 {
-	uint64_t us = time < 0 ? 0 - (uint64_t)time : (uint64_t)time;
-	char text[40];
-	size_t len;
-
-	snprintf(text, sizeof(text), "%s%llu.%06u", time < 0 ? "-" : "", (unsigned long long)(us / 1000000),
-		 (unsigned)(us % 1000000));
-	for (len = strlen(text); text[len - 1] == '0'; len--)
-		continue;
-	store_buffer_put(out, text, text[len - 1] == '.' ? len - 1 : len);
+	store_buffer_decimal(out, time < 0, time < 0 ? 0 - (uint64_t)time : (uint64_t)time, 6);
 }
 
 /* --- JSON --- */
 
 static void put_json_text(struct store_buffer *out, const char *text, size_t len)
 {
+	size_t begin = 0;
+
 	store_buffer_text(out, "\"");
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
-		if (c == '"' || c == '\\')
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		store_buffer_put(out, text + begin, i - begin);
+		begin = i + 1;
+		if (c >= 0x20)
 			store_buffer_format(out, "\\%c", c);
-		else if (c < 0x20)
-			store_buffer_format(out, "\\u%04x", c);
 		else
-			store_buffer_put(out, &text[i], 1);
+			store_buffer_format(out, "\\u%04x", c);
 	}
+	store_buffer_put(out, text + begin, len - begin);
 	store_buffer_text(out, "\"");
 }
 

@@ -82,7 +82,7 @@ static int take_record(struct senml_reader *r, json_t *record)
 	return senml_take(r, &raw);
 }
 
-int senml_decode_json(struct senml_reader *r, const void *bytes, size_t len)
+static int decode_tree(struct senml_reader *r, const void *bytes, size_t len)
 {
 	json_error_t error;
 	json_t *pack = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error),
@@ -103,4 +103,16 @@ int senml_decode_json(struct senml_reader *r, const void *bytes, size_t len)
 	}
 	json_decref(pack);
 	return err;
+}
+
+int senml_decode_json(struct senml_reader *r, const void *bytes, size_t len)
+{
+	const struct senml_reader before = *r;
+
+	if (senml_decode_json_plain(r, bytes, len))
+		return 0;
+	senml_pack_free(r->pack);
+	*r->fault = (struct senml_fault){.record = SENML_NO_RECORD};
+	*r = before;
+	return decode_tree(r, bytes, len);
 }

@@ -139,6 +139,8 @@ static void write_group(struct store_service *s, size_t n)
 		count_batch(s, s->batch[i]);
 		finish(s, s->group[i]);
 	}
+	/* not only when all is done: where more comes in all the time that is never */
+	s->config.wake(s->config.self);
 }
 
 static int take_row(void *user, const struct store_row *row)
@@ -159,6 +161,7 @@ static void answer(struct store_service *s, struct store_job *job)
 	s->queries_long += job->out.failed;
 	s->queries_failed += job->result < 0 && !job->out.failed;
 	finish(s, job);
+	s->config.wake(s->config.self);
 }
 
 static bool is_query(const struct store_job *job)
@@ -256,13 +259,11 @@ static void *run(void *self)
 		bool last = atomic_load(&s->stopping);
 		if (ring_used(&s->in) > 0 && !last)
 			linger(s);
-		if (work(s)) {
-			s->config.wake(s->config.self);
-		} else if (last) {
+		bool worked = work(s);
+		if (!worked && last)
 			return NULL;
-		} else {
+		if (!worked)
 			sleep_for(s, TRIM_EVERY_US);
-		}
 		trim(s);
 	}
 }

@@ -117,6 +117,7 @@ static void forget(struct sqlite_store *s)
 		copse_mem_free(((struct sqlite_series *)store_vector_at(&s->series, i))->device);
 	s->series.n = 0;
 	s->pending.n = 0;
+	s->crowded = false;
 	if (s->index.slot)
 		memset(s->index.slot, 0, ((size_t)s->index.mask + 1) * sizeof(*s->index.slot));
 	s->fresh = false;
@@ -195,7 +196,7 @@ static bool note_arrival(struct sqlite_store *s, struct sqlite_series *series, i
 		return false;
 	*p = (struct sqlite_pending){id, series->newest};
 	series->newest = (uint32_t)s->pending.n;
-	series->pending_n++;
+	s->crowded |= ++series->pending_n >= SQLITE_MERGE_SERIES;
 	return true;
 }
 
@@ -463,23 +464,8 @@ static int merge(struct sqlite_store *s)
 		series->pending_n = series->newest = 0;
 	}
 	s->pending.n = 0;
+	s->crowded = false;
 	return STORE_OK;
-}
-
-static bool wants_merge(const struct sqlite_store *s, struct store_batch *const *batch, size_t n)
-{
-	if (s->pending.n >= SQLITE_MERGE_ALL)
-		return true;
-	/* the newest arrival stands for its series often enough: whoever fills one up writes to it again and again */
-	for (size_t i = 0; i < n; i++)
-		for (uint32_t j = 0; j < batch[i]->reading_n; j += 64) {
-			const struct store_reading *r = &batch[i]->reading[j];
-			struct sqlite_series *series =
-			    recall((struct sqlite_store *)(uintptr_t)s, r->device, r->name);
-			if (series && series->pending_n >= SQLITE_MERGE_SERIES)
-				return true;
-		}
-	return false;
 }
 
 static int sqlite_write(void *self, struct store_batch *const *batch, size_t n)
@@ -495,7 +481,7 @@ static int sqlite_write(void *self, struct store_batch *const *batch, size_t n)
 		result = put_batch(s, batch[i]);
 	result = end(s, result);
 	/* What could not be merged stays where it is, safe and readable; the next write tries again. */
-	if (result == STORE_OK && wants_merge(s, batch, n))
+	if (result == STORE_OK && (s->crowded || s->pending.n >= SQLITE_MERGE_ALL))
 		merge(s);
 	return result;
 }
@@ -669,7 +655,9 @@ int store_sqlite_open(const struct store_sqlite_config *config, struct store *ou
 	s->series.size = sizeof(struct sqlite_series);
 	s->pending.size = sizeof(struct sqlite_pending);
 	copse_host_random(s->key, sizeof(s->key));
-	int flags = config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	/* A store belongs to one thread at a time: SQLite need not lock. */
+	int flags = SQLITE_OPEN_NOMUTEX |
+		    (config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 	int result = sqlite3_open_v2(config->path, &s->db, flags, NULL) ? sqlite_result(s)
 		     : config->read_only                                ? set_up_reading(s)
 									: set_up(s, config);

@@ -68,6 +68,7 @@ struct sqlite_store {
 	uint64_t key[2];
 	int64_t next; /* id of the next arrival */
 	bool fresh;   /* series and pending agree with the database */
+	bool crowded; /* a series has SQLITE_MERGE_SERIES arrivals */
 };
 
 /* Arrivals are merged when there are so many, or so many of one series: a query never has to sort more than that. */

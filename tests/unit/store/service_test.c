@@ -120,6 +120,25 @@ static void jobs_are_done_in_their_order(void **state)
 	store_service_free(s);
 }
 
+/* Nobody has to wait for those who come after him. */
+static void what_is_done_comes_back_while_more_is_queued(void **state)
+{
+	struct store_service *s = start(100, 1000000, 0);
+	struct store_job *job;
+	(void)state;
+
+	assert_true(store_service_put(s, reading_job(1)));
+	assert_true(store_service_put(s, query_job(plain_render)));
+	assert_true(store_service_put(s, query_job(blocking_render)));
+	for (int i = 0; i < 2; i++)
+		store_job_free(wait_for(s));
+	sem_post(&gate);
+	job = wait_for(s);
+	assert_memory_equal(job->out.at, "1 ", job->out.len);
+	store_job_free(job);
+	store_service_free(s);
+}
+
 static void a_full_queue_says_no(void **state)
 {
 	struct store_service *s = start(3, 1000000, 0);
@@ -207,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(jobs_are_done_in_their_order),
+	    cmocka_unit_test(what_is_done_comes_back_while_more_is_queued),
 	    cmocka_unit_test(a_full_queue_says_no),
 	    cmocka_unit_test(the_bytes_of_jobs_are_bounded),
 	    cmocka_unit_test(an_answer_that_is_too_long_is_given_up),
