@@ -57,7 +57,7 @@ void sender_close(struct sender *s);
  * receiver's socket has room for. */
 void sender_send(struct sender *s, uint64_t n);
 
-/* Datagrams that the kernel dropped for want of room in the receiver's socket; and whether all others were taken out. */
+/* Datagrams that the kernel dropped for want of room in the receiver's socket; whether all others were taken out. */
 uint64_t sender_dropped(const struct sender *s);
 bool sender_drained(const struct sender *s);
 
@@ -65,6 +65,7 @@ bool sender_drained(const struct sender *s);
 void sender_device(uint32_t i, char out[17]);
 
 /* GET `path` of the gateway with all its blocks. Returns the body's length. */
-uint32_t sender_get(struct sender *s, const char *const *segments, const char *query, char *body, uint32_t cap);
+uint32_t sender_get(struct sender *s, const char *const *segments, const char *query, char *body,
+		    uint32_t cap);
 
 #endif

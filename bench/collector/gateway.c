@@ -118,9 +118,9 @@ static void sink(int fd)
 		for (int i = 0; i < BATCH; i++) {
 			room[i] = (struct iovec){bytes[i], sizeof(bytes[i])};
 			message[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &from[i],
-								   .msg_namelen = sizeof(from[i]),
-								   .msg_iov = &room[i],
-								   .msg_iovlen = 1}};
+								  .msg_namelen = sizeof(from[i]),
+								  .msg_iov = &room[i],
+								  .msg_iovlen = 1}};
 		}
 		if (recvmmsg(fd, message, BATCH, MSG_WAITFORONE, NULL) < 0)
 			die("recvmmsg");

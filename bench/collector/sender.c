@@ -1,5 +1,5 @@
-/* Ten thousand devices in one socket: each datagram has a source address of its own in 127.1.0.0/16, and a message ID of its
- * device's. Flow is controlled by what waits in the receiver's socket, so that nothing is lost on the way.
+/* Ten thousand devices in one socket: each datagram has a source address of its own in 127.1.0.0/16, and a message ID of
+ * its device. Flow is controlled by what waits in the receiver's socket, so that nothing is lost on the way.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
@@ -115,9 +115,10 @@ static size_t make_message(const struct sender *s, uint32_t device, uint64_t n, 
 		len += sizeof(no_response);
 	}
 	out[len++] = 0xff;
-	len += (size_t)snprintf((char *)out + len, MESSAGE - len,
-				"[{\"bn\":\"urn:dev:mac:0024befffe%06x:\",\"n\":\"temp\",\"u\":\"Cel\",\"v\":%u.%u}]", device,
-				(unsigned)(n / 7 % 40), (unsigned)(n % 10));
+	len += (size_t)snprintf(
+	    (char *)out + len, MESSAGE - len,
+	    "[{\"bn\":\"urn:dev:mac:0024befffe%06x:\",\"n\":\"temp\",\"u\":\"Cel\",\"v\":%u.%u}]", device,
+	    (unsigned)(n / 7 % 40), (unsigned)(n % 10));
 	return len;
 }
 
@@ -139,7 +140,8 @@ static void send_batch(struct sender *s, unsigned n)
 		char room[CMSG_SPACE(sizeof(struct in_pktinfo))];
 		struct cmsghdr align;
 	} control[BATCH];
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(s->port)};
+	struct sockaddr_in to = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(s->port)};
 	struct iovec part[BATCH];
 	struct mmsghdr message[BATCH];
 	unsigned done = 0;
@@ -148,11 +150,11 @@ static void send_batch(struct sender *s, unsigned n)
 		uint32_t device = (uint32_t)((s->sent + i) % s->devices);
 		part[i] = (struct iovec){bytes[i], make_message(s, device, s->sent + i, bytes[i])};
 		message[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &to,
-							   .msg_namelen = sizeof(to),
-							   .msg_iov = &part[i],
-							   .msg_iovlen = 1,
-							   .msg_control = control[i].room,
-							   .msg_controllen = sizeof(control[i].room)}};
+							  .msg_namelen = sizeof(to),
+							  .msg_iov = &part[i],
+							  .msg_iovlen = 1,
+							  .msg_control = control[i].room,
+							  .msg_controllen = sizeof(control[i].room)}};
 		aim(&message[i].msg_hdr, device);
 	}
 	while (done < n) {
@@ -195,7 +197,8 @@ static size_t put_option(uint8_t *at, unsigned delta, const char *value, size_t 
 static uint8_t echo[64];
 static size_t echo_len;
 
-static size_t make_get(const char *const *segments, const char *query, uint32_t block, uint16_t id, uint8_t *out)
+static size_t make_get(const char *const *segments, const char *query, uint32_t block, uint16_t id,
+		       uint8_t *out)
 {
 	size_t len = 4;
 	unsigned number = 0;
@@ -248,7 +251,8 @@ static const uint8_t *read_answer(const uint8_t *at, const uint8_t *end, uint32_
 
 static ssize_t exchange(struct sender *s, const uint8_t *message, size_t len, uint8_t *answer, size_t cap)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(s->port)};
+	struct sockaddr_in to = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(s->port)};
 	struct pollfd fd = {s->fd, POLLIN, 0};
 	ssize_t n;
 
@@ -259,7 +263,8 @@ static ssize_t exchange(struct sender *s, const uint8_t *message, size_t len, ui
 			n = recv(s->fd, answer, cap, 0);
 			if (n >= 4 && answer[2] == message[2] && answer[3] == message[3] && answer[1])
 				return n;
-			if (n >= 4 && answer[1] && (answer[0] & 0x30) == 0) { /* a separate answer: acknowledge it */
+			if (n >= 4 && answer[1] &&
+			    (answer[0] & 0x30) == 0) { /* a separate answer: acknowledge it */
 				const uint8_t ack[4] = {0x60, 0, answer[2], answer[3]};
 				sendto(s->fd, ack, 4, 0, (struct sockaddr *)&to, sizeof(to));
 				return n;
@@ -269,23 +274,26 @@ static ssize_t exchange(struct sender *s, const uint8_t *message, size_t len, ui
 	die("no answer");
 }
 
-uint32_t sender_get(struct sender *s, const char *const *segments, const char *query, char *body, uint32_t cap)
+uint32_t sender_get(struct sender *s, const char *const *segments, const char *query, char *body,
+		    uint32_t cap)
 {
 	static uint16_t id = 1;
 	uint32_t len = 0, block = 8;
 
 	for (uint32_t number = 0; block & 8; number++) {
 		uint8_t message[512], answer[2048];
-		ssize_t n = exchange(s, message, make_get(segments, query, number, id++, message), answer, sizeof(answer));
+		ssize_t n = exchange(s, message, make_get(segments, query, number, id++, message), answer,
+				     sizeof(answer));
 		block = 0;
 		const uint8_t *payload = read_answer(answer, answer + n, &block);
 		if (answer[1] == 0x81 && echo_len) { /* 4.01: the same once more */
-			n = exchange(s, message, make_get(segments, query, number, id++, message), answer, sizeof(answer));
+			n = exchange(s, message, make_get(segments, query, number, id++, message), answer,
+				     sizeof(answer));
 			payload = read_answer(answer, answer + n, &block);
 		}
 		if (answer[1] != 0x45) {
-			fprintf(stderr, "%s: answer %u.%02u: %.*s\n", segments[1], answer[1] >> 5, answer[1] & 31, (int)n - 4,
-				(const char *)answer + 4);
+			fprintf(stderr, "%s: answer %u.%02u: %.*s\n", segments[1], answer[1] >> 5,
+				answer[1] & 31, (int)n - 4, (const char *)answer + 4);
 			exit(1);
 		}
 		uint32_t part = (uint32_t)(answer + n - payload);

@@ -85,7 +85,8 @@ struct copse_config {
 	/* Requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM. */
 	uint32_t exchange_cap;
 	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may safely be
-	 * forgotten goes (RFC 7252 §4.5), else the oldest non-confirmable one that is over, else the new message is dropped. */
+	 * forgotten goes (RFC 7252 §4.5), else the oldest non-confirmable one that is over, else the new message is
+	 * dropped. */
 	uint32_t incoming_cap;
 	/* Peers that we send requests to at a time; beyond: the longest idle is forgotten. */
 	uint32_t peer_cap;

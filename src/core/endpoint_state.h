@@ -97,8 +97,10 @@ enum ep_queue {
 	EP_QUEUE_ACK, /* for their empty acknowledgement */
 	EP_QUEUE_NON, /* to be forgotten: NON_LIFETIME */
 	EP_QUEUE_CON, /* EXCHANGE_LIFETIME */
-	EP_QUEUE_NON_ONCE, /* the same for requests that must not run twice (RFC 7252 §4.5): forgotten early when nothing else is left */
-	EP_QUEUE_CON_ONCE, /* never forgotten early */
+	/* the same for requests that must not run twice (RFC 7252 §4.5): NON are forgotten early when nothing else is
+	 * left, CON never */
+	EP_QUEUE_NON_ONCE,
+	EP_QUEUE_CON_ONCE,
 	EP_QUEUES
 };
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define QUEUE_JOBS  262143              /* batches and queries under way: while arrivals are merged none is done */
+#define QUEUE_JOBS  262143 /* batches and queries under way: while arrivals are merged none is done */
 #define QUEUE_BYTES ((uint64_t)256 << 20) /* and the memory of all of them */
 #define ANSWER_MAX  (16u << 20)           /* bytes of the longest answer; beyond: 4.00 asks for less */
 #define LINGER_US   2000

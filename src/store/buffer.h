@@ -14,7 +14,8 @@ struct store_buffer {
 
 void store_buffer_put(struct store_buffer *b, const void *bytes, size_t len);
 void store_buffer_text(struct store_buffer *b, const char *text);
-void store_buffer_format(struct store_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void store_buffer_format(struct store_buffer *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* A number in as few digits as give the same number again when read: as JSON, XML and CSV write it. */
 void store_buffer_number(struct store_buffer *b, double number);

@@ -1,6 +1,6 @@
-/* SenML in JSON as nearly everybody writes it: no escapes, nothing but ASCII, no exponents, labels of RFC 8428 alone. It is read in
- * one pass over the bytes, at a tenth of what a tree of JSON values costs. Whatever is not of this kind, and whatever is
- * wrong, is left to senml_json.c: the faults that a sender hears of come from there.
+/* SenML in JSON as nearly everybody writes it: no escapes, nothing but ASCII, no exponents, labels of RFC 8428
+ * alone. It is read in one pass over the bytes, at a tenth of what a tree of JSON values costs. Whatever is not of this
+ * kind, and whatever is wrong, is left to senml_json.c: the faults that a sender hears of come from there.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "senml.h"

@@ -985,7 +985,8 @@ static void what_nobody_repeats_is_forgotten_at_last(void **state)
 	struct bench b = bench();
 	for (uint16_t i = 0; i < 8; i++) {
 		const struct copse_peer p = peer((uint8_t)i);
-		assert_int_equal(receive(&b, &p, COPSE_NON, i == 3 ? COPSE_CODE_GET : COPSE_CODE_POST, i, "t", "a"), 1);
+		assert_int_equal(
+		    receive(&b, &p, COPSE_NON, i == 3 ? COPSE_CODE_GET : COPSE_CODE_POST, i, "t", "a"), 1);
 		copse_endpoint_respond(b.ep, next_event(&b, COPSE_EVENT_REQUEST).exchange, &content, b.now);
 		transmit(&b);
 	}
