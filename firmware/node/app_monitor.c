@@ -30,12 +30,19 @@ static bool asking;                       /* an alert is under way */
 static uint32_t period = 10;              /* seconds */
 static copse_small_ms due;
 
+static void put_number(struct copse_small_out *out, int32_t n)
+{
+	if (n < 0) {
+		copse_small_text(out, "-");
+		n = -n;
+	}
+	copse_small_number(out, (uint32_t)n);
+}
+
 static unsigned number(struct copse_small_turn *turn, int32_t n)
 {
 	copse_small_set(&turn->out, COPSE_SMALL_FORMAT, 0);
-	if (n < 0)
-		copse_small_text(&turn->out, "-");
-	copse_small_number(&turn->out, (uint32_t)(n < 0 ? -n : n));
+	put_number(&turn->out, n);
 	return COPSE_CODE_CONTENT;
 }
 
@@ -114,23 +121,16 @@ const struct copse_small_resource app_resources[] = {
 
 static int8_t reported, alarming; /* what a message says must not change while it may be sent again */
 
-static void put_degrees(struct copse_small_out *out, int8_t n)
-{
-	if (n < 0)
-		copse_small_text(out, "-");
-	copse_small_number(out, (uint32_t)(n < 0 ? -n : n));
-}
-
 static void telemetry_body(const struct copse_small_call *call, struct copse_small_out *out)
 {
 	(void)call;
-	put_degrees(out, reported);
+	put_number(out, reported);
 }
 
 static void alert_body(const struct copse_small_call *call, struct copse_small_out *out)
 {
 	(void)call;
-	put_degrees(out, alarming);
+	put_number(out, alarming);
 }
 
 static void alert_answer(const struct copse_small_call *call, int code, const struct copse_small_message *m,

@@ -17,8 +17,8 @@ uint32_t board_ms(void);
 /* Sleep until an interrupt: at the latest the timer's, after a millisecond. */
 void board_sleep(void);
 
-/* Four words for the key of tokens and message IDs: as good as the board has. The emulated boards have no
- * source of randomness; see README.md. */
+/* Four words for the key of tokens and message IDs: others at each start, as good as the board
+ * has them; see README.md. */
 void board_key(uint32_t key[4]);
 
 /* The thermometer, whole degrees Celsius. */

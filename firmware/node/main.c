@@ -25,13 +25,20 @@ static void turn(void)
 		board_sleep();
 }
 
-int main(void)
+/* Apart, so that the key does not stay on the stack. */
+static __attribute__((noinline)) void begin(void)
 {
+	uint32_t key[4];
 	board_init();
-	node.resources = app_resources;
-	board_key(node.key);
+	board_key(key);
+	copse_small_init(&node, app_resources, key);
 	link_init();
 	app_init(&node);
+}
+
+int main(void)
+{
+	begin();
 	for (;;)
 		turn();
 }

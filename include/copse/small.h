@@ -176,7 +176,7 @@ enum copse_small_flag {
 	COPSE_SMALL_RESUME = 16     /* with UPLOAD: the handler judges which block may come next */
 };
 
-/* What a handler returns to answer later: it is asked again after `delay` ms, with `later` set. */
+/* What a handler of GET returns to answer later: it is asked again after `delay` ms, with `later` set. */
 #define COPSE_SMALL_LATER 1u
 
 /* A request, and the answer to it. */
@@ -216,8 +216,8 @@ struct copse_small_resource {
 unsigned copse_small_links(struct copse_small_turn *turn);
 
 /* A server without state: answers a datagram in `out` (COPSE_SMALL_MESSAGE bytes). Of what a handler sets,
- * Content-Format and, behind it, Max-Age go out; a body longer than a block becomes 5.00. Conditional
- * requests and blocks get 4.02.
+ * Content-Format and, behind it, Max-Age go out; a body longer than a block and COPSE_SMALL_LATER become
+ * 5.00. Conditional requests and blocks get 4.02.
  * Returns the length, 0 for silence. */
 size_t copse_small_answer(const struct copse_small_resource *resources, const uint8_t *datagram, size_t len,
 			  uint8_t *out);
@@ -270,7 +270,7 @@ struct copse_small_seen {
 	uint8_t reply[COPSE_SMALL_REPLY];
 };
 
-/* Fields are private but for the counters. Zero it, set `resources` and `key`, begin. */
+/* Fields are private but for the counters. */
 struct copse_small {
 	const struct copse_small_resource *resources; /* NULL-terminated table; not NULL */
 	uint32_t key[4]; /* random: tokens, message IDs and jitter come from it */
@@ -289,6 +289,11 @@ struct copse_small {
 	uint16_t forgotten; /* counter: remembered requests that had to go before their time */
 	uint16_t refused;   /* counter: observers, late answers and uploads for which there was no room */
 };
+
+/* Begin. `resources` must live as long as `s`. `key` is 128 random bits, others at each start: tokens,
+ * jitter and the first message ID come from it (RFC 7252 §4.4, §5.3.1). */
+void copse_small_init(struct copse_small *s, const struct copse_small_resource *resources,
+		      const uint32_t key[4]);
 
 /* Take `len` bytes from `peer`. A longer datagram than COPSE_SMALL_RECEIVE may be handed in by its true
  * length and with only so many bytes there: it gets 4.13 with the block size that fits. The answer is

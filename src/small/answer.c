@@ -73,7 +73,7 @@ size_t copse_small_answer(const struct copse_small_resource *resources, const ui
 	unsigned code = small_find(&turn);
 	if (code == 0)
 		code = turn.resource->handle(&turn);
-	if (turn.out.total > COPSE_SMALL_BLOCK) {
+	if (turn.out.total > COPSE_SMALL_BLOCK || code == COPSE_SMALL_LATER) {
 		code = COPSE_CODE_INTERNAL_SERVER_ERROR;
 		turn.out.total = turn.out.set = 0;
 	}

@@ -26,6 +26,17 @@ void small_draw(struct copse_small *s, uint32_t out[2])
 	out[1] = b;
 }
 
+void copse_small_init(struct copse_small *s, const struct copse_small_resource *resources,
+		      const uint32_t key[4])
+{
+	uint32_t random[2];
+	memset(s, 0, sizeof(*s));
+	s->resources = resources;
+	memcpy(s->key, key, sizeof(s->key));
+	small_draw(s, random);
+	s->mid = (uint16_t)random[0]; /* RFC 7252 §4.4 */
+}
+
 struct copse_small_slot *small_slot(struct copse_small *s, unsigned kind, const struct copse_small_peer *peer,
 				    const uint8_t *token, unsigned token_len)
 {
@@ -241,7 +252,7 @@ static size_t render(struct copse_small *s, struct copse_small_slot *slot, uint8
 	if (code == 0) {
 		code = turn.resource->handle(&turn);
 		if (code == COPSE_SMALL_LATER) {
-			slot->due = now + turn.delay;
+			slot->due = now + turn.delay + 1; /* later than now, whatever the handler says */
 			return 0;
 		}
 		code = small_block2(&turn, code);
@@ -312,23 +323,26 @@ static void rest(struct copse_small_slot *slot, copse_small_ms now)
 
 size_t copse_small_next(struct copse_small *s, uint8_t *out, struct copse_small_peer *to, copse_small_ms now)
 {
-	for (struct copse_small_slot *slot = s->slot; slot < s->slot + SLOTS; slot++) {
-		if (slot->kind == FREE || !small_due(slot->due, now) || held_back(s, slot))
+	struct copse_small_slot *slot = s->slot;
+	while (slot < s->slot + SLOTS) {
+		if (slot->kind == FREE || !small_due(slot->due, now) || held_back(s, slot)) {
+			slot++;
 			continue;
+		}
 		if (slot->state == ACKNOWLEDGED ||
 		    (slot->state == SENT && slot->tries == COPSE_SMALL_MAX_RETRANSMIT)) {
 			small_fail(slot, COPSE_ERR_TIMEOUT);
+			slot = s->slot; /* a call before it may have waited for this, or be new */
 			continue;
 		}
 		schedule(s, slot, now);
 		size_t len = slot->kind == CALL ? small_request(slot, out) : render(s, slot, out, now);
-		if (len == 0) {
-			slot->state = READY;
-			continue;
+		if (len > 0) {
+			*to = slot->peer;
+			rest(slot, now);
+			return len;
 		}
-		*to = slot->peer;
-		rest(slot, now);
-		return len;
+		slot->state = READY; /* not yet: `due` says when */
 	}
 	return 0;
 }

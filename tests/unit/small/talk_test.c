@@ -86,9 +86,7 @@ static uint8_t out[COPSE_SMALL_MESSAGE];
 static int setup(void **state)
 {
 	(void)state;
-	memset(&server, 0, sizeof(server));
-	server.resources = resources;
-	server.key[0] = 0x12345678;
+	copse_small_init(&server, resources, (const uint32_t[4]){0x12345678, 1, 2, 3});
 	runs = posts = 0;
 	version = 1;
 	stored_len = 0;
@@ -578,10 +576,9 @@ static void bodies_over_a_bad_link(void **state)
 		uint32_t begin = seed, now = UINT32_MAX - 100000; /* the clock wraps on the way */
 		struct copse_small client;
 		char wanted[700];
-		memset(&client, 0, sizeof(client));
 		memset(air, 0, sizeof(air));
-		client.resources = resources + 6; /* none */
-		client.key[1] = seed;
+		copse_small_init(&client, resources + 6,
+				 (const uint32_t[4]){seed, 0, 0, 0}); /* no resources */
 		setup(NULL);
 		for (unsigned i = 0; i < 700; i++)
 			wanted[i] = (char)('A' + i * 7 % 50);
@@ -633,6 +630,32 @@ static void a_silent_peer(void **state)
 	assert_int_equal(last_code, COPSE_ERR_RESET);
 }
 
+/* A call that waits for another to the same peer goes out as soon as that one has failed, without a further deadline. */
+static void a_call_that_waits(void **state)
+{
+	uint8_t buf[COPSE_SMALL_MESSAGE];
+	struct copse_small_peer to;
+	(void)state;
+	assert_int_equal(copse_small_ask(&server, &peer, &get, 0), 0);
+	assert_int_equal(copse_small_ask(&server, &other, &get, 0), 0);
+	assert_true(copse_small_next(&server, buf, &to, 0) > 0); /* the first slot's */
+	uint8_t rst[4] = {0x70, 0, buf[2], buf[3]};
+	copse_small_receive(&server, &peer, rst, 4, out, 0);
+	assert_true(copse_small_next(&server, buf, &to, 0) > 0);        /* the second slot's */
+	assert_int_equal(copse_small_ask(&server, &other, &get, 0), 0); /* in the first slot, behind it */
+	uint32_t now = 0;
+	for (unsigned tries = 1; tries < 5; now++)
+		tries += copse_small_next(&server, buf, &to, now) > 0;
+	const uint8_t last[2] = {buf[2], buf[3]};
+	last_code = 0;
+	while (copse_small_next(&server, buf, &to, now) == 0) {
+		assert_int_not_equal(copse_small_deadline(&server, now, 1000), 0);
+		now++;
+	}
+	assert_int_equal(last_code, COPSE_ERR_TIMEOUT);
+	assert_memory_not_equal(buf + 2, last, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -649,6 +672,7 @@ int main(void)
 	    cmocka_unit_test_setup(late_answer, setup),
 	    cmocka_unit_test_setup(bodies_over_a_bad_link, setup),
 	    cmocka_unit_test_setup(a_silent_peer, setup),
+	    cmocka_unit_test_setup(a_call_that_waits, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
