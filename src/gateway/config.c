@@ -569,6 +569,8 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_cache(c, cfg_getsec(cfg, "cache"));
 	c->amplification = (uint8_t)cfg_getint(cfg, "clients|amplification");
 	take_observe(c, cfg_getsec(cfg, "observe"));
+	c->directory.registrations = (uint32_t)cfg_getint(cfg, "directory|registrations");
+	c->directory.open = cfg_getbool(cfg, "directory|open") == cfg_true;
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
@@ -687,6 +689,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->observations_max == b->observations_max, "observe.observations"},
 	    {a->observers_max == b->observers_max, "observe.observers"},
 	    {same_collector(&a->collector, &b->collector), "collector"},
+	    {a->directory.registrations == b->directory.registrations, "directory.registrations"},
 	};
 	size_t len = 0;
 

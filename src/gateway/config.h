@@ -137,6 +137,12 @@ struct gw_collector_config {
 /* "TYPE:TOKEN", the token in hexadecimal. Returns false when it is none. */
 bool gw_implicit_parse(const char *text, struct gw_implicit *implicit);
 
+/* The resource directory (directory_serve.h); no registrations: there is none. */
+struct gw_directory_config {
+	uint32_t registrations;
+	bool open;
+};
+
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
@@ -186,6 +192,7 @@ struct gw_config {
 	struct copse_params groups[COPSE_GROUPS_MAX]; /* of classes, from GW_GROUP_CLASSES on */
 	uint8_t group_n;                              /* GW_GROUP_CLASSES and as many more */
 	struct gw_collector_config collector;
+	struct gw_directory_config directory;
 
 	struct gw_device *devices; /* in the order of the file */
 	uint32_t device_n;

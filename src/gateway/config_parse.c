@@ -111,6 +111,7 @@ static const struct range {
     {"collector", "devices", 1, 1000000},
     {"collector", "keep", 0, 1000000},
     {"collector", "max_size", 0, 1000000},
+    {"directory", "registrations", 0, 1000000},
     {"device", "port", 1, 65535},
     {"device", "secure_port", 1, 65535},
 };
@@ -516,6 +517,12 @@ static cfg_opt_t collector_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t directory_options[] = {
+    CFG_INT("registrations", 0, CFGF_NONE),
+    CFG_BOOL("open", cfg_false, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t device_options[] = {
     CFG_STR("address", NULL, CFGF_NODEFAULT),
     CFG_INT("port", 0, CFGF_NODEFAULT),
@@ -548,6 +555,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("access", access_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("collector", collector_options, CFGF_NONE),
+    CFG_SEC("directory", directory_options, CFGF_NONE),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("group", group_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "metrics.h"
+#include "resolver.h"
 #include "worker_state.h"
 
 #include <copse/host.h>
@@ -242,6 +243,47 @@ static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 	return (int)n;
 }
 
+/* Configured devices and, behind them, those of the resource directory; for copse_mem_free. NULL without memory. */
+static char *list_all(const struct gw_worker *w)
+{
+	size_t cap = w->config->device_list_len + 1, len = w->config->device_list_len;
+	const struct gw_directory *dir = w->rd ? gw_rd_directory(w->rd) : NULL;
+	const char *host;
+
+	cap += dir ? (size_t)gw_directory_count(dir) * (2 * GW_NAME_MAX + sizeof(",<coap://>;ep=\"\"")) : 0;
+	char *list = copse_mem_new(cap, 1);
+	if (!list)
+		return NULL;
+	memcpy(list, w->config->device_list, len);
+	for (uint32_t pos = 0; dir && (host = gw_directory_next_host(dir, w->config, &pos));)
+		if (!gw_resolve_has(w->config, host))
+			len += (size_t)snprintf(list + len, cap - len, "%s<coap://%s>;ep=\"%s\"",
+						len ? "," : "", host, host);
+	return list;
+}
+
+/* The list as it was when its first block was asked for. */
+static int read_list(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+{
+	const char *list = user;
+	size_t len = strlen(list), n = offset < len ? len - offset : 0;
+
+	n = n < cap ? n : cap;
+	memcpy(buf, list + (n ? offset : 0), n);
+	return (int)n;
+}
+
+static void give_list(struct gw_worker *w, struct copse_response *rs)
+{
+	char *list = list_all(w);
+
+	if (list)
+		copse_response_reader(rs, COPSE_FORMAT_LINK, (uint32_t)strlen(list), read_list,
+				      copse_mem_free, list);
+	else
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+}
+
 static void devices_get(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_worker *w = worker_of(rq);
@@ -260,7 +302,13 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 		bool filtered = copse_request_query(rq, "type", &len) ||
 				copse_request_query(rq, "group", &len) ||
 				copse_request_query(rq, "state", &len);
-		gw_collector_list(w->collector, rq, rs, filtered ? "" : w->config->device_list);
+		char *list = filtered ? NULL : list_all(w);
+		gw_collector_list(w->collector, rq, rs, list ? list : "");
+		copse_mem_free(list);
+		return;
+	}
+	if (w->rd) {
+		give_list(w, rs);
 		return;
 	}
 	copse_response_etag(rs, w->config->device_list_etag, sizeof(w->config->device_list_etag));
@@ -361,6 +409,24 @@ static bool add_collector(struct gw_worker *w)
 	return w->collector && gw_collector_add(w->collector) == 0;
 }
 
+static bool is_secure(void *self, const struct copse_peer *peer)
+{
+	const struct gw_worker *w = self;
+
+	return w->around.proved && w->around.proved(w->around.self, peer);
+}
+
+static bool add_directory(struct gw_worker *w)
+{
+	const struct gw_rd_surroundings around = {
+	    .server = w->server, .has_session = may_read, .is_secure = is_secure, .self = w};
+
+	if (w->config->directory.registrations == 0)
+		return true;
+	w->rd = gw_rd_new(w->config, &around);
+	return w->rd != NULL;
+}
+
 /* --- the server --- */
 
 static const struct copse_resource resources[] = {
@@ -413,6 +479,14 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 		config.view_cap = 1024;
 		config.view_len = 256;
 	}
+	if (w->config->directory.registrations) {
+		config.collect_len =
+		    config.collect_len < GW_DIRECTORY_BODY ? GW_DIRECTORY_BODY : config.collect_len;
+		config.deferred_cap += GW_DIRECTORY_FETCHES;
+		config.observer_cap += 1024;
+		config.view_cap += 256;
+		config.view_len = 256;
+	}
 	copse_host_random(config.seed, sizeof(config.seed));
 	len = copse_server_bytes(&config);
 	w->server_memory = copse_mem_new(len, 1);
@@ -422,7 +496,8 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	memcpy(w->resources, resources, sizeof(resources));
 	for (size_t i = 0; i < RESOURCES; i++)
 		w->resources[i].user = w;
-	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 && add_collector(w);
+	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 && add_collector(w) &&
+	       add_directory(w);
 }
 
 /* The critical options that the server and we understand in a request. */

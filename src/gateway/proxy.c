@@ -188,13 +188,26 @@ static enum gw_step policy(struct gw_pass *p)
 	return GW_STEP_RESOLVE;
 }
 
+/* By the configuration; what it does not know, by the resource directory. */
+static enum gw_resolution find_device(struct gw_pass *p)
+{
+	const struct gw_asked *a = &p->asked;
+	const struct gw_config *config = p->w->config;
+	uint16_t own = copse_scheme_port(a->scheme);
+	enum gw_resolution found = gw_resolve(config, a->host, a->host_len, a->port, own, &p->target);
+
+	return found == GW_RESOLVE_UNKNOWN && p->w->rd
+		   ? gw_resolve_registered(config, gw_rd_directory(p->w->rd), a->host, a->host_len, a->port,
+					   own, p->session->secure, &p->target)
+		   : found;
+}
+
 /* Which device is it, and where? */
 static enum gw_step resolve(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
-	switch (gw_resolve(w->config, p->asked.host, p->asked.host_len, p->asked.port,
-			   copse_scheme_port(p->asked.scheme), &p->target)) {
+	switch (find_device(p)) {
 	case GW_RESOLVE_UNKNOWN:
 		return gw_proxy_refuse(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
 				       "no device has this name");

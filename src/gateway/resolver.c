@@ -263,3 +263,30 @@ void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *pe
 	target->known = true;
 	target->denied = d && d->deny;
 }
+
+bool gw_resolve_has(const struct gw_config *config, const char *name)
+{
+	char alias[GW_NAME_MAX + 1];
+	struct in6_addr address;
+
+	find_alias(name, strlen(name), alias);
+	return find_either(config, name, strlen(name), alias) ||
+	       (config->has_mesh_prefix && gw_resolve_mac(&config->mesh_prefix, name, &address));
+}
+
+enum gw_resolution gw_resolve_registered(const struct gw_config *config, const struct gw_directory *dir,
+					 const char *host, size_t len, uint16_t port, uint16_t default_port,
+					 bool secure, struct gw_target *target)
+{
+	*target = (struct gw_target){.class = &config->classes[GW_CLASS_DEFAULT], .uri_host = ""};
+	int n = gw_name_normalize(host, len, target->name);
+
+	if (n < 0 || gw_resolve_has(config, target->name) ||
+	    !gw_directory_resolve(dir, config, target->name, secure, &target->address))
+		return GW_RESOLVE_UNKNOWN;
+	if (port != default_port && port != copse_address_port(&target->address))
+		return GW_RESOLVE_UNKNOWN;
+	find_alias(target->name, (size_t)n, target->alias);
+	target->secure = target->address;
+	return GW_RESOLVED;
+}

@@ -6,6 +6,7 @@
 #define GATEWAY_RESOLVER_H
 
 #include "config.h"
+#include "directory.h"
 
 enum gw_resolution {
 	GW_RESOLVED,
@@ -32,6 +33,16 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 
 /* Back: the device at the address of `peer`. One that has no name is called by its address. */
 void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target);
+
+/* Whether the configuration knows what `name`, which is normalized, is: a device of its own, or a MAC ID below the
+ * mesh's prefix. */
+bool gw_resolve_has(const struct gw_config *config, const char *name);
+
+/* The same as gw_resolve for the endpoints that have registered in `dir`; none of them has a name that the configuration
+ * knows. Both addresses of the target become that of the endpoint, by DTLS if `secure`. */
+enum gw_resolution gw_resolve_registered(const struct gw_config *config, const struct gw_directory *dir,
+					 const char *host, size_t len, uint16_t port, uint16_t default_port,
+					 bool secure, struct gw_target *target);
 
 /* The address that the mesh's prefix gives a MAC ID: the modified EUI-64 (RFC 4291 Appendix A) of 16 hexadecimal digits,
  * or of 12 with ff:fe in the middle. `name` is normalized. Returns false for a name that is no MAC ID. */

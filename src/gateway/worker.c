@@ -151,6 +151,7 @@ void gw_worker_free(struct gw_worker *w)
 	if (w->server)
 		copse_server_end(w->server);
 	gw_collector_free(w->collector);
+	gw_rd_free(w->rd);
 	gw_sessions_free(w->sessions);
 	copse_mem_free(w->requests);
 	copse_mem_free(w->out);
@@ -175,6 +176,8 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *w, const struct gw_con
 	w->config = config;
 	if (w->collector)
 		gw_collector_adopt(w->collector, config);
+	if (w->rd)
+		gw_rd_adopt(w->rd, config);
 	w->verifications.at = now;
 	gw_sessions_set_idle(w->sessions, config->session_idle_ms);
 	return old;
@@ -210,8 +213,8 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_proxy_request(w, event, now);
 	else if (event->kind == COPSE_EVENT_REQUEST)
 		gw_local_request(w, event, now);
-	else
-		copse_server_take(w->server, event, now);
+	else if (copse_server_take(w->server, event, now) == COPSE_ERR_UNMATCHED && w->rd)
+		gw_rd_event(w->rd, event, now);
 }
 
 void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms now)
@@ -237,10 +240,12 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 {
 	copse_ms sessions = gw_sessions_deadline(w->sessions), server = copse_server_deadline(w->server);
 	copse_ms observations = gw_observations_deadline(w->observations);
+	copse_ms rd = w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER;
 	copse_ms local = sessions < server ? sessions : server;
 
 	copse_ms groups = gw_groups_deadline(w->groups), first = local < groups ? local : groups;
 
+	first = rd < first ? rd : first;
 	return observations < first ? observations : first;
 }
 
@@ -256,6 +261,8 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 	}
 	gw_observe_expire(w, now);
 	gw_groups_expire(w, now);
+	if (w->rd)
+		gw_rd_expire(w->rd, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
 }

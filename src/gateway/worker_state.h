@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "collector.h"
+#include "directory_serve.h"
 #include "flight.h"
 #include "grant.h"
 #include "lane.h"
@@ -119,6 +120,7 @@ struct gw_worker {
 	struct copse_server *server;
 	void *server_memory;
 	struct gw_collector *collector;     /* NULL: there is none */
+	struct gw_rd *rd;                   /* the resource directory; NULL: there is none */
 	struct copse_message local_message; /* a proxy request for the gateway itself, rewritten */
 };
 

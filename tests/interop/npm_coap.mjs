@@ -1,6 +1,7 @@
 // The npm package `coap` as a client of the gateway, and as a device behind it.
 //
 //	node npm_coap.mjs device                     prints "port N" and answers until it is ended
+//	node npm_coap.mjs register GATEWAY-PORT EP    the same, and registers with the gateway's resource directory
 //	node npm_coap.mjs client PORT GATEWAY-PORT TOKEN DEVICE   opens a session from PORT, uses the device, closes it
 //
 // SPDX-License-Identifier: BSD-2-Clause
@@ -8,7 +9,7 @@ import { createRequire } from "node:module";
 
 const coap = createRequire(import.meta.url)("coap");
 
-function device() {
+function device(started) {
 	const server = coap.createServer();
 	let setting = "1";
 	server.on("request", (request, response) => {
@@ -29,7 +30,23 @@ function device() {
 			response.end();
 		}
 	});
-	server.listen(0, "127.0.0.1", () => console.log(`port ${server._sock.address().port}`));
+	server.listen(0, "127.0.0.1", () => {
+		const { port } = server._sock.address();
+		console.log(`port ${port}`);
+		started(port);
+	});
+}
+
+// RFC 9176 §5: the request leaves from another port than the server's, which is told as the base
+function register(gateway, name, port) {
+	const query = `ep=${name}&base=coap://127.0.0.1:${port}`;
+	const request = coap.request({ host: "127.0.0.1", port: gateway, method: "POST", pathname: "/rd", query });
+	request.setOption("Content-Format", "application/link-format");
+	request.on("response", (response) => {
+		const path = response.options.filter((o) => o.name === "Location-Path").map((o) => o.value);
+		console.log(`registered ${response.code} /${path.join("/").replace(/^\//, "")}`);
+	});
+	request.end('</temperature>;rt="temperature-c",</setting>');
 }
 
 function ask(agent, port, method, options, payload) {
@@ -69,7 +86,9 @@ async function client(localPort, gateway, token, name) {
 
 const [role, ...rest] = process.argv.slice(2);
 if (role === "device") {
-	device();
+	device(() => {});
+} else if (role === "register") {
+	device((port) => register(Number(rest[0]), rest[1], port));
 } else {
 	client(Number(rest[0]), Number(rest[1]), rest[2], rest[3]).then(
 		() => process.exit(0),
