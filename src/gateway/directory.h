@@ -1,7 +1,8 @@
 /* The registrations of a resource directory (RFC 9176): which endpoints there are, and their links.
  *
- * Has no message and no clock in it: parameters come as texts, "name=value", decoded; times as arguments. Registrations live in
- * memory alone: they are soft state, which an endpoint renews, and registers anew when its location is unknown (§5.3.1).
+ * Has no message and no clock in it: parameters come as texts, "name=value", decoded; times as arguments.
+ * Registrations live in memory alone: they are soft state, which an endpoint renews, and registers anew when its
+ * location is unknown (§5.3.1).
  *
  * Whoever registered a name keeps it for as long as the registration lives (§7.5): others, told by their IP address,
  * can neither replace nor change nor remove it.
@@ -84,9 +85,10 @@ uint32_t gw_directory_count(const struct gw_directory *dir);
 /* Never NULL; the caller may count what it does itself. */
 struct gw_directory_counters *gw_directory_counters(struct gw_directory *dir);
 
-/* The address of the endpoint that is called `name` ("ep", or "ep.d" in a sector; normalized as names of devices are). Where
- * several have the same name, the earliest. Only what has an IP address in its base, for coap, or with
- * `secure` for coaps, which is that of its registrant, or one that `config` lets be reached: nobody leads the gateway elsewhere. */
+/* The address of the endpoint that is called `name` ("ep", or "ep.d" in a sector; normalized as names of devices
+ * are). Where several have the same name, the earliest. Only what has an IP address in its base, for coap, or with
+ * `secure` for coaps, which is that of its registrant, or one that `config` lets be reached: nobody leads the
+ * gateway elsewhere. */
 bool gw_directory_resolve(const struct gw_directory *dir, const struct gw_config *config, const char *name,
 			  bool secure, struct copse_address *address);
 
