@@ -87,15 +87,6 @@ static void put_directory(struct text *t, const struct gw_worker *w)
 		  gw_directory_count(gw_rd_directory(w->rd)));
 }
 
-static void put_collector(struct text *t, const struct gw_worker *w)
-{
-	const struct gw_collector_counters *c = gw_collector_counters(w->collector);
-
-#define COUNTER(name, help) put_counter(t, "collector", #name, help, c->name);
-#include <copse/registry/collector_counters.def>
-#undef COUNTER
-}
-
 static void put_usage(struct text *t, const struct gw_worker *w)
 {
 	struct gw_cache_usage cache;
@@ -220,8 +211,6 @@ size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
 	put_server(&t, w);
 	if (w->rd)
 		put_directory(&t, w);
-	if (w->collector)
-		put_collector(&t, w);
 	put_usage(&t, w);
 	put_endpoint_usage(&t, w);
 	put_dtls(&t, w, false);

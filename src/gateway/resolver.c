@@ -270,7 +270,7 @@ bool gw_resolve_has(const struct gw_config *config, const char *name)
 	struct in6_addr address;
 
 	find_alias(name, strlen(name), alias);
-	return find_either(config, name, strlen(name), alias) ||
+	return find_either(config, name, strlen(name), alias) || find_group(config, name) ||
 	       (config->has_mesh_prefix && gw_resolve_mac(&config->mesh_prefix, name, &address));
 }
 
