@@ -325,6 +325,22 @@ void gw_observer_free(struct gw_observations *all, struct gw_observer *o)
 	core_node_insert(&all->observer_free, &o->node);
 }
 
+void gw_observer_tell(struct gw_observer *o, uint16_t id)
+{
+	memmove(o->id + 1, o->id, sizeof(o->id) - sizeof(o->id[0]));
+	o->id[0] = id;
+	if (o->ids < GW_OBSERVER_IDS)
+		o->ids++;
+}
+
+static bool was_told_by(const struct gw_observer *o, uint16_t id)
+{
+	for (unsigned i = 0; i < o->ids; i++)
+		if (o->id[i] == id)
+			return true;
+	return false;
+}
+
 struct gw_observer *gw_observer_told(struct gw_observations *all, const struct copse_peer *peer, uint16_t id)
 {
 	const uint32_t hash = peer_hash(all, peer);
@@ -332,7 +348,7 @@ struct gw_observer *gw_observer_told(struct gw_observations *all, const struct c
 
 	while ((found = core_table_next(&all->peers, hash, &pos)) != 0) {
 		struct gw_observer *o = &all->observer[found - 1];
-		if (o->has_id && o->id == id && copse_peer_equal(&o->peer, peer))
+		if (was_told_by(o, id) && copse_peer_equal(&o->peer, peer))
 			return o;
 	}
 	return NULL;

@@ -25,6 +25,9 @@
 #define GW_OBSERVE_REQUEST_MAX                                                                               \
 	512u /* bytes of a registration: options, and the body of a FETCH; longer ones are not shared */
 
+/* A Reset may come for one of so many messages: two in a breath are common, as when a client joins. */
+#define GW_OBSERVER_IDS 2
+
 struct gw_observations;
 
 /* What a device is asked for, and what it said last. The members above `private` are the user's to read and write. */
@@ -33,14 +36,13 @@ struct gw_observation {
 	struct core_node idle, behind;
 	copse_handle device; /* the exchange with the device, which stays open; COPSE_NO_HANDLE: none */
 	copse_ms heard;      /* when the newest state came */
-	copse_ms expires;    /* and when it becomes stale */
+	copse_ms expires;    /* and when it is asked for again, unless a newer one comes */
 	struct copse_peer peer, to; /* the device for lanes, and where it is asked */
 	struct gw_lane_rule lane;   /* of the device's class */
 	struct gw_rate rate;
 	struct gw_cache_key key;
 	uint32_t leader;   /* the request that is under way to the device for it: number + 1 */
 	uint32_t sequence; /* of the device's newest notification, 24 bits */
-	uint32_t told;     /* of ours */
 	uint8_t method;
 	bool registered;                /* the device has said so */
 	bool leaving;                   /* it has no observers any more: the device is still to be told */
@@ -66,9 +68,10 @@ struct gw_observer {
 	struct copse_peer peer;
 	uint8_t token[COPSE_TOKEN_MAX];
 	uint8_t token_len;
-	bool con;    /* as the client registered */
-	bool has_id; /* it was told something that was not confirmable: by message `id` last */
-	uint16_t id;
+	bool con; /* as the client registered */
+	uint8_t
+	    ids; /* how many of `id` are known: messages that told it something and were not confirmable, the newest first */
+	uint16_t id[GW_OBSERVER_IDS];
 	uint32_t con_at; /* the worker's second in which it was last told confirmably */
 	uint32_t session, generation;
 	uint32_t request; /* its registration, while the answer is not acknowledged: number + 1 */
@@ -143,7 +146,10 @@ void gw_observer_free(struct gw_observations *all, struct gw_observer *o);
 struct gw_observer *gw_observer_find(struct gw_observations *all, const struct copse_peer *peer,
 				     const void *token, size_t token_len);
 
-/* The one that was last told by message `id`, not confirmably. */
+/* It was told something by message `id`, not confirmably. */
+void gw_observer_tell(struct gw_observer *o, uint16_t id);
+
+/* The one that was told by message `id`, one of its newest. */
 struct gw_observer *gw_observer_told(struct gw_observations *all, const struct copse_peer *peer, uint16_t id);
 
 /* How many this peer has, counted up to `most`. */

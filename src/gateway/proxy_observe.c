@@ -20,11 +20,13 @@
 #define REGISTER 0u
 #define CANCEL   1u
 
-#define RETRY_MS      500    /* until the lane of a device is tried again */
-#define ROOM_MS       20     /* until there may be room for more notifications */
-#define FRESH_MS      128000 /* RFC 7641 §3.4: after that long every notification is newer */
-#define CONFIRM_S     86400  /* RFC 7641 §4.5: each observer is told confirmably once a day at least */
-#define SEQUENCE_MASK 0xffffffu
+#define RETRY_MS       500 /* until the lane of a device is tried again */
+#define ROOM_MS        20  /* until there may be room for more notifications */
+#define LATE_MS        1000
+#define LATE_SPREAD_MS 3000
+#define FRESH_MS       128000 /* RFC 7641 §3.4: after that long every notification is newer */
+#define CONFIRM_S      86400  /* RFC 7641 §4.5: each observer is told confirmably once a day at least */
+#define SEQUENCE_MASK  0xffffffu
 
 static uint32_t number_of(const struct gw_worker *w, const struct gw_request *r)
 {
@@ -99,6 +101,7 @@ static bool is_confirmable(const struct gw_observer *o, copse_ms now)
 static int notify(struct gw_worker *w, struct gw_observer *o, const struct copse_out *out, copse_ms now)
 {
 	int err = COPSE_ERR_GONE;
+	uint16_t id;
 
 	if (o->notified != COPSE_NO_HANDLE)
 		err = copse_endpoint_replace(w->ep, o->notified, out, now);
@@ -110,14 +113,15 @@ static int notify(struct gw_worker *w, struct gw_observer *o, const struct copse
 	if (out->con && w->notifying >= w->notifying_max)
 		return COPSE_ERR_NOROOM;
 	err = copse_endpoint_notify(w->ep, &o->peer, o->token, o->token_len, out, o, now,
-				    out->con ? &o->notified : NULL, &o->id);
+				    out->con ? &o->notified : NULL, &id);
 	if (err)
 		return err;
 	w->counters.notifications++;
 	w->notifying += out->con;
-	o->has_id |= !out->con;
 	if (out->con)
 		o->con_at = (uint32_t)(now / 1000);
+	else
+		gw_observer_tell(o, id);
 	return 0;
 }
 
@@ -218,6 +222,14 @@ static bool is_newer(const struct gw_observation *ob, uint32_t sequence, copse_m
 	return (ahead > 0 && ahead < 1u << 23) || now > ob->heard + FRESH_MS;
 }
 
+/* How long after Max-Age a state is asked for again. Devices that notify once in every Max-Age are always a little late:
+ * they need not be asked. RFC 7641 §3.3.1 recommends 5 to 15 s at random; observers may wait no longer than that
+ * themselves, so that we are earlier, each observation by another time. */
+static copse_ms late_ms(const struct gw_observation *ob)
+{
+	return LATE_MS + (copse_ms)(ob->key.id[0] % LATE_SPREAD_MS);
+}
+
 /* Make the device's word `p->m` the observation's state, as it goes to observers. Returns what is wrong with it. */
 static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob)
 {
@@ -229,8 +241,8 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 
 	copse_build_rest(&b, ob->state, p->w->rest_cap);
 	if (observed) {
-		ob->told = (ob->told + 1) & SEQUENCE_MASK;
-		copse_build_uint(&b, COPSE_OPTION_OBSERVE, ob->told);
+		p->w->observe_sequence = (p->w->observe_sequence + 1) & SEQUENCE_MASK;
+		copse_build_uint(&b, COPSE_OPTION_OBSERVE, p->w->observe_sequence);
 		if (!copse_message_option(p->m, COPSE_OPTION_MAX_AGE))
 			copse_build_uint(&b, COPSE_OPTION_MAX_AGE, max_age);
 	}
@@ -246,7 +258,7 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 	ob->registered = observed;
 	ob->sequence = copse_message_uint(p->m, COPSE_OPTION_OBSERVE, 0) & SEQUENCE_MASK;
 	ob->heard = p->now;
-	ob->expires = p->now + COPSE_SECONDS(max_age);
+	ob->expires = p->now + COPSE_SECONDS(max_age) + late_ms(ob);
 	if (ob->storable)
 		gw_proxy_remember(p, &ob->key);
 	return refusal;

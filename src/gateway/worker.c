@@ -111,6 +111,9 @@ static bool make_cache(struct gw_worker *w)
 	w->lanes = gw_lanes_new(&bounds, key);
 	w->observations = gw_observations_new(&observe, key);
 	w->notifying_max = notifying_max(w->config);
+	/* Who registers again under the same token, with another observation or after a restart of ours, may compare:
+	 * what comes then has to be newer. A clock (RFC 7641 §4.4), sixteen times a second to be ahead of what was sent. */
+	w->observe_sequence = (uint32_t)(w->around.wall(w->around.self) * 16) & 0xffffffu;
 	w->groups = gw_groups_new(w->config->max_message);
 	return w->cache && w->flights && w->lanes && w->observations && w->groups;
 }

@@ -110,6 +110,7 @@ struct gw_worker {
 	struct gw_flights *flights;
 	struct gw_lanes *lanes;
 	struct gw_observations *observations;
+	uint32_t observe_sequence;         /* of the newest state of any observation: RFC 7641 §4.4 */
 	struct gw_groups *groups;          /* requests to groups under way */
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */

@@ -16,6 +16,7 @@
 
 static const char configuration[] = "name = \"gw\"\n"
 				    "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+				    "sessions {\n idle = 1000000\n}\n"
 				    "mesh {\n response_timeout = 60\n}\n"
 				    "proxy {\n requests = 8\n max_message = 400\n}\n"
 				    "observe {\n observations = 2\n observers = 4\n per_session = 3\n}\n"
@@ -281,9 +282,9 @@ static void test_default_max_age(void **state)
 	(void)state;
 	device[DEVICE1].max_age = -1;
 	assert_int_equal(registered(ALICE, COPSE_NON, "al")->max_age, 60);
-	run_for(59000);
+	run_for(60500); /* a notification may be late */
 	assert_int_equal(device[DEVICE1].runs, 1);
-	run_for(2000);
+	run_for(4000);
 	assert_int_equal(device[DEVICE1].runs, 2); /* stale: registered anew */
 }
 
@@ -297,7 +298,7 @@ static void test_stale(void **state)
 	device[DEVICE1].text = "renewed";
 	device[DEVICE1].observe = 0; /* it has restarted, and counts from the beginning */
 	const unsigned runs = device[DEVICE1].runs;
-	run_for(31000);
+	run_for(35000);
 	acknowledge(ALICE);
 	assert_int_equal(device[DEVICE1].runs, runs + 1);
 	assert_int_equal(device_was_asked(), 0);
@@ -415,6 +416,55 @@ static void test_forged_reset(void **state)
 	send_raw(ALICE, other, sizeof(other));
 	run_for(1000);
 	assert_int_equal(usage().observers, 1);
+}
+
+/* Two notifications in a breath: the Reset of the first one cancels, though the second has gone. */
+static void test_reset_of_the_older(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	notify(6, "one");
+	const uint16_t id = last(ALICE)->id;
+	notify(7, "two");
+	const uint8_t rst[4] = {0x70, 0, (uint8_t)(id >> 8), (uint8_t)id};
+	send_raw(ALICE, rst, sizeof(rst));
+	run_for(1000);
+	assert_int_equal(usage().observers, 0);
+	assert_int_equal(counters()->observers_left, 1);
+}
+
+/* RFC 7641 §4.5: who registered by NON is told confirmably once a day, and after that not for another day. */
+static void test_once_a_day(void **state)
+{
+	(void)state;
+	device[DEVICE1].max_age = 1000000;
+	registered(ALICE, COPSE_NON, "al");
+	run_for(86300 * (copse_ms)1000);
+	notify(6, "before");
+	assert_int_equal(last(ALICE)->type, COPSE_NON);
+	run_for(200 * (copse_ms)1000);
+	notify(7, "a day later");
+	assert_int_equal(last(ALICE)->type, COPSE_CON);
+	assert_string_equal(last(ALICE)->payload, "a day later");
+	acknowledge(ALICE);
+	run_for(1000);
+	notify(8, "after");
+	assert_int_equal(last(ALICE)->type, COPSE_NON);
+	assert_int_equal(worker->notifying, 0);
+}
+
+/* Numbers go on when an observation ends and another one begins: an observer that compares takes the new one for newer. */
+static void test_sequence_goes_on(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	for (int i = 6; i < 20; i++)
+		notify(i, "state");
+	const int before = last(ALICE)->observe;
+	reset(ALICE);
+	run_for(1000);
+	assert_int_equal(usage().observations, 0);
+	assert_true(registered(ALICE, COPSE_NON, "al")->observe > before);
 }
 
 /* The Reset of the very first answer cancels too. */
@@ -579,6 +629,9 @@ int main(void)
 	    TEST(test_cancel),
 	    TEST(test_reset),
 	    TEST(test_forged_reset),
+	    TEST(test_reset_of_the_older),
+	    TEST(test_once_a_day),
+	    TEST(test_sequence_goes_on),
 	    TEST(test_reset_of_the_answer),
 	    TEST(test_silent_observer),
 	    TEST(test_newest_wins),

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""The plugtest cases of observation through the gateway, in front of the conformance server: a strict checker, libcoap's client, the npm
+package and `copse` observe; each opens a session first.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import os
+import re
+import threading
+
+import cases
+from cases import OBSERVE, TEXT
+from stage import (ACK, CON, GET, HERE, POST, PROXY_URI, RST, SECRET, Failure, Message, check, equal, free_port,
+                   play)
+
+
+class Proxied(cases.Client):
+    """A client whose requests go to one device through the gateway."""
+
+    def __init__(self, stage, name):
+        super().__init__(stage.gateway_address)
+        self.open_session(stage.token(f"strict {name}"))
+        self.name = name
+
+    def ask(self, method, path, kind=CON, token=None, query=(), options=(), payload=b""):
+        uri = f"coap://{self.name}{path}" + ("?" + "&".join(query) if query else "")
+        options = [(PROXY_URI, uri.encode()), *options]
+        if kind != CON:
+            return super().ask(method, "", kind, token, (), options, payload)
+        # The gateway acknowledges at once, and answers when the device has: what the device sent with its acknowledgement
+        # is a message of its own here. Notifications under the same token may come before the acknowledgement.
+        request = Message(CON, method, self.next_mid(), os.urandom(8) if token is None else token, options, payload)
+        for pause in (3, 6, 12, 24):
+            self.send(request)
+            ack = self.take(lambda m: m.kind == ACK and m.mid == request.mid, pause)
+            if ack:
+                break
+        else:
+            raise Failure(f"no acknowledgement of {request}")
+        if ack.code:  # the cache has the answer
+            equal(ack.token, request.token, f"{path}: token")
+            return ack
+        for message in [m for m in self.pending if m.code and m.token == request.token]:
+            self.pending.remove(message)
+            if message.kind == CON:
+                self.send(Message(ACK, 0, message.mid))
+        reply = self.take(lambda m: m.code and m.token == request.token, 60)
+        check(reply is not None, f"{path}: acknowledged and never answered")
+        equal(reply.kind, CON, f"{path}: type of the answer")
+        self.send(Message(ACK, 0, reply.mid))
+        reply.kind = ACK  # as the cases know it
+        return reply
+
+
+def observe_lost(client):
+    """CO04. The device forgets its observers silently: the gateway notices by Max-Age, and registers anew for them."""
+    token, last = cases.register(client)
+    for _ in range(2):
+        last = cases.next_note(client, token, last, CON, "CO04")
+    cases.piggybacked(client.ask(POST, "/obs-reset", options=[TEXT], payload=b"sesame"), "2.04", "CO04")
+    for _ in range(3):
+        last = cases.next_note(client, token, last, CON, "CO04: repaired")
+    _, last = cases.register(client, token=token)
+    note = client.take(lambda m: m.code and m.token == token, 16)
+    cases.newer(last, note)
+    client.send(Message(RST, 0, note.mid))
+    check(client.notification(token, 7) is None, "CO04: no more after a Reset")
+
+
+OBS = tuple(observe_lost if case is cases.observe_lost else case for case in cases.OBS)
+
+
+def two_observers(client, stage):
+    """CO01 and CO12 for two at a time: when one leaves the other goes on."""
+    other = Proxied(stage, client.name)
+    mine, last = cases.register(client)
+    theirs, theirs_last = cases.register(other, token=mine)  # the same token, elsewhere
+    last = cases.next_note(client, mine, last, CON, "two")
+    theirs_last = cases.next_note(other, theirs, theirs_last, CON, "two")
+    reply = client.ask(GET, "/obs", token=mine, options=[(OBSERVE, b"\1")])
+    check(reply.option(OBSERVE) is None, "CO12: no Observe")
+    cases.next_note(other, theirs, theirs_last, CON, "one is left")
+    check(client.take(lambda m: m.code and m.token == mine, 1) is None, "CO12: no more")
+    other.close()
+
+
+def with_coap_client(stage, name):
+    port, uri = free_port(), stage.gateway_uri()
+    stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions?security=none")
+    for path, arguments in (("/obs", []), ("/obs-non", ["-N"])):
+        done = stage.run([stage.foreign("coap-client"), "-v", "6", "-B", "60", "-p", str(port), "-P", uri, "-s", "12", "-m", "get", *arguments,
+                          "-o", stage.path("libcoap-body"), f"coap://{name}{path}"])
+        kind = "NON" if arguments else "CON"
+        notes = re.findall(rf"^v:1 t:{kind} c:2\.05 i:\w+ \{{(\w+)\}} \[.*Observe:(\d+)", done.stdout + done.stderr, re.M)
+        numbers = [int(number) for _, number in notes]
+        check(len(numbers) >= 3 and numbers == sorted(numbers), f"coap-client {path}: Observe {numbers}")
+        equal(len({token for token, _ in notes}), 1, f"coap-client {path}: tokens")
+
+
+def with_copse(stage, name):
+    opened = stage.copse("session", "open", stage.gateway_uri(), "--account", "tool", "--secret", SECRET)
+    equal(opened.returncode, 0, f"session open: {opened.stderr}")
+    for path in ("/obs", "/obs-non"):
+        done = stage.copse("observe", f"coap://{name}{path}", "--json", "--count", "3", timeout=120)
+        equal(done.returncode, 0, f"copse observe {path}: {done.stderr}")
+        numbers = [int(n) for n in re.findall(r'"Observe": ?(\d+)', done.stdout)]
+        check(len(numbers) == 3 and numbers == sorted(numbers), f"copse observe {path}: Observe {numbers}")
+
+
+def with_npm(stage, name):
+    if not os.path.isdir(os.path.join(HERE, "node_modules", "coap")):
+        print("the npm package is not there: left out")
+        return
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm_observe.mjs")
+    done = stage.run([stage.foreign("node"), script, str(stage.gateway_address[1]), stage.token("npm"), str(free_port()), f"coap://{name}/obs"])
+    equal(done.returncode, 0, f"npm coap: {done.stderr}")
+
+
+def walk(what, run, failures):
+    try:
+        run()
+    except Failure as failure:
+        failures.append(f"{what}: {failure}")
+    except Exception as error:  # pylint: disable=broad-except
+        failures.append(f"{what}: {error!r}")
+
+
+def test(stage):
+    tools = (with_coap_client, with_copse, with_npm)
+    names = [f"00135000000000{i:02x}" for i in range(len(OBS) + 1 + len(tools))]
+    for name in names:
+        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
+        stage.add_device(name, int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1)))
+    stage.start_gateway('class "foreign" {\n\tconcurrent = 4\n}')
+    left = iter(names)
+    jobs = []
+    for case in OBS:
+        client = Proxied(stage, next(left))
+        jobs.append((case.__name__, lambda case=case, client=client: case(client)))
+    client = Proxied(stage, next(left))
+    jobs.append(("two_observers", lambda: two_observers(client, stage)))
+    jobs += [(tool.__name__, lambda tool=tool, name=next(left): tool(stage, name)) for tool in tools]
+    failures = []
+    threads = [threading.Thread(target=walk, args=(what, run, failures)) for what, run in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, "; ".join(failures))
+
+
+play(test)
