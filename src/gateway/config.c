@@ -5,6 +5,7 @@
 #include "config_parse.h"
 #include "collector.h"
 #include "config_text.h"
+#include "jwks.h"
 #include "key.h"
 
 #include "core/siphash.h"
@@ -55,16 +56,28 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 	return take_name(c, cfg);
 }
 
-static void take_token(struct gw_config *c, cfg_t *token)
+static int take_names(struct gw_names *names, cfg_t *sec, const char *option)
 {
-	copy(c->token.issuer, sizeof(c->token.issuer), cfg_getstr(token, "issuer"));
-	copy(c->token.audience, sizeof(c->token.audience), cfg_getstr(token, "audience"));
+	names->n = cfg_size(sec, option);
+	if (names->n > GW_TOKEN_NAMES) {
+		cfg_error(sec, "'%s' has more than %d texts", option, GW_TOKEN_NAMES);
+		return -1;
+	}
+	for (unsigned i = 0; i < names->n; i++)
+		copy(names->text[i], sizeof(names->text[i]), cfg_getnstr(sec, option, i));
+	return 0;
+}
+
+static int take_token(struct gw_config *c, cfg_t *token)
+{
 	copy(c->token.account_claim, sizeof(c->token.account_claim), cfg_getstr(token, "account_claim"));
 	copy(c->token.allow_claim, sizeof(c->token.allow_claim), cfg_getstr(token, "allow_claim"));
 	copy(c->token.deny_claim, sizeof(c->token.deny_claim), cfg_getstr(token, "deny_claim"));
 	c->token.skew = cfg_getint(token, "skew");
 	c->token.require_exp = cfg_getbool(token, "require_exp") == cfg_true;
 	c->token.rate = (uint32_t)cfg_getint(token, "rate");
+	return take_names(&c->token.issuer, token, "issuer") ||
+	       take_names(&c->token.audience, token, "audience");
 }
 
 /* `rate` a second, not 0 for what is not 0; without `burst`, a second's worth at once. */
@@ -408,6 +421,57 @@ static int take_key(struct gw_key *key, cfg_t *sec)
 	return why ? -1 : 0;
 }
 
+/* The keys of a set behind those of the sections. Which of two with one name a token means nobody could tell. */
+static int add_keys(struct gw_config *c, const struct gw_key *more, size_t n, cfg_t *token)
+{
+	struct gw_key *all = copse_mem_new(c->key_n + n, sizeof(*all));
+
+	if (!all)
+		return -1;
+	for (size_t i = 0; i < c->key_n + n; i++) {
+		all[i] = i < c->key_n ? c->keys[i] : more[i - c->key_n];
+		for (size_t j = 0; j < i && all[i].id[0]; j++)
+			if (strcmp(all[i].id, all[j].id) == 0) {
+				cfg_error(token, "jwks: key '%s' stands twice", all[i].id);
+				copse_mem_free(all);
+				return -1;
+			}
+	}
+	copse_mem_free(c->keys);
+	c->keys = all;
+	c->key_n += n;
+	return 0;
+}
+
+static int take_jwks(struct gw_config *c, cfg_t *cfg)
+{
+	cfg_t *token = cfg_getsec(cfg, "token");
+	const char *name = cfg_getstr(token, "jwks"), *wrong = NULL;
+	char path[PATH_MAX], why[COPSE_SECURE_WHY], *text = NULL, *again = NULL;
+	struct gw_key *keys = NULL;
+	size_t len = 0, again_len = 0, n = 0;
+	bool secret = false;
+
+	if (!name)
+		return 0;
+	gw_config_beside(path, sizeof(path), cfg, name);
+	if (copse_secure_read(path, false, &text, &len, why) != 0)
+		wrong = why;
+	if (!wrong)
+		wrong = gw_jwks_read(text, len, &keys, &n, &secret);
+	if (!wrong && secret && copse_secure_read(path, true, &again, &again_len, why) != 0)
+		wrong = why;
+	copse_secure_wipe(text, len);
+	copse_secure_wipe(again, again_len);
+	if (wrong)
+		cfg_error(token, "jwks: %s", wrong);
+	int err = wrong ? -1 : add_keys(c, keys, n, token);
+	for (size_t i = 0; err && keys && i < n; i++)
+		gw_key_wipe(&keys[i]);
+	copse_mem_free(keys);
+	return err;
+}
+
 static int take_keys(struct gw_config *c, cfg_t *cfg)
 {
 	c->key_n = cfg_size(cfg, "key");
@@ -417,7 +481,7 @@ static int take_keys(struct gw_config *c, cfg_t *cfg)
 	for (unsigned i = 0; i < c->key_n; i++)
 		if (take_key(&c->keys[i], cfg_getnsec(cfg, "key", i)) != 0)
 			return -1;
-	return 0;
+	return take_jwks(c, cfg);
 }
 
 uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len)
@@ -564,7 +628,8 @@ static int list_devices(struct gw_config *c)
 
 static int take_all(struct gw_config *c, cfg_t *cfg)
 {
-	take_token(c, cfg_getsec(cfg, "token"));
+	if (take_token(c, cfg_getsec(cfg, "token")) != 0)
+		return -1;
 	take_sessions(c, cfg_getsec(cfg, "sessions"));
 	take_cache(c, cfg_getsec(cfg, "cache"));
 	c->amplification = (uint8_t)cfg_getint(cfg, "clients|amplification");

@@ -41,9 +41,16 @@ struct gw_key {
 	size_t len;
 };
 
+#define GW_TOKEN_NAMES 8
+
+struct gw_names {
+	char text[GW_TOKEN_NAMES][256];
+	size_t n; /* 0: not checked */
+};
+
 /* What the token must say, and where the account stands in it. */
 struct gw_token_rules {
-	char issuer[256], audience[256]; /* "": not checked */
+	struct gw_names issuer, audience; /* one of them */
 	char account_claim[GW_CLAIM_MAX + 1];
 	char allow_claim[GW_CLAIM_MAX + 1], deny_claim[GW_CLAIM_MAX + 1];
 	int64_t skew; /* seconds */

@@ -407,8 +407,9 @@ static cfg_opt_t key_options[] = {
 };
 
 static cfg_opt_t token_options[] = {
-    CFG_STR("issuer", NULL, CFGF_NODEFAULT),
-    CFG_STR("audience", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("issuer", no_list, CFGF_NONE),
+    CFG_STR_LIST("audience", no_list, CFGF_NONE),
+    CFG_STR("jwks", NULL, CFGF_NODEFAULT),
     CFG_STR("account_claim", "sub", CFGF_NONE),
     CFG_STR("allow_claim", "copse_allow", CFGF_NONE),
     CFG_STR("deny_claim", "copse_deny", CFGF_NONE),

@@ -131,6 +131,16 @@ static bool has_audience(const json_t *aud, const char *wanted)
 	return false;
 }
 
+/* Whether `value` is, or has, one of `wanted`. */
+static bool has_one(const struct gw_names *wanted, const json_t *value,
+		    bool (*matches)(const json_t *value, const char *text))
+{
+	for (size_t i = 0; i < wanted->n; i++)
+		if (matches(value, wanted->text[i]))
+			return true;
+	return wanted->n == 0;
+}
+
 static enum gw_token_fault check_times(const struct gw_token_rules *rules, const json_t *claims, int64_t wall,
 				       struct gw_claims *out)
 {
@@ -189,9 +199,9 @@ static enum gw_token_fault check_claims(const struct gw_token_rules *rules, cons
 
 	if (fault)
 		return fault;
-	if (rules->issuer[0] && !is_text(json_object_get(claims, "iss"), rules->issuer))
+	if (!has_one(&rules->issuer, json_object_get(claims, "iss"), is_text))
 		return GW_TOKEN_ISSUER;
-	if (rules->audience[0] && !has_audience(json_object_get(claims, "aud"), rules->audience))
+	if (!has_one(&rules->audience, json_object_get(claims, "aud"), has_audience))
 		return GW_TOKEN_AUDIENCE;
 	/* json_string_length: an account with a NUL in it must not pass for its beginning */
 	if (!json_is_string(account) || json_string_length(account) == 0 ||

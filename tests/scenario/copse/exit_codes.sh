@@ -41,7 +41,7 @@ until_ok grep -q . unavailable.log
 run 5 copse get "coap://$address:$(cat unavailable.log)/"
 err_is 'copse: 5.03 Service Unavailable:
   busy'
-run 35 copse get "coaps://$address/"
+run 35 copse get "coaps://$address/" --psk-id half-a-key
 err_has 'secure'
 
 # Usage: what is wrong, and where to look.

@@ -123,6 +123,30 @@ static void test_secure_faults(void **state)
 	must_fail("secure {\n associations = 0\n}\n", 2, "");
 }
 
+static void test_jwks(void **state)
+{
+	static const char set[] = "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"a\","
+				  "\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}]}";
+
+	(void)state;
+	put_file("set.json", set, 0600);
+	struct gw_config *c =
+	    must_read("key \"b\" {\n algorithm = HS256\n secret = \"" SECRET
+		      "\"\n}\ntoken {\n jwks = \"set.json\"\n issuer = {\"x\", \"y\"}\n}\n");
+	assert_int_equal(c->key_n, 2);
+	assert_string_equal(c->keys[1].id, "a");
+	assert_int_equal(c->token.issuer.n, 2);
+	gw_config_free(c);
+	must_fail("key \"a\" {\n algorithm = HS256\n secret = \"" SECRET
+		  "\"\n}\ntoken {\n jwks = \"set.json\"\n}\n",
+		  7, "stands twice");
+	put_file("set.json", set, 0644);
+	must_fail("token {\n jwks = \"set.json\"\n}\n", 3, "chmod 600");
+	put_file("set.json", "{}", 0644);
+	must_fail("token {\n jwks = \"set.json\"\n}\n", 3, "no JWK set");
+	must_fail("token {\n issuer = {a, b, c, d, e, f, g, h, i}\n}\n", 3, "more than 8");
+}
+
 static void test_defaults(void **state)
 {
 	char text[COPSE_ADDRESS_TEXT];
@@ -284,8 +308,8 @@ static void test_everything(void **state)
 	assert_int_equal(c->keys[0].len, strlen(SECRET)); /* without the newline */
 	assert_memory_equal(c->keys[0].bytes, SECRET, strlen(SECRET));
 	assert_int_equal(c->keys[1].algorithm, GW_RS256);
-	assert_string_equal(c->token.issuer, "me # not a comment");
-	assert_string_equal(c->token.audience, "you");
+	assert_string_equal(c->token.issuer.text[0], "me # not a comment");
+	assert_string_equal(c->token.audience.text[0], "you");
 	assert_string_equal(c->token.account_claim, "acc");
 	assert_int_equal(c->token.skew, 5);
 	assert_true(c->token.require_exp);
@@ -592,7 +616,7 @@ int main(void)
 	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
 	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_secure),
-	    cmocka_unit_test(test_secure_faults),
+	    cmocka_unit_test(test_jwks),           cmocka_unit_test(test_secure_faults),
 	};
 
 	make_pair(true, 2048, rsa_private, rsa_public);

@@ -177,13 +177,17 @@ static void test_times(void **state)
 static void test_issuer_audience(void **state)
 {
 	(void)state;
-	snprintf(config.token.issuer, sizeof(config.token.issuer), "us");
+	snprintf(config.token.issuer.text[0], 256, "others");
+	snprintf(config.token.issuer.text[1], 256, "us");
+	config.token.issuer.n = 2;
 	assert_int_equal(check_hs("{\"sub\":\"me\"}"), GW_TOKEN_ISSUER);
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":\"them\"}"), GW_TOKEN_ISSUER);
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":7}"), GW_TOKEN_ISSUER);
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":\"us\"}"), GW_TOKEN_OK);
-	config.token.issuer[0] = 0;
-	snprintf(config.token.audience, sizeof(config.token.audience), "gw");
+	config.token.issuer.n = 0;
+	snprintf(config.token.audience.text[0], 256, "gw");
+	snprintf(config.token.audience.text[1], 256, "gw2");
+	config.token.audience.n = 2;
 	assert_int_equal(check_hs("{\"sub\":\"me\"}"), GW_TOKEN_AUDIENCE);
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"aud\":\"g\"}"), GW_TOKEN_AUDIENCE);
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"aud\":\"gw\"}"), GW_TOKEN_OK);
