@@ -42,7 +42,7 @@ run 5 copse get "coap://$address:$(cat unavailable.log)/"
 err_is 'copse: 5.03 Service Unavailable:
   busy'
 run 35 copse get "coaps://$address/" --psk-id half-a-key
-err_has 'secure'
+err_has 'belong together'
 
 # Usage: what is wrong, and where to look.
 run 1 copse
