@@ -85,8 +85,9 @@ void gw_heard_note(struct gw_heard *d, int64_t now)
 		d->rhythm = interval;
 	else if (interval > 0)
 		d->rhythm += ((interval < 4 * d->rhythm ? interval : 4 * d->rhythm) - d->rhythm) / 4;
-	if (now > d->last || now < d->first) /* the clock may jump */
-		d->last = now;
+	if (now < d->first)
+		d->first = now;
+	d->last = now; /* also when that is earlier: a clock that was ahead has been set right */
 	d->messages++;
 }
 
