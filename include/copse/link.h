@@ -73,6 +73,9 @@ void copse_link_filter_parse(struct copse_link_filter *filter, const char *text,
  * values between spaces; of any other attribute the whole value. */
 bool copse_link_matches(const struct copse_link *link, const struct copse_link_filter *filter);
 
+/* The same for a value that stands nowhere yet, as it is: not quoted, not encoded. */
+bool copse_link_filter_takes(const struct copse_link_filter *filter, const char *value, size_t len);
+
 /* Whether the link has all that the Uri-Query options of a request ask for. */
 bool copse_link_matches_query(const struct copse_link *link, const struct copse_message *request);
 
@@ -95,10 +98,18 @@ void copse_link_write_begin(struct copse_link_writer *w, char *buf, size_t cap, 
  * of an encoding that was made before. */
 void copse_link_write(struct copse_link_writer *w, const char *target, size_t len);
 
+/* A link to "/" and `path`: segments as they are, with "/" between. What may not stand in a path is percent-encoded, "%"
+ * itself too. */
+void copse_link_write_path(struct copse_link_writer *w, const char *path, size_t len);
+
 /* An attribute of the link just begun: name="value", quotes and backslashes escaped; name=number; and name alone. */
 void copse_link_write_text(struct copse_link_writer *w, const char *name, const char *value, size_t len);
 void copse_link_write_number(struct copse_link_writer *w, const char *name, uint32_t value);
 void copse_link_write_flag(struct copse_link_writer *w, const char *name);
+
+/* Numbers up to the first that is `end`, at least one: name=number, or name="number number" (RFC 7252 §7.2.1). */
+void copse_link_write_numbers(struct copse_link_writer *w, const char *name, const uint16_t *values,
+			      uint16_t end);
 
 /* A link as it stood in another document. */
 void copse_link_write_copy(struct copse_link_writer *w, const struct copse_link *link);

@@ -32,8 +32,8 @@ static void skip_blanks(struct scan *s)
 static struct copse_text scan_word(struct scan *s, const char *marks)
 {
 	struct copse_text word = {s->at, 0};
-	while (s->at < s->end &&
-	       (uri_is_alpha(*s->at) || uri_is_digit(*s->at) || (*s->at != 0 && uri_is_one_of(*s->at, marks))))
+	while (s->at < s->end && (uri_is_alpha(*s->at) || uri_is_digit(*s->at) ||
+				  (*s->at != 0 && uri_is_one_of(*s->at, marks))))
 		s->at++;
 	word.len = (size_t)(s->at - word.at);
 	return word;
@@ -279,6 +279,12 @@ static bool is_list(const struct copse_text *name)
 		if (uri_equal_text(lists[i], text_len(lists[i]), name->at, name->len))
 			return true;
 	return false;
+}
+
+bool copse_link_filter_takes(const struct copse_link_filter *filter, const char *value, size_t len)
+{
+	struct stream s = {{value, len}, 0, false, false};
+	return filter->present || stream_matches(&s, filter, is_list(&filter->name));
 }
 
 bool copse_link_matches(const struct copse_link *link, const struct copse_link_filter *filter)

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/link.h>
 
+#include "decimal.h"
 #include "uri_chars.h"
 
 static void put(struct copse_link_writer *w, char c)
@@ -30,23 +31,39 @@ static void begin_link(struct copse_link_writer *w)
 	w->any = true;
 }
 
-void copse_link_write(struct copse_link_writer *w, const char *target, size_t len)
+static void put_encoded(struct copse_link_writer *w, char c)
 {
 	static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
 					'8', '9', 'A', 'B', 'C', 'D', 'E', 'F'};
-	begin_link(w);
-	put(w, '<');
+	put(w, '%');
+	put(w, digits[(uint8_t)c >> 4]);
+	put(w, digits[(uint8_t)c & 15]);
+}
+
+/* `marks`: what may stand in it beside letters, digits and what is plain everywhere. */
+static void put_target(struct copse_link_writer *w, const char *text, size_t len, const char *marks)
+{
 	for (size_t i = 0; i < len; i++) {
-		char c = target[i];
-		if (uri_is_plain(c) || (c != 0 && uri_is_one_of(c, ":@/?#[]%"))) {
-			put(w, c);
-			continue;
-		}
-		put(w, '%');
-		put(w, digits[(uint8_t)c >> 4]);
-		put(w, digits[(uint8_t)c & 15]);
+		if (uri_is_plain(text[i]) || (text[i] != 0 && uri_is_one_of(text[i], marks)))
+			put(w, text[i]);
+		else
+			put_encoded(w, text[i]);
 	}
 	put(w, '>');
+}
+
+void copse_link_write(struct copse_link_writer *w, const char *target, size_t len)
+{
+	begin_link(w);
+	put(w, '<');
+	put_target(w, target, len, ":@/?#[]%");
+}
+
+void copse_link_write_path(struct copse_link_writer *w, const char *path, size_t len)
+{
+	begin_link(w);
+	put_text(w, "</");
+	put_target(w, path, len, ":@/");
 }
 
 void copse_link_write_text(struct copse_link_writer *w, const char *name, const char *value, size_t len)
@@ -61,21 +78,34 @@ void copse_link_write_text(struct copse_link_writer *w, const char *name, const 
 	put(w, '"');
 }
 
+static void put_number(struct copse_link_writer *w, uint32_t value)
+{
+	char digits[CORE_DECIMAL_LEN];
+	const size_t n = core_decimal(value, digits);
+	for (size_t i = 0; i < n; i++)
+		put(w, digits[i]);
+}
+
 void copse_link_write_number(struct copse_link_writer *w, const char *name, uint32_t value)
 {
-	static const uint32_t powers[] = {1000000000, 100000000, 10000000, 1000000, 100000,
-					  10000,      1000,	 100,	   10,	    1};
-	bool begun = false;
 	copse_link_write_flag(w, name);
 	put(w, '=');
-	for (unsigned i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) { /* without a division */
-		char digit = '0';
-		for (; value >= powers[i]; value -= powers[i])
-			digit++;
-		begun = begun || digit > '0' || powers[i] == 1;
-		if (begun)
-			put(w, digit);
+	put_number(w, value);
+}
+
+void copse_link_write_numbers(struct copse_link_writer *w, const char *name, const uint16_t *values,
+			      uint16_t end)
+{
+	const bool list = values[0] != end && values[1] != end;
+	copse_link_write_flag(w, name);
+	put_text(w, list ? "=\"" : "=");
+	for (const uint16_t *v = values; *v != end; v++) {
+		if (v != values)
+			put(w, ' ');
+		put_number(w, *v);
 	}
+	if (list)
+		put(w, '"');
 }
 
 void copse_link_write_flag(struct copse_link_writer *w, const char *name)

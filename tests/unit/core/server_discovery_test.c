@@ -125,7 +125,7 @@ static void filters(void **state)
 	    {"obs", "/obs "},
 	    {"nonsense=1", ""},
 	    {"rt=Type1&if=foo", "/link3 "},
-	    {"rt", ""},
+	    {"rt", "/link1 /link2 /link3 /large /obs "},
 	    {"", ""},
 	};
 	const struct copse_server_config c = srv_config();
