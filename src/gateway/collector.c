@@ -41,13 +41,34 @@ int64_t gw_collector_now(const struct gw_collector *c)
 	return c->around.wall(c->around.self);
 }
 
+bool gw_collector_sees(const struct copse_request *rq, const char *device)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+
+	return !rq->peer || c->around.sees(c->around.self, rq->peer, rq->now, device);
+}
+
+bool gw_collector_in_time(const struct copse_request *rq, struct copse_response *rs, bool publishes)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+	copse_ms wait = c->around.wait_for(c->around.self, rq->peer, rq->now, publishes);
+
+	if (wait == 0)
+		return true;
+	c->counters.refused_rate++;
+	if (rs)
+		copse_response_too_many(rs, wait > 3600000 ? 3600 : (uint32_t)((wait + 999) / 1000));
+	return false;
+}
+
 bool gw_collector_admit(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_collector *c = gw_collector_of(rq);
 
-	/* A notification goes to somebody who was admitted when he registered. */
-	if (c->config->collector.open || !rq->peer || c->around.may_read(c->around.self, rq->peer, rq->now))
+	if (!rq->peer) /* a notification goes to somebody who was admitted when he registered */
 		return true;
+	if (c->config->collector.open || c->around.may_read(c->around.self, rq->peer, rq->now))
+		return gw_collector_in_time(rq, rs, false);
 	c->counters.refused_anonymous++;
 	copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");
 	return false;

@@ -31,6 +31,10 @@ struct gw_collector_surroundings {
 	/* the address that a peer sent to */
 	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
 	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */
+	/* whether it may see this device */
+	bool (*sees)(void *self, const struct copse_peer *peer, copse_ms now, const char *device);
+	/* how long it must wait before its next reading or question is taken; 0: it is, and counts */
+	copse_ms (*wait_for)(void *self, const struct copse_peer *peer, copse_ms now, bool publishes);
 	void *self;
 };
 

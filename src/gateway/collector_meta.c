@@ -20,7 +20,7 @@ static bool take_id(const struct copse_request *rq, struct copse_response *rs, c
 	size_t len;
 	const char *text = copse_request_segment(rq, 1, &len);
 
-	if (text && store_identity(text, len, id) == 0 && senml_is_name(id))
+	if (text && store_identity(text, len, id) == 0 && senml_is_name(id) && gw_collector_sees(rq, id))
 		return true;
 	copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no such device");
 	return false;
@@ -85,9 +85,8 @@ static bool is_meta(const json_t *meta)
 	const json_t *sleeping = json_object_get(meta, "sleeping");
 
 	return json_is_object(meta) && is_text(meta, "label", STORE_TEXT_MAX) &&
-	       is_text(meta, "location", STORE_TEXT_MAX) && is_word(meta, "type") &&
-	       is_word(meta, "group") && is_text(meta, "unit", STORE_UNIT_MAX) &&
-	       (!sleeping || json_is_boolean(sleeping));
+	       is_text(meta, "location", STORE_TEXT_MAX) && is_word(meta, "type") && is_word(meta, "group") &&
+	       is_text(meta, "unit", STORE_UNIT_MAX) && (!sleeping || json_is_boolean(sleeping));
 }
 
 /* What is to be known from now on, or NULL. */
@@ -182,9 +181,10 @@ void gw_collector_set_meta(const struct copse_request *rq, struct copse_response
 	char *text = is_meta(meta) ? json_dumps(meta, JSON_COMPACT) : NULL;
 	struct gw_heard *d = NULL;
 	if (!text || strlen(text) > STORE_EXTRA_MAX) {
-		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Not a description",
-				       "a JSON object of at most 4096 bytes; label, location and unit are texts, "
-				       "type and group names, sleeping is a boolean");
+		copse_response_problem(
+		    rs, COPSE_CODE_BAD_REQUEST, "Not a description",
+		    "a JSON object of at most 4096 bytes; label, location and unit are texts, "
+		    "type and group names, sleeping is a boolean");
 	} else if (!(d = gw_heard_get(c, id))) {
 		c->counters.refused_devices++;
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "there are enough devices");

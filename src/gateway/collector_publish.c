@@ -82,6 +82,8 @@ static bool begin(struct incoming *in, const struct copse_request *rq, struct co
 		store_identity_of_address(a.in6.sin6_addr.s6_addr, in->sender);
 	if (rs)
 		rs->silent = rq->multicast; /* who sends to a group does not listen */
+	if (!gw_collector_in_time(rq, rs, true))
+		return false;
 	if (in->c->service)
 		return true;
 	in->c->counters.failed++;

@@ -131,10 +131,11 @@ static uint32_t select_devices(const struct copse_request *rq, struct gw_heard *
 	if (!types && !groups) {
 		struct gw_heard *d = store_identity(which, len, id) == 0 ? gw_heard_find(c, id) : NULL;
 		(*out)[0] = d;
-		return d != NULL;
+		return d != NULL && gw_collector_sees(rq, id);
 	}
 	for (uint32_t i = 0; i < c->device_n; i++)
-		if (is_segment(rq, 1, types ? gw_heard_type(c->device[i]) : c->device[i]->group))
+		if (is_segment(rq, 1, types ? gw_heard_type(c->device[i]) : c->device[i]->group) &&
+		    gw_collector_sees(rq, c->device[i]->id))
 			(*out)[n++] = c->device[i];
 	qsort(*out, n, sizeof(**out), compare_ids);
 	return n;
@@ -453,7 +454,8 @@ void gw_collector_list(struct gw_collector *c, const struct copse_request *rq, s
 	for (uint32_t i = 0; i < c->device_n; i++) {
 		const struct gw_heard *d = c->device[i];
 		if (!is_query(rq, "type", gw_heard_type(d)) || !is_query(rq, "group", d->group) ||
-		    !is_query(rq, "state", gw_heard_state(d, now)))
+		    !is_query(rq, "state", gw_heard_state(d, now)) ||
+		    !c->around.sees(c->around.self, rq->peer, rq->now, d->id))
 			continue;
 		if (json)
 			put_json(&job->out, d, now, first);

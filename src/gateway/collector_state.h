@@ -23,13 +23,13 @@ struct gw_heard {
 	char id[STORE_DEVICE_MAX + 1];
 	uint32_t hash, series_n;
 	struct gw_series *series;
-	int64_t first, last;  /* heard, microseconds since 1970; 0: never */
-	int64_t rhythm;       /* expected time between two messages, 0: not known yet */
+	int64_t first, last; /* heard, microseconds since 1970; 0: never */
+	int64_t rhythm;      /* expected time between two messages, 0: not known yet */
 	uint32_t messages;
-	uint32_t type;        /* from the group it sent to; 0: none */
-	bool mismatched;      /* its address said another identity */
-	bool known;           /* the following mean something */
-	char *meta;           /* what is known, a JSON object, ours; NULL: nothing */
+	uint32_t type;   /* from the group it sent to; 0: none */
+	bool mismatched; /* its address said another identity */
+	bool known;      /* the following mean something */
+	char *meta;      /* what is known, a JSON object, ours; NULL: nothing */
 	char meta_type[STORE_UNIT_MAX + 1], group[STORE_UNIT_MAX + 1];
 };
 
@@ -101,6 +101,12 @@ int64_t gw_collector_now(const struct gw_collector *c);
 
 /* Whether the peer may read; if not, the answer is set. */
 bool gw_collector_admit(const struct copse_request *rq, struct copse_response *rs);
+
+/* Whether who asks may see this device. */
+bool gw_collector_sees(const struct copse_request *rq, const char *device);
+
+/* Whether it is not too soon for one more; else `rs`, which may be NULL, is 4.29. */
+bool gw_collector_in_time(const struct copse_request *rq, struct copse_response *rs, bool publishes);
 
 /* Answer 5.03 because of `result` of the store. */
 void gw_collector_unavailable(struct copse_response *rs, int result);

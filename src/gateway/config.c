@@ -344,6 +344,7 @@ static int take_collector(struct gw_config *c, cfg_t *sec)
 	out->open = cfg_getbool(sec, "open") == cfg_true;
 	out->refuse_mismatch = strcmp(cfg_getstr(sec, "mismatch"), "refuse") == 0;
 	out->devices = (uint32_t)cfg_getint(sec, "devices");
+	out->rate = take_rate(sec);
 	out->keep_us = (int64_t)(cfg_getfloat(sec, "keep") * 86400e6);
 	out->max_bytes = (uint64_t)(cfg_getfloat(sec, "max_size") * 1e6);
 	out->type_n = cfg_size(sec, "types");
@@ -598,7 +599,7 @@ static int take_groups(struct gw_config *c, cfg_t *cfg)
 	return 0;
 }
 
-static size_t put_link(char *buf, size_t cap, const struct gw_device *d, bool first)
+size_t gw_config_put_link(char *buf, size_t cap, const struct gw_device *d, bool first)
 {
 	return (size_t)snprintf(buf, cap, "%s<coap://%s>;ep=\"%s\"%s%s%s", first ? "" : ",", d->name, d->name,
 				d->class[0] ? ";et=\"" : "", d->class, d->class[0] ? "\"" : "");
@@ -612,15 +613,15 @@ static int list_devices(struct gw_config *c)
 	size_t cap = 1;
 
 	for (uint32_t i = 0; i < c->device_n; i++)
-		cap += c->devices[i].deny ? 0 : put_link(NULL, 0, &c->devices[i], false);
+		cap += c->devices[i].deny ? 0 : gw_config_put_link(NULL, 0, &c->devices[i], false);
 	c->device_list = copse_mem_new(cap, 1);
 	if (!c->device_list)
 		return -1;
 	for (uint32_t i = 0; i < c->device_n; i++)
 		if (!c->devices[i].deny)
 			c->device_list_len +=
-			    put_link(c->device_list + c->device_list_len, cap - c->device_list_len,
-				     &c->devices[i], c->device_list_len == 0);
+			    gw_config_put_link(c->device_list + c->device_list_len, cap - c->device_list_len,
+					       &c->devices[i], c->device_list_len == 0);
 	uint64_t hash = core_siphash(key, c->device_list, c->device_list_len, 2, 4);
 	memcpy(c->device_list_etag, &hash, sizeof(hash));
 	return 0;
@@ -723,6 +724,7 @@ static bool same_collector(const struct gw_collector_config *a, const struct gw_
 	struct gw_collector_config other = *b;
 
 	other.open = a->open;
+	other.rate = a->rate;
 	other.refuse_mismatch = a->refuse_mismatch;
 	return memcmp(a, &other, sizeof(other)) == 0;
 }

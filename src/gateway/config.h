@@ -131,6 +131,7 @@ struct gw_collector_config {
 	char path[256]; /* of the database, or ":memory:" */
 	bool sync, open, refuse_mismatch;
 	uint32_t devices;
+	struct gw_rate rate; /* of what one address publishes */
 	int64_t keep_us;
 	uint64_t max_bytes;
 	uint32_t type[GW_COLLECTOR_TYPES_MAX]; /* numbers of registry/sensor_types.def */
@@ -233,6 +234,9 @@ uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t
 
 /* Where the table of addresses has one, with its port. */
 uint32_t gw_config_address_hash(const struct gw_config *config, const struct copse_address *address);
+
+/* One link of the list of devices, as snprintf writes it. */
+size_t gw_config_put_link(char *buf, size_t cap, const struct gw_device *d, bool first);
 
 /* Normalize the name of a device into `out` (GW_NAME_MAX + 1 bytes): lower case; a MAC ID of 12 or 16 digits loses
  * its dashes. Returns its length, or COPSE_ERR_ARGUMENT for what is no host name (RFC 1123 §2.1). */

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "metrics.h"
 #include "resolver.h"
+#include "visible.h"
 #include "worker_state.h"
 
 #include <copse/host.h>
@@ -233,6 +234,22 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 
 /* --- /devices, /metrics, /echo, /help --- */
 
+/* The text as it was when its first block was asked for; so many may be kept as the server has transfers. */
+struct kept {
+	uint32_t len;
+	char text[];
+};
+
+static int read_kept(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+{
+	const struct kept *kept = user;
+	size_t n = offset < kept->len ? kept->len - offset : 0;
+
+	n = n < cap ? n : cap;
+	memcpy(buf, kept->text + (n ? offset : 0), n);
+	return (int)n;
+}
+
 static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 {
 	const struct gw_worker *w = user;
@@ -243,93 +260,62 @@ static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 	return (int)n;
 }
 
-/* Configured devices and, behind them, those of the resource directory; for copse_mem_free. NULL without memory. */
-static char *list_all(const struct gw_worker *w)
+/* The devices that the caller may see; `s` NULL: it has no session, and need not have one. */
+static void list_some(const struct copse_request *rq, struct copse_response *rs, const struct gw_session *s)
 {
-	size_t cap = w->config->device_list_len + 1, len = w->config->device_list_len;
-	const struct gw_directory *dir = w->rd ? gw_rd_directory(w->rd) : NULL;
-	const char *host;
+	struct gw_worker *w = worker_of(rq);
+	struct kept *list = NULL;
+	size_t len = 0;
+	char *text = gw_visible_list(w, s, &len);
 
-	cap += dir ? (size_t)gw_directory_count(dir) * (2 * GW_NAME_MAX + sizeof(",<coap://>;ep=\"\"")) : 0;
-	char *list = copse_mem_new(cap, 1);
-	if (!list)
-		return NULL;
-	memcpy(list, w->config->device_list, len);
-	for (uint32_t pos = 0; dir && (host = gw_directory_next_host(dir, w->config, &pos));)
-		if (!gw_resolve_has(w->config, host))
-			len += (size_t)snprintf(list + len, cap - len, "%s<coap://%s>;ep=\"%s\"",
-						len ? "," : "", host, host);
-	return list;
-}
-
-/* The list as it was when its first block was asked for. */
-static int read_list(void *user, uint32_t offset, uint8_t *buf, size_t cap)
-{
-	const char *list = user;
-	size_t len = strlen(list), n = offset < len ? len - offset : 0;
-
-	n = n < cap ? n : cap;
-	memcpy(buf, list + (n ? offset : 0), n);
-	return (int)n;
-}
-
-static void give_list(struct gw_worker *w, struct copse_response *rs)
-{
-	char *list = list_all(w);
-
-	if (list)
-		copse_response_reader(rs, COPSE_FORMAT_LINK, (uint32_t)strlen(list), read_list,
-				      copse_mem_free, list);
-	else
+	if (text && !w->collector)
+		list = copse_mem_new(sizeof(*list) + len + 1, 1);
+	if (text && w->collector) {
+		gw_collector_list(w->collector, rq, rs, text);
+	} else if (list) {
+		list->len = (uint32_t)len;
+		memcpy(list->text, text, len);
+		copse_response_reader(rs, COPSE_FORMAT_LINK, list->len, read_kept, copse_mem_free, list);
+	} else {
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+	}
+	copse_mem_free(text);
 }
 
-static void devices_get(const struct copse_request *rq, struct copse_response *rs)
+/* All configured devices: their list was made with the configuration, so that its blocks cost nothing. */
+static void list_configured(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_worker *w = worker_of(rq);
 
-	if (!gw_sessions_find(w->sessions, rq->peer, rq->now) &&
-	    !(w->collector && w->config->collector.open)) {
-		no_session(rq, rs);
-		return;
-	}
-	if (!w->collector && rq->accept != COPSE_FORMAT_LINK) { /* JSON is the collector's */
-		copse_response_error(rs, COPSE_CODE_NOT_ACCEPTABLE, NULL);
-		return;
-	}
-	if (w->collector) {
-		size_t len;
-		bool filtered = copse_request_query(rq, "type", &len) ||
-				copse_request_query(rq, "group", &len) ||
-				copse_request_query(rq, "state", &len);
-		char *list = filtered ? NULL : list_all(w);
-		gw_collector_list(w->collector, rq, rs, list ? list : "");
-		copse_mem_free(list);
-		return;
-	}
-	if (w->rd) {
-		give_list(w, rs);
-		return;
-	}
 	copse_response_etag(rs, w->config->device_list_etag, sizeof(w->config->device_list_etag));
 	copse_response_reader(rs, COPSE_FORMAT_LINK, (uint32_t)w->config->device_list_len, read_devices, NULL,
 			      w);
 }
 
-/* The text as it was when its first block was asked for; so many may be kept as the server has transfers. */
-struct metrics {
-	uint32_t len;
-	char text[];
-};
-
-static int read_metrics(void *user, uint32_t offset, uint8_t *buf, size_t cap)
+/* What is asked for by properties that only those have that were heard. */
+static bool is_about_heard(const struct copse_request *rq)
 {
-	const struct metrics *metrics = user;
-	size_t n = offset < metrics->len ? metrics->len - offset : 0;
+	size_t len;
 
-	n = n < cap ? n : cap;
-	memcpy(buf, metrics->text + (n ? offset : 0), n);
-	return (int)n;
+	return copse_request_query(rq, "type", &len) || copse_request_query(rq, "group", &len) ||
+	       copse_request_query(rq, "state", &len);
+}
+
+static void devices_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+	const struct gw_session *s = gw_sessions_find(w->sessions, rq->peer, rq->now);
+
+	if (!s && !(w->collector && w->config->collector.open))
+		no_session(rq, rs);
+	else if (!w->collector && rq->accept != COPSE_FORMAT_LINK) /* JSON is the collector's */
+		copse_response_error(rs, COPSE_CODE_NOT_ACCEPTABLE, NULL);
+	else if (w->collector && is_about_heard(rq))
+		gw_collector_list(w->collector, rq, rs, "");
+	else if (gw_visible_all(w, s) && !w->collector && !w->rd)
+		list_configured(rq, rs);
+	else
+		list_some(rq, rs, s);
 }
 
 static void metrics_get(const struct copse_request *rq, struct copse_response *rs)
@@ -342,7 +328,7 @@ static void metrics_get(const struct copse_request *rq, struct copse_response *r
 	}
 	/* the store's thread goes on counting meanwhile: numbers may become longer */
 	size_t cap = gw_metrics_text(w, NULL, 0) + 256;
-	struct metrics *metrics = copse_mem_new(sizeof(*metrics) + cap, 1);
+	struct kept *metrics = copse_mem_new(sizeof(*metrics) + cap, 1);
 	if (!metrics) {
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
 		return;
@@ -350,7 +336,7 @@ static void metrics_get(const struct copse_request *rq, struct copse_response *r
 	size_t len = gw_metrics_text(w, metrics->text, cap);
 	metrics->len = (uint32_t)(len < cap ? len : cap - 1);
 	rs->max_age = 0;
-	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_metrics, copse_mem_free, metrics);
+	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_kept, copse_mem_free, metrics);
 }
 
 /* GET has no body by its definition, but who sends one to be echoed means it. */
@@ -386,6 +372,25 @@ static bool may_read(void *self, const struct copse_peer *peer, copse_ms now)
 	return gw_sessions_find(w->sessions, peer, now) != NULL;
 }
 
+static bool sees(void *self, const struct copse_peer *peer, copse_ms now, const char *device)
+{
+	const struct gw_worker *w = self;
+
+	return gw_visible(w, gw_sessions_find(w->sessions, peer, now), device);
+}
+
+static copse_ms wait_for(void *self, const struct copse_peer *peer, copse_ms now, bool publishes)
+{
+	const struct gw_worker *w = self;
+	const struct gw_session *s = publishes ? NULL : gw_sessions_find(w->sessions, peer, now);
+
+	if (publishes)
+		return gw_rates_take(w->device_rates, peer->key, peer->len, &w->config->collector.rate, now);
+	return s ? gw_rates_take(w->account_rates, s->account, strlen(s->account), &w->config->account_rate,
+				 now)
+		 : 0;
+}
+
 static void local_address(void *self, const struct copse_peer *peer, struct copse_address *address)
 {
 	const struct gw_worker *w = self;
@@ -400,6 +405,8 @@ static bool add_collector(struct gw_worker *w)
 							 .wall = wall_us,
 							 .local = local_address,
 							 .may_read = may_read,
+							 .sees = sees,
+							 .wait_for = wait_for,
 							 .self = w};
 
 	if (!w->config->collector.path[0])

@@ -68,7 +68,7 @@ static const struct gw_device *find_device(const struct gw_config *config, const
 }
 
 /* The same MAC ID with ff:fe in its middle, or without. */
-static void find_alias(const char *name, size_t len, char alias[GW_NAME_MAX + 1])
+void gw_resolve_alias(const char *name, size_t len, char alias[GW_NAME_MAX + 1])
 {
 	alias[0] = 0;
 	if ((len != 12 && len != 16) || strspn(name, "0123456789abcdef") != len)
@@ -144,7 +144,7 @@ static enum gw_resolution by_group_address(const struct gw_config *config, uint1
 static enum gw_resolution by_name(const struct gw_config *config, const char *name, size_t len, uint16_t port,
 				  uint16_t default_port, struct gw_target *target)
 {
-	find_alias(name, len, target->alias);
+	gw_resolve_alias(name, len, target->alias);
 	memcpy(target->name, name, len + 1);
 	const struct gw_device *d = find_either(config, name, len, target->alias);
 	const struct gw_group *group = d ? NULL : find_group(config, name);
@@ -258,7 +258,7 @@ void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *pe
 			  target->name, sizeof(target->name));
 		return;
 	}
-	find_alias(target->name, strlen(target->name), target->alias);
+	gw_resolve_alias(target->name, strlen(target->name), target->alias);
 	d = d ? d : find_either(config, target->name, strlen(target->name), target->alias);
 	target->known = true;
 	target->denied = d && d->deny;
@@ -269,7 +269,7 @@ bool gw_resolve_has(const struct gw_config *config, const char *name)
 	char alias[GW_NAME_MAX + 1];
 	struct in6_addr address;
 
-	find_alias(name, strlen(name), alias);
+	gw_resolve_alias(name, strlen(name), alias);
 	return find_either(config, name, strlen(name), alias) || find_group(config, name) ||
 	       (config->has_mesh_prefix && gw_resolve_mac(&config->mesh_prefix, name, &address));
 }
@@ -286,7 +286,7 @@ enum gw_resolution gw_resolve_registered(const struct gw_config *config, const s
 		return GW_RESOLVE_UNKNOWN;
 	if (port != default_port && port != copse_address_port(&target->address))
 		return GW_RESOLVE_UNKNOWN;
-	find_alias(target->name, (size_t)n, target->alias);
+	gw_resolve_alias(target->name, (size_t)n, target->alias);
 	target->secure = target->address;
 	return GW_RESOLVED;
 }

@@ -31,6 +31,9 @@ struct gw_target {
 enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, size_t len, uint16_t port,
 			      uint16_t default_port, struct gw_target *target);
 
+/* The other name of a MAC ID: with ff:fe in its middle, or without; "" for what has no other. `name` is normalized. */
+void gw_resolve_alias(const char *name, size_t len, char alias[GW_NAME_MAX + 1]);
+
 /* Back: the device at the address of `peer`. One that has no name is called by its address. */
 void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target);
 

@@ -16,6 +16,7 @@ from stage import (ACK, CON, ETAG, GET, MAX_AGE, NON, POST, PROXY_URI, PUT, URI_
                    until)
 
 HOP_LIMIT = 16
+HEARD, OTHER = "0024befffe804ff1", "0024befffe804ff2"
 SAFE_ELECTIVE, SAFE_CRITICAL, UNSAFE_ELECTIVE, UNSAFE_CRITICAL = 65100, 65001, 65002, 65003
 
 
@@ -179,6 +180,35 @@ def hosts_outside_are_refused(stage, _):
         equal(code_text(peer.proxied(GET, uri).code), expected, uri)
 
 
+def devices_are_shown_to_those_who_may_ask_them(stage, names):
+    """Lists and readings, for an account of which an access section denies a device, and for a token that allows but one."""
+    peer, guest = member(stage), member(stage, "guest")
+    for device, port in ((HEARD, 1), (OTHER, 2)):
+        sensor = Peer(stage.gateway_address)
+        equal(code_text(sensor.request(POST, "/publish", f'[{{"n":"urn:dev:mac:{device}_t","v":{port}}}]'.encode(),
+                                       options=[(12, b"\x6e")]).code), "2.04", "published")
+    everything = peer.request(GET, "/devices").payload.decode()
+    for name in (HEARD, OTHER, "closed", "server", names["meter"]):
+        check(f'ep="{name}"' in everything, f"{name} in {everything}")
+    some = guest.request(GET, "/devices").payload.decode()
+    for name, seen in ((HEARD, False), (OTHER, True), ("closed", False), ("server", True)):
+        equal(f'ep="{name}"' in some, seen, f"{name} for a guest, in {some}")
+    equal(code_text(peer.request(GET, f"/devices/{HEARD}/t").code), "2.05", "a reading")
+    for path in (f"/devices/{HEARD}/t", f"/devices/{HEARD}", f"/devices/{HEARD}/meta"):
+        equal(code_text(guest.request(GET, path).code), "4.04", f"{path} for a guest")
+    narrow = Peer(stage.gateway_address)
+    narrow.open_session(stage.token("narrow", copse_allow=["get server /time"]))
+    some = narrow.request(GET, "/devices").payload.decode()
+    equal(some, '<coap://server>;ep="server";et="foreign"', "with a token that allows one device")
+
+
+def who_publishes_too_often_waits(stage, _):
+    sensor = Peer(stage.gateway_address)
+    codes = [code_text(sensor.request(POST, "/publish", b"1", ["n=device:often:n"]).code) for _ in range(3)]
+    equal(codes, ["2.04", "2.04", "4.29"], "three readings, where two may come at once")
+    equal(code_text(Peer(stage.gateway_address).request(POST, "/publish", b"1", ["n=device:often:n"]).code), "2.04", "another address")
+
+
 PARSE = """
 import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -230,12 +260,14 @@ def test(stage):
     stage.add_device("closed", free_port())
     stage.start_sim("--count", "1", "--kinds", "meter")
     names = {name: name for name in ("scripted", "silent", "server", "closed")} | {"meter": stage.device_of("meter")}
-    stage.start_gateway(f'class "default" {{\n\tconcurrent = 4\n}}\ncollector {{\n\tstore = "{stage.path("m.db")}"\n}}',
+    stage.start_gateway(f'class "default" {{\n\tconcurrent = 4\n}}\ncollector {{\n\tstore = "{stage.path("m.db")}"\n\trate = 0.001\n\tburst = 2\n}}\n'
+                        f'access "guests" {{ action = deny account = {{"guest*"}} request = {{"* closed", "* {HEARD}"}} }}',
                         "ack_timeout = 0.5\n\tmax_retransmit = 2")
     for run, arguments in ((a_dead_device_becomes_5_04, ()), (an_unanswered_request_stalls_nobody, (silent,)), (a_duplicate_runs_once, ()),
                            (a_post_is_not_answered_from_the_cache, ()), (options_pass_or_are_refused, (device,)),
                            (max_age_is_counted_down_and_etags_validated, (device,)), (the_hop_limit_is_counted, (device,)),
-                           (hosts_outside_are_refused, ()), (metrics_are_openmetrics, ())):
+                           (hosts_outside_are_refused, ()),
+                           (devices_are_shown_to_those_who_may_ask_them, ()), (who_publishes_too_often_waits, ()), (metrics_are_openmetrics, ())):
         run(stage, names, *arguments)
         print("ok", run.__name__)
 

@@ -169,7 +169,7 @@ class Peer:
             reply = self.receive(pause)
             if reply is None:
                 self.send(message)
-                pause *= self.growth
+                pause = min(pause * self.growth, 30)
                 continue
             if reply.kind == CON:
                 self.send(Message(ACK, 0, reply.mid))
