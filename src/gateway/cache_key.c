@@ -107,6 +107,24 @@ void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_messa
 	joined->id[1] = hash(maker, &w, 1);
 }
 
+void gw_operation_key(const struct gw_key_maker *maker, const struct copse_message *m,
+		      const struct copse_peer *device, uint64_t *base, uint64_t *id)
+{
+	static const uint16_t parts[] = {COPSE_OPTION_URI_PATH, COPSE_OPTION_URI_QUERY,
+					 COPSE_OPTION_REQUEST_TAG};
+	struct writer w = begin(maker, device);
+	const struct copse_option *o;
+
+	put(&w, &m->code, 1);
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (parts[i] == COPSE_OPTION_REQUEST_TAG)
+			*base = hash(maker, &w, 0);
+		for (o = copse_message_option(m, parts[i]); o; o = copse_message_option_next(m, o))
+			put_option(&w, parts[i], m, o);
+	}
+	*id = hash(maker, &w, 1);
+}
+
 bool gw_location_uri(const struct gw_key_maker *maker, const struct copse_message *m,
 		     const struct copse_peer *device, uint64_t *uri)
 {

@@ -46,6 +46,11 @@ void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_mess
 void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
 		      const struct gw_cache_key *key, struct gw_cache_key *joined);
 
+/* Which operation a block belongs to (RFC 7959 §2.5, RFC 9175 §3.3): device, method, path and query; and in `*id` the
+ * Request-Tags as well. */
+void gw_operation_key(const struct gw_key_maker *maker, const struct copse_message *m,
+		      const struct copse_peer *device, uint64_t *base, uint64_t *id);
+
 /* The resource that a 2.01 says it has created at `device` (Location-Path, RFC 7252 §5.9.1.1).
  * Returns false when it names none. */
 bool gw_location_uri(const struct gw_key_maker *maker, const struct copse_message *m,

@@ -10,6 +10,7 @@
 
 #include "core/siphash.h"
 
+#include <copse/block.h>
 #include <copse/host.h>
 #include <copse/mem.h>
 
@@ -137,6 +138,8 @@ static int take_proxy(struct gw_config *c, cfg_t *proxy)
 	c->max_message = (uint32_t)cfg_getint(proxy, "max_message");
 	c->hop_limit = (uint8_t)cfg_getint(proxy, "hop_limit");
 	c->waiting_max = (uint32_t)cfg_getint(proxy, "waiting");
+	c->transfers_max = (uint32_t)cfg_getint(proxy, "transfers");
+	c->transfer_idle_ms = ms(cfg_getfloat(proxy, "transfer_idle"));
 	c->outside_n = cfg_size(proxy, "outside");
 	c->outside = copse_mem_new(c->outside_n, sizeof(*c->outside));
 	if (!c->outside)
@@ -207,6 +210,8 @@ static int take_class(struct gw_config *c, struct gw_class *class, cfg_t *sec)
 	class->group = GW_GROUP_MESH;
 	class->lane.concurrent = (uint16_t)cfg_getint(sec, "concurrent");
 	class->lane.queue = (uint16_t)cfg_getint(sec, "queue");
+	class->szx = copse_block_szx((size_t)cfg_getint(sec, "block_size"));
+	class->request_tag = cfg_getbool(sec, "request_tag");
 	class->cache = (enum gw_sharing)gw_sharing_from_text(cfg_getstr(sec, "cache"));
 	class->rate = take_rate(sec);
 	return take_class_params(c, class, sec);
@@ -281,7 +286,8 @@ static int take_classes(struct gw_config *c, cfg_t *cfg)
 	c->classes = copse_mem_new(n + 1, sizeof(*c->classes));
 	if (!c->classes)
 		return -1;
-	c->classes[0] = (struct gw_class){.name = "default", .lane = {1, 0}, .group = GW_GROUP_MESH};
+	c->classes[0] = (struct gw_class){
+	    .name = "default", .lane = {.concurrent = 1}, .szx = COPSE_BLOCK_SZX_MAX, .group = GW_GROUP_MESH};
 	c->class_n = 1;
 	for (unsigned i = 0; i < n; i++) {
 		cfg_t *sec = cfg_getnsec(cfg, "class", i);
@@ -749,6 +755,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->requests_max == b->requests_max, "proxy.requests"},
 	    {a->max_message == b->max_message, "proxy.max_message"},
 	    {a->waiting_max == b->waiting_max, "proxy.waiting"},
+	    {a->transfers_max == b->transfers_max, "proxy.transfers"},
 	    {same_groups(a, b), "class (transmission)"},
 	    {a->grants_max == b->grants_max, "sessions.grants"},
 	    {a->cache_entries == b->cache_entries, "cache.entries"},

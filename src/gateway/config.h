@@ -67,6 +67,8 @@ enum gw_sharing { GW_SHARE_ALL, GW_SHARE_ACCOUNT, GW_SHARE_NOTHING };
 struct gw_class {
 	char name[GW_NAME_MAX + 1];
 	struct gw_lane_rule lane;
+	uint8_t szx;      /* of the largest blocks that its devices are sent */
+	bool request_tag; /* they tell transfers apart by Request-Tag (RFC 9175 §3) */
 	enum gw_sharing cache;
 	uint8_t group;       /* of the endpoint: GW_GROUP_MESH, or one of its own */
 	struct gw_rate rate; /* of each device */
@@ -185,6 +187,8 @@ struct gw_config {
 	uint32_t requests_max, max_message;
 	uint8_t hop_limit;    /* 0: none is added */
 	uint32_t waiting_max; /* messages that wait in lanes */
+	uint32_t transfers_max;
+	copse_ms transfer_idle_ms;
 	struct gw_prefix *outside;
 	size_t outside_n;
 

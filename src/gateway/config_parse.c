@@ -94,6 +94,8 @@ static const struct range {
     {"proxy", "max_message", 256, 60000},
     {"proxy", "hop_limit", 0, 255},
     {"proxy", "waiting", 0, 60000},
+    {"proxy", "transfers", 1, 60000},
+    {"proxy", "transfer_idle", 1, 86400},
     {"cache", "entries", 1, 10000000},
     {"cache", "bytes", 0, 100e9},
     {"cache", "waiters", 0, 60000},
@@ -102,6 +104,7 @@ static const struct range {
     {"observe", "per_session", 0, 4000000},
     {"class", "concurrent", 1, 60000},
     {"class", "queue", 0, GW_QUEUE_MAX},
+    {"class", "block_size", 16, 1024},
     {"class", "rate", 0, 1000000},
     {"class", "burst", 0, 1000000},
     {"class", "ack_timeout", 0.001, 600},
@@ -469,6 +472,7 @@ static cfg_opt_t mesh_options[] = {
 static cfg_opt_t proxy_options[] = {
     CFG_INT("requests", 4096, CFGF_NONE),        CFG_INT("max_message", 2048, CFGF_NONE),
     CFG_INT("hop_limit", 16, CFGF_NONE),         CFG_INT("waiting", 64, CFGF_NONE),
+    CFG_INT("transfers", 256, CFGF_NONE),        CFG_FLOAT("transfer_idle", 60, CFGF_NONE),
     CFG_STR_LIST("outside", no_list, CFGF_NONE), CFG_END(),
 };
 
@@ -496,6 +500,8 @@ static cfg_opt_t access_options[] = {
 static cfg_opt_t class_options[] = {
     CFG_INT("concurrent", 1, CFGF_NONE),
     CFG_INT("queue", 0, CFGF_NONE),
+    CFG_INT("block_size", 1024, CFGF_NONE),
+    CFG_BOOL("request_tag", cfg_false, CFGF_NONE),
     CFG_STR("cache", "shared", CFGF_NONE),
     CFG_FLOAT("rate", 0, CFGF_NONE),
     CFG_INT("burst", 0, CFGF_NONE),

@@ -13,14 +13,16 @@
 struct lane {
 	struct copse_peer device;
 	uint32_t hash;
-	uint32_t active, waiting;
-	uint32_t first, last; /* places of those that wait */
+	uint32_t active, waiting, steps; /* `waiting`: steps of transfers not among them */
+	bool on_step;                    /* what went last was one */
+	uint32_t first, last;            /* places of those that wait */
 	uint32_t next_free;
 };
 
 /* A message that waits; the bytes are at the same number of `bytes`. */
 struct place {
 	uint32_t number, next;
+	bool step;
 	size_t len;
 };
 
@@ -29,10 +31,15 @@ struct gw_lanes {
 	struct lane *lane;
 	struct place *place;
 	uint8_t *bytes;
-	uint32_t lane_free, lanes, place_free, waiting;
+	uint32_t lane_free, lanes, place_free, waiting, steps;
 	struct core_table devices;
 	uint64_t key[2];
 };
+
+static uint32_t places(const struct gw_lane_bounds *bounds)
+{
+	return bounds->waiting + bounds->steps;
+}
 
 static void free_all(struct gw_lanes *l)
 {
@@ -40,7 +47,7 @@ static void free_all(struct gw_lanes *l)
 		l->lane[i - 1].next_free = l->lane_free;
 		l->lane_free = i;
 	}
-	for (uint32_t i = l->bounds.waiting; i > 0; i--) {
+	for (uint32_t i = places(&l->bounds); i > 0; i--) {
 		l->place[i - 1].next = l->place_free;
 		l->place_free = i;
 	}
@@ -55,8 +62,8 @@ struct gw_lanes *gw_lanes_new(const struct gw_lane_bounds *bounds, const uint64_
 		return NULL;
 	l->bounds = *bounds;
 	l->lane = copse_mem_new(bounds->requests, sizeof(*l->lane));
-	l->place = copse_mem_new(bounds->waiting, sizeof(*l->place));
-	l->bytes = copse_mem_new(bounds->waiting, bounds->message_len);
+	l->place = copse_mem_new(places(bounds), sizeof(*l->place));
+	l->bytes = copse_mem_new(places(bounds), bounds->message_len);
 	l->devices.slot = copse_mem_new(slots, sizeof(struct core_slot));
 	if (!l->lane || !l->place || !l->bytes || !l->devices.slot) {
 		gw_lanes_free(l);
@@ -102,7 +109,16 @@ static uint32_t make(struct gw_lanes *l, const struct copse_peer *device, uint32
 	return n;
 }
 
-static bool wait_in(struct gw_lanes *l, struct lane *lane, uint32_t number, const void *bytes, size_t len)
+static bool may_wait(const struct gw_lanes *l, const struct lane *lane, const struct gw_lane_rule *rule)
+{
+	if (rule->step)
+		return lane->steps < GW_LANE_STEPS && l->steps < l->bounds.steps;
+	return l->waiting < l->bounds.waiting &&
+	       lane->waiting < (lane->on_step && !rule->queue ? 1 : rule->queue);
+}
+
+static bool wait_in(struct gw_lanes *l, struct lane *lane, bool step, uint32_t number, const void *bytes,
+		    size_t len)
 {
 	uint32_t n = l->place_free;
 
@@ -110,12 +126,12 @@ static bool wait_in(struct gw_lanes *l, struct lane *lane, uint32_t number, cons
 		return false;
 	struct place *place = &l->place[n - 1];
 	l->place_free = place->next;
-	*place = (struct place){.number = number, .len = len};
+	*place = (struct place){.number = number, .step = step, .len = len};
 	memcpy(l->bytes + (size_t)(n - 1) * l->bounds.message_len, bytes, len);
 	*(lane->last ? &l->place[lane->last - 1].next : &lane->first) = n;
 	lane->last = n;
-	lane->waiting++;
-	l->waiting++;
+	++*(step ? &lane->steps : &lane->waiting);
+	++*(step ? &l->steps : &l->waiting);
 	return true;
 }
 
@@ -133,9 +149,10 @@ enum gw_lane_result gw_lanes_enter(struct gw_lanes *l, const struct copse_peer *
 	*out = n;
 	if (lane->active < rule->concurrent) {
 		lane->active++;
+		lane->on_step = rule->step;
 		return GW_LANE_GO;
 	}
-	if (lane->waiting < rule->queue && wait_in(l, lane, number, bytes, len))
+	if (may_wait(l, lane, rule) && wait_in(l, lane, rule->step, number, bytes, len))
 		return GW_LANE_WAIT;
 	return GW_LANE_BUSY;
 }
@@ -148,8 +165,9 @@ static uint32_t take_first(struct gw_lanes *l, struct lane *lane, uint8_t *buf, 
 	lane->first = place->next;
 	if (!lane->first)
 		lane->last = 0;
-	lane->waiting--;
-	l->waiting--;
+	--*(place->step ? &lane->steps : &lane->waiting);
+	--*(place->step ? &l->steps : &l->waiting);
+	lane->on_step = place->step;
 	*len = place->len;
 	memcpy(buf, l->bytes + (size_t)(n - 1) * l->bounds.message_len, place->len);
 	place->next = l->place_free;
@@ -181,5 +199,5 @@ const struct copse_peer *gw_lanes_device(const struct gw_lanes *l, uint32_t n)
 void gw_lanes_usage(const struct gw_lanes *l, struct gw_lanes_usage *u)
 {
 	u->lanes = l->lanes;
-	u->waiting = l->waiting;
+	u->waiting = l->waiting + l->steps;
 }

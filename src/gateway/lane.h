@@ -16,6 +16,7 @@ struct gw_lanes;
 struct gw_lane_bounds {
 	uint32_t requests;    /* names of requests: 1 to this */
 	uint32_t waiting;     /* places for messages, of all lanes */
+	uint32_t steps;       /* and for steps of transfers */
 	uint32_t message_len; /* bytes of each */
 };
 
@@ -23,7 +24,10 @@ struct gw_lane_bounds {
 struct gw_lane_rule {
 	uint16_t concurrent; /* requests under way at a time, 1 or more */
 	uint16_t queue;      /* and waiting */
+	bool step;           /* of a request: it goes on with a transfer that has begun, see gw_lanes_enter */
 };
+
+#define GW_LANE_STEPS 1024 /* steps of transfers that wait in one lane */
 
 enum gw_lane_result {
 	GW_LANE_GO,   /* it may go: gw_lanes_leave ends that */
@@ -38,7 +42,11 @@ struct gw_lanes *gw_lanes_new(const struct gw_lane_bounds *bounds, const uint64_
 void gw_lanes_free(struct gw_lanes *lanes);
 
 /* Request `number`, which is in no lane, wants to go to `device`; its message is `len` bytes at `bytes`. With GO and WAIT
- * `*lane` is what the other functions take. */
+ * `*lane` is what the other functions take.
+ *
+ * A transfer of many blocks is many requests, each with a place of its own in the order. So that it is not broken off
+ * by somebody else's request, a step of one waits whatever `queue` says, up to GW_LANE_STEPS of them; and so that it does
+ * not keep others out for as long as it lasts, one request may wait for a step even where the class has no queue. */
 enum gw_lane_result gw_lanes_enter(struct gw_lanes *lanes, const struct copse_peer *device,
 				   const struct gw_lane_rule *rule, uint32_t number, const void *bytes,
 				   size_t len, uint32_t *lane);

@@ -28,13 +28,16 @@ static const struct {
     [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
     [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(GROUP) | MAY(REFUSE)},
     [GW_STEP_GROUP] = {"group", gw_group_forward, MAY(FREE) | MAY(REFUSE)},
-    [GW_STEP_CACHE] = {"cache", gw_proxy_cache, MAY(LANE) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_CACHE] = {"cache", gw_proxy_cache,
+		       MAY(LANE) | MAY(BLOCK) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_BLOCK] = {"block", gw_proxy_block, MAY(LANE) | MAY(HELD) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_HELD] = {"held", NULL, MAY(LANE) | MAY(REFUSE)},
     [GW_STEP_LANE] = {"lane", lane, MAY(FORWARD) | MAY(QUEUE) | MAY(REFUSE) | MAY(FREE)},
     [GW_STEP_QUEUE] = {"queue", NULL, MAY(FORWARD)},
     [GW_STEP_JOINED] = {"joined", NULL, MAY(DELIVER) | MAY(FREE)},
     [GW_STEP_FORWARD] = {"forward", forward, MAY(WAIT) | MAY(REFUSE)},
     [GW_STEP_WAIT] = {"wait", NULL, MAY(ANSWER) | MAY(REFUSE)},
-    [GW_STEP_ANSWER] = {"answer", answer, MAY(DELIVER) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_ANSWER] = {"answer", answer, MAY(LANE) | MAY(DELIVER) | MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_DELIVER] = {"deliver", NULL, MAY(FREE)},
     [GW_STEP_REFUSE] = {"refuse", refuse, MAY(DELIVER) | MAY(FREE)},
     [GW_STEP_LOCAL] = {"local", local, MAY(FREE) | MAY(REFUSE)},
@@ -230,6 +233,7 @@ static enum gw_step resolve(struct gw_pass *p)
 				       "the device's address cannot be reached from here");
 	/* a class that a new configuration has brought has no group of the endpoint before the next start */
 	p->to.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
+	p->rule = p->target.class->lane;
 	return GW_STEP_PREPARE;
 }
 
@@ -320,6 +324,8 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .session = gw_sessions_number(w->sessions, p->session),
 	    .generation = p->session->generation,
 	    .key = p->key,
+	    .operation = p->operation,
+	    .operation_base = p->operation_base,
 	    .storable = p->storable,
 	    .rate = p->target.class->rate,
 	    .to = p->to,
@@ -339,13 +345,14 @@ static enum gw_step lane(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
-	p->r = gw_proxy_take_request(p);
+	if (!p->r)
+		p->r = gw_proxy_take_request(p);
 	if (!p->r)
 		return gw_proxy_refuse_busy(p, "too many requests are under way");
 	p->r->step = GW_STEP_LANE;
 	gw_proxy_validate(p);
-	switch (gw_lanes_enter(w->lanes, &p->device, &p->target.class->lane, number_of(w, p->r),
-			       w->out + COPSE_HEADER_LEN, p->message_len - COPSE_HEADER_LEN, &p->r->lane)) {
+	switch (gw_lanes_enter(w->lanes, &p->device, &p->rule, number_of(w, p->r), w->out + COPSE_HEADER_LEN,
+			       p->message_len - COPSE_HEADER_LEN, &p->r->lane)) {
 	case GW_LANE_GO: break;
 	case GW_LANE_WAIT:
 		w->counters.queued++;
@@ -448,26 +455,35 @@ static void tell_joined(struct gw_pass *p, const struct copse_out *out)
 
 static void resume(struct gw_worker *w, uint32_t number, size_t len, copse_ms now);
 
-/* The request has no more to do with its device: the next one may go. */
-static void leave_device(struct gw_pass *p)
+void gw_proxy_leave_lane(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
-	struct gw_request *r = p->r;
-	uint32_t from = r->lane;
+	uint32_t from = p->r->lane;
 	size_t len;
 
-	gw_flights_end(w->flights, number_of(w, r));
-	if (r->entry)
-		gw_cache_unpin(w->cache, r->entry);
-	r->entry = NULL;
-	r->lane = 0;
-	if (r->observation)
-		gw_observe_left(p);
+	p->r->lane = 0;
 	if (!from)
 		return;
 	uint32_t next = gw_lanes_leave(w->lanes, from, w->out + COPSE_HEADER_LEN, &len);
 	if (next)
 		resume(w, next, len, p->now);
+}
+
+/* The request has no more to do with its device: the next one may go. */
+static void leave_device(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	struct gw_request *r = p->r;
+
+	gw_flights_end(w->flights, number_of(w, r));
+	if (r->entry)
+		gw_cache_unpin(w->cache, r->entry);
+	r->entry = NULL;
+	if (r->observation)
+		gw_observe_left(p);
+	if (r->transfer)
+		gw_block_left(p);
+	gw_proxy_leave_lane(p);
 }
 
 enum gw_step gw_proxy_respond(struct gw_pass *p, uint8_t code, size_t len)
@@ -493,12 +509,14 @@ static enum gw_step answer(struct gw_pass *p)
 	uint8_t code = p->m->code;
 	size_t len = 0;
 
+	if (gw_block_goes_on(p))
+		return GW_STEP_LANE;
 	if (gw_proxy_learn(p, &code, &len)) {
 		w->counters.device_answers++;
 		return gw_proxy_respond(p, code, len);
 	}
 	copse_build_rest(&b, w->out, w->rest_cap);
-	struct gw_refusal refusal = gw_options_response(p->m, w->name, &b);
+	struct gw_refusal refusal = gw_options_response_less(p->m, w->name, gw_block_answer(p, &b), &b);
 	int n = copse_build_finish(&b);
 	if (refusal.code)
 		return gw_proxy_refuse(p, &w->counters.device_unfit, refusal.code, refusal.text);
@@ -581,6 +599,7 @@ static enum gw_step failed(struct gw_pass *p, int error)
 	struct gw_counters *c = &p->w->counters;
 
 	gw_proxy_unknown(p);
+	gw_block_failed(p);
 	switch (error) {
 	case COPSE_ERR_TIMEOUT:
 		return gw_proxy_refuse(p, &c->device_timeouts, COPSE_CODE_GATEWAY_TIMEOUT,

@@ -120,6 +120,8 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 	struct gw_worker *w = p->w;
 
 	make_keys(p);
+	if (gw_block_wants(p))
+		return GW_STEP_BLOCK;
 	p->sharable = is_sharable(p);
 	p->storable = p->sharable && p->target.class->cache != GW_SHARE_NOTHING;
 	if (gw_observe_wants(p))

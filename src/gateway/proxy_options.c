@@ -37,7 +37,7 @@ static enum action request_action(uint16_t number)
 		return CONSUME;
 	case COPSE_OPTION_URI_PATH:
 	case COPSE_OPTION_URI_QUERY:
-	case COPSE_OPTION_BLOCK1: /* checked before */
+	case COPSE_OPTION_BLOCK1:
 	case COPSE_OPTION_BLOCK2: return PASS;
 	default: return copse_option_is_unsafe(number) ? REFUSE : PASS;
 	}
@@ -69,8 +69,7 @@ static struct gw_refusal check_options(const struct copse_message *m)
 	return no_refusal;
 }
 
-/* A block passes as long as it stands for itself: the device puts the blocks of a body together by endpoint, and all
- * clients of a proxy are one endpoint to it. */
+/* What the blocks of a body mean is known where transfers are (proxy_block.c). */
 static struct gw_refusal check_blocks(const struct copse_message *m)
 {
 	struct copse_block b1 = {0}, b2 = {0};
@@ -78,10 +77,8 @@ static struct gw_refusal check_blocks(const struct copse_message *m)
 	if (copse_block_read(m, COPSE_OPTION_BLOCK1, &b1) < 0 ||
 	    copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) < 0)
 		return REFUSAL(BAD_REQUEST, "reserved block size");
-	if (b1.more || b1.num)
-		return REFUSAL(BAD_OPTION, "a body of several blocks cannot pass this proxy");
-	if (b2.num && !copse_code_is_safe(m->code))
-		return REFUSAL(BAD_OPTION, "only GET and FETCH can be answered by blocks through this proxy");
+	if ((b1.more || b1.num) && !copse_block_fits(&b1, m->payload_len))
+		return REFUSAL(BAD_REQUEST, "the payload is not as long as its block");
 	return no_refusal;
 }
 
@@ -215,6 +212,12 @@ static void append_hop_name(const struct copse_message *m, const char *name, str
 struct gw_refusal gw_options_response(const struct copse_message *m, const char *hop_name,
 				      struct copse_builder *b)
 {
+	return gw_options_response_less(m, hop_name, 0, b);
+}
+
+struct gw_refusal gw_options_response_less(const struct copse_message *m, const char *hop_name, uint16_t less,
+					   struct copse_builder *b)
+{
 	for (unsigned i = 0; i < m->option_n; i++) {
 		const struct copse_option *o = &m->option[i];
 		enum action action = response_action(o->number);
@@ -223,7 +226,7 @@ struct gw_refusal gw_options_response(const struct copse_message *m, const char 
 			return REFUSAL(
 			    BAD_GATEWAY,
 			    "the device's answer has an option that the proxy does not understand");
-		if (action == PASS &&
+		if (action == PASS && o->number != less &&
 		    !(copse_option_is_unsafe(o->number) && (o->mark & COPSE_OPTION_IGNORED)))
 			copse_build_raw(b, o->number, copse_option_value(m, o), o->len);
 	}

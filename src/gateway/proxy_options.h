@@ -41,4 +41,8 @@ void gw_options_request(const struct copse_message *m, const struct gw_asked *as
 struct gw_refusal gw_options_response(const struct copse_message *m, const char *hop_name,
 				      struct copse_builder *b);
 
+/* The same without the option `less`. */
+struct gw_refusal gw_options_response_less(const struct copse_message *m, const char *hop_name, uint16_t less,
+					   struct copse_builder *b);
+
 #endif

@@ -23,6 +23,7 @@ struct gw_pass {
 	struct copse_peer device; /* what it is known by to lanes and cache: its peer in the clear */
 	struct copse_peer to;     /* the peer that it is asked at: the same, or a secure one */
 	struct gw_target target;
+	struct gw_lane_rule rule; /* of the device's lane, for this request */
 
 	/* the request for the device: w->upstream, a view over w->out, until an answer is built there */
 	size_t message_len;
@@ -35,8 +36,35 @@ struct gw_pass {
 	bool leads;                    /* the request goes to the device for an observation: */
 	uint32_t observation; /* this one; 0: one that is still to be made, with what is in w->stored */
 	uint16_t options_len, body_len; /* of that */
+	uint64_t operation, operation_base; /* of a request that is not safe, or has blocks */
 	struct gw_asked asked;
 };
+
+/* proxy_block.c: the steps and parts of steps that know transfers. */
+
+/* Whether the request, whose keys are made, is a part of a transfer or must wait for one. */
+bool gw_block_wants(struct gw_pass *p);
+
+/* The step: find or begin the transfer, and go on to the lane with the piece to be sent; or hold it. */
+enum gw_step gw_proxy_block(struct gw_pass *p);
+
+/* The device's answer `p->m` has come: is the client's block to be sent in further pieces? Then the next one is
+ * in w->out. */
+bool gw_block_goes_on(struct gw_pass *p);
+
+/* The answer goes to the client: which option of the device's is not passed on (0: none)? In its place what the client
+ * sent is appended to `b`. */
+uint16_t gw_block_answer(struct gw_pass *p, struct copse_builder *b);
+
+/* `p->r` has no more to do with its device. */
+void gw_block_left(struct gw_pass *p);
+
+/* No answer has come to `p->r`. */
+void gw_block_failed(struct gw_pass *p);
+
+/* What was held may go on, and what is overdue ends. After each event, and when gw_block_deadline has come. */
+void gw_block_expire(struct gw_worker *w, copse_ms now);
+copse_ms gw_block_deadline(const struct gw_worker *w);
 
 /* proxy_cache.c: the steps and parts of steps that know the cache. */
 
@@ -91,6 +119,8 @@ void gw_proxy_invalidate(struct gw_worker *w, uint64_t uri, copse_ms now);
 /* proxy.c */
 /* From step `from`, in which `p->r` is, on to `to`, and as far as that leads. */
 void gw_proxy_run(struct gw_pass *p, enum gw_step from, enum gw_step to);
+/* Leave the device's lane before the request is over: the next one may go. */
+void gw_proxy_leave_lane(struct gw_pass *p);
 struct gw_request *gw_proxy_take_request(struct gw_pass *p);
 /* A record for a request of the gateway's own, in step LANE; NULL: there is none. */
 struct gw_request *gw_proxy_take_own(struct gw_worker *w, uint8_t method, const struct gw_rate *rate);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "group.h"
-#include "worker_state.h"
+#include "proxy_pass.h"
 
 #include <copse/host.h>
 #include <copse/mem.h>
@@ -99,6 +99,7 @@ static bool make_cache(struct gw_worker *w)
 {
 	const struct gw_lane_bounds bounds = {.requests = w->requests_max,
 					      .waiting = w->config->waiting_max,
+					      .steps = w->config->transfers_max,
 					      .message_len = w->config->max_message};
 	const struct gw_observe_bounds observe = {.observations = w->config->observations_max,
 						  .observers = w->config->observers_max,
@@ -115,7 +116,9 @@ static bool make_cache(struct gw_worker *w)
 	 * what comes then has to be newer. A clock (RFC 7641 §4.4), sixteen times a second to be ahead of what was sent. */
 	w->observe_sequence = (uint32_t)(w->around.wall(w->around.self) * 16) & 0xffffffu;
 	w->groups = gw_groups_new(w->config->max_message);
-	return w->cache && w->flights && w->lanes && w->observations && w->groups;
+	copse_host_random(&w->next_tag, sizeof(w->next_tag));
+	w->transfers = gw_transfers_new(w->config->transfers_max, w->out_cap, key);
+	return w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -168,6 +171,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_lanes_free(w->lanes);
 	gw_observations_free(w->observations);
 	gw_groups_free(w->groups);
+	gw_transfers_free(w->transfers);
 	copse_mem_free(w->server_memory);
 	copse_mem_free(w);
 }
@@ -218,6 +222,7 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_local_request(w, event, now);
 	else if (copse_server_take(w->server, event, now) == COPSE_ERR_UNMATCHED && w->rd)
 		gw_rd_event(w->rd, event, now);
+	gw_block_expire(w, now);
 }
 
 void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms now)
@@ -242,14 +247,15 @@ void gw_worker_woken(struct gw_worker *w, copse_ms now)
 copse_ms gw_worker_deadline(const struct gw_worker *w)
 {
 	copse_ms sessions = gw_sessions_deadline(w->sessions), server = copse_server_deadline(w->server);
-	copse_ms observations = gw_observations_deadline(w->observations);
+	copse_ms observations = gw_observations_deadline(w->observations), transfers = gw_block_deadline(w);
 	copse_ms rd = w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER;
 	copse_ms local = sessions < server ? sessions : server;
+	copse_ms mesh = observations < transfers ? observations : transfers;
 
 	copse_ms groups = gw_groups_deadline(w->groups), first = local < groups ? local : groups;
 
 	first = rd < first ? rd : first;
-	return observations < first ? observations : first;
+	return mesh < first ? mesh : first;
 }
 
 void gw_worker_expire(struct gw_worker *w, copse_ms now)
@@ -266,6 +272,7 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 	gw_groups_expire(w, now);
 	if (w->rd)
 		gw_rd_expire(w->rd, now);
+	gw_block_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
 }

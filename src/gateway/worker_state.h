@@ -13,6 +13,7 @@
 #include "observation.h"
 #include "rate.h"
 #include "session.h"
+#include "transfer.h"
 #include "worker.h"
 
 #include <copse/server.h>
@@ -33,6 +34,8 @@ enum gw_step {
 	GW_STEP_PERMIT,
 	GW_STEP_GROUP, /* out to a group */
 	GW_STEP_CACHE,
+	GW_STEP_BLOCK,
+	GW_STEP_HELD, /* wait for another transfer to the same resource */
 	GW_STEP_LANE,
 	GW_STEP_QUEUE, /* wait for the device's lane */
 	GW_STEP_FORWARD,
@@ -67,6 +70,8 @@ struct gw_request {
 	struct gw_rate rate;       /* of its device */
 	struct copse_peer to;      /* where that is asked */
 	struct gw_cache_key key;
+	uint64_t operation, operation_base; /* of a request that is not safe, see gw_operation_key */
+	uint32_t transfer;                  /* that it is a step of; 0: none */
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 
 	uint32_t observation; /* that it goes to the device for; 0: none */
@@ -114,7 +119,9 @@ struct gw_worker {
 	struct gw_groups *groups;          /* requests to groups under way */
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
-	uint8_t group_n;                   /* of the endpoint, as it was made */
+	struct gw_transfers *transfers;
+	uint32_t next_tag; /* Request-Tag of the next transfer to a device */
+	uint8_t group_n; /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
 
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */

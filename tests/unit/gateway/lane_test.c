@@ -12,7 +12,7 @@
 #include "gateway/lane.h"
 
 static const uint64_t key[2] = {5, 6};
-static const struct gw_lane_bounds bounds = {.requests = 8, .waiting = 3, .message_len = 16};
+static const struct gw_lane_bounds bounds = {.requests = 8, .waiting = 3, .steps = 2, .message_len = 16};
 static struct gw_lanes *lanes;
 static uint32_t lane;
 
@@ -40,7 +40,7 @@ static enum gw_lane_result enter(uint8_t device, uint16_t concurrent, uint16_t q
 				 const char *text)
 {
 	const struct copse_peer peer = {.len = 2, .group = number & 7, .key = {9, device}};
-	const struct gw_lane_rule rule = {concurrent, queue};
+	const struct gw_lane_rule rule = {.concurrent = concurrent, .queue = queue};
 
 	return gw_lanes_enter(lanes, &peer, &rule, number, text, strlen(text), &lane);
 }
@@ -107,6 +107,41 @@ static void test_queue(void **state)
 	leave(lane, "");
 }
 
+static enum gw_lane_result enter_step(uint32_t number)
+{
+	const struct copse_peer peer = {.len = 2, .key = {9, 1}};
+	const struct gw_lane_rule rule = {.concurrent = 1, .step = true};
+
+	return gw_lanes_enter(lanes, &peer, &rule, number, "step", 4, &lane);
+}
+
+/* A step of a transfer waits though there is no queue, and one request waits for a step. */
+static void test_steps(void **state)
+{
+	(void)state;
+	assert_int_equal(enter(1, 1, 0, 1, "a"), GW_LANE_GO);
+	assert_int_equal(enter_step(2), GW_LANE_WAIT);
+	assert_int_equal(enter_step(3), GW_LANE_WAIT);
+	assert_int_equal(enter_step(4), GW_LANE_BUSY);          /* as many as there are places */
+	assert_int_equal(enter(1, 1, 0, 4, "b"), GW_LANE_BUSY); /* it is no step that is on its way */
+	assert_int_equal(leave(lane, "step"), 2);
+	assert_int_equal(enter(1, 1, 0, 4, "b"), GW_LANE_WAIT);
+	assert_int_equal(enter(1, 1, 0, 5, "c"), GW_LANE_BUSY); /* one */
+	assert_int_equal(leave(lane, "step"), 3);
+	assert_int_equal(enter_step(2), GW_LANE_WAIT);
+	assert_int_equal(leave(lane, "b"), 4); /* in the order in which they came */
+	assert_int_equal(enter(1, 1, 0, 5, "c"), GW_LANE_BUSY);
+	assert_int_equal(leave(lane, "step"), 2);
+	assert_int_equal(leave(lane, ""), 0);
+	/* a step that found nobody in its way is one too */
+	assert_int_equal(enter_step(2), GW_LANE_GO);
+	assert_int_equal(enter(1, 1, 0, 4, "b"), GW_LANE_WAIT);
+	/* where the class has a queue that is as deep as it says */
+	assert_int_equal(enter(1, 1, 1, 5, "c"), GW_LANE_BUSY);
+	assert_int_equal(leave(lane, "b"), 4);
+	assert_int_equal(leave(lane, ""), 0);
+}
+
 /* Places for messages are of all lanes; so is their size. */
 static void test_bounds(void **state)
 {
@@ -151,7 +186,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_serialized), TEST(test_concurrent), TEST(test_queue),
-	    TEST(test_bounds),     TEST(test_all_lanes),
+	    TEST(test_steps),      TEST(test_bounds),     TEST(test_all_lanes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

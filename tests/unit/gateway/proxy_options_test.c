@@ -328,10 +328,11 @@ static void test_blocks(void **state)
 	assert_int_equal(ask_block(COPSE_CODE_GET, COPSE_OPTION_BLOCK2, 5, false, 6), 0);
 	assert_int_equal(ask_block(COPSE_CODE_FETCH, COPSE_OPTION_BLOCK2, 5, false, 6), 0);
 	assert_int_equal(ask_block(COPSE_CODE_POST, COPSE_OPTION_BLOCK2, 0, false, 6), 0);
-	assert_int_equal(ask_block(COPSE_CODE_POST, COPSE_OPTION_BLOCK2, 1, false, 6), COPSE_CODE_BAD_OPTION);
+	assert_int_equal(ask_block(COPSE_CODE_POST, COPSE_OPTION_BLOCK2, 1, false, 6), 0);
 	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 0, false, 6), 0);
-	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 0, true, 6), COPSE_CODE_BAD_OPTION);
-	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 1, false, 6), COPSE_CODE_BAD_OPTION);
+	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 0, true, 6),
+			 COPSE_CODE_BAD_REQUEST); /* empty */
+	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 1, false, 6), 0);
 	assert_int_equal(ask_block(COPSE_CODE_GET, COPSE_OPTION_BLOCK2, 0, false, 7), COPSE_CODE_BAD_REQUEST);
 	assert_int_equal(ask_block(COPSE_CODE_PUT, COPSE_OPTION_BLOCK1, 0, false, 7), COPSE_CODE_BAD_REQUEST);
 	get_a();
