@@ -389,7 +389,7 @@ int main(int argc, char **argv)
 				if (strcmp(argv[i], parts[part]) == 0)
 					all = !(wanted[part] = true);
 	}
-	snprintf(b.folder, sizeof(b.folder), "/tmp/copse-bench-XXXXXX");
+	snprintf(b.folder, sizeof(b.folder), "/tmp/copse-collector-XXXXXX");
 	if (!mkdtemp(b.folder))
 		die(b.folder);
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -77,6 +78,7 @@ struct process gateway_start(const char *folder, const char *db)
 		die("pipe");
 	struct process p = {.pid = fork(), .output = pipes[0]};
 	if (p.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* whoever ends the benchmark ends this */
 		dup2(pipes[1], STDOUT_FILENO);
 		dup2(pipes[1], STDERR_FILENO);
 		close(pipes[0]);
@@ -133,8 +135,10 @@ struct process sink_start(void)
 	int fd = open_sink(&p.port);
 
 	p.pid = fork();
-	if (p.pid == 0)
+	if (p.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		sink(fd);
+	}
 	close(fd);
 	return p;
 }
