@@ -1,5 +1,5 @@
-/* Which devices a client sees in lists and among readings: those of which the configuration's access sections and its
- * session's token allow it any request at all.
+/* Which devices a client sees in lists and among readings: those of which the configuration's access
+ * sections and its session's token allow it any request at all.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_VISIBLE_H
@@ -13,7 +13,8 @@ bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const cha
 /* Whether every client with such a session sees everything: then there is nothing to look at one by one. */
 bool gw_visible_all(const struct gw_worker *w, const struct gw_session *s);
 
-/* The devices that are visible, configured and registered, in link format, terminated by a NUL: for copse_mem_free. `*len` without the NUL.
+/* The devices that are visible, configured and registered, in link format, terminated by a NUL: for
+ * copse_mem_free. `*len` without the NUL.
  * Returns NULL without memory. */
 char *gw_visible_list(const struct gw_worker *w, const struct gw_session *s, size_t *len);
 
