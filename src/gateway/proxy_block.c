@@ -1,10 +1,10 @@
-/* Block-wise transfer through the proxy (RFC 7959, RFC 9175 §3): bodies that clients send in several blocks, and answers in
- * several blocks to requests that must not be made twice.
+/* Block-wise transfer through the proxy (RFC 7959, RFC 9175 §3): bodies that clients send in several
+ * blocks, and answers in several blocks to requests that must not be made twice.
  *
- * Each block of a client is a request of its own, with a lane, rates and rules like others; what the blocks of one body have
- * in common is a transfer (transfer.h). The device gets the body in blocks of its own size: what a client sends in larger
- * ones is cut, and the client has its answer when the device has the whole of its block. So a block is all that is ever kept of
- * a body.
+ * Each block of a client is a request of its own, with a lane, rates and rules like others; what the blocks
+ * of one body have in common is a transfer (transfer.h). The device gets the body in blocks of its own
+ * size: what a client sends in larger ones is cut, and the client has its answer when the device has the
+ * whole of its block. So a block is all that is ever kept of a body.
  *
  * Blocks of GET and of FETCH with its body need none of this: each stands for itself.
  *
@@ -295,7 +295,8 @@ static bool has_more(const struct copse_message *m)
 	return copse_code_is_success(m->code) && copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) > 0 && b2.more;
 }
 
-/* The answer to a request without blocks is one of several: the others can only be asked for under the same names. */
+/* The answer to a request without blocks is one of several: the others can only be asked for under the same
+ * names. */
 static void begin_answer(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
@@ -339,7 +340,8 @@ uint16_t gw_block_answer(struct gw_pass *p, struct copse_builder *b)
 		t->over = true;
 	if (!blocks || (!success && !copse_message_option(p->m, COPSE_OPTION_BLOCK1)))
 		return 0;
-	/* the client is told of its own block: with 4.13 that smaller ones than the device's would not help */
+	/* the client is told of its own block: with 4.13 that smaller ones than the device's would not help
+	 * */
 	const struct copse_block b1 = {
 	    .num = t->begin / copse_block_size(t->client_szx), .more = t->more, .szx = t->client_szx};
 	copse_build_block(b, COPSE_OPTION_BLOCK1, &b1);
