@@ -1,0 +1,228 @@
+/* What the gateway is compared with, and what stands behind it: datagrams in batches, one socket, no CoAP to speak of.
+ *
+ *	bench-peer echo PORT [LENGTH]         answers each datagram by one: 2.05, with its message ID and token, and LENGTH
+ *	                                      bytes of payload: a device, and the kernel's limit for an answer from a cache
+ *	bench-peer relay PORT TO [CON]        sends what comes on PORT on to port TO, and what comes from there back: the
+ *	                                      kernel's limit for a proxied request. With CON six datagrams as a proxy has
+ *	                                      them, an acknowledgement at once and an answer that is acknowledged itself
+ *	bench-peer send PORT N LENGTH         sends N datagrams of LENGTH bytes to port PORT of as many addresses: the
+ *	                                      kernel's limit for notifications. Nobody needs to listen
+ *	bench-peer silence PORT               takes what comes and says nothing: a dead device
+ *
+ * Everything is on 127.0.0.1. Prints "ready" when it is. The token of bench requests is 8 bytes long, and begins with a
+ * number that tells requests under way apart (copse load): by it the relay finds the client again.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH 64
+#define BYTES 1500
+#define HEAD  12u /* header and token */
+#define NAMES (1u << 22)
+
+struct batch {
+	uint8_t bytes[BATCH][BYTES];
+	struct sockaddr_in name[BATCH];
+	struct iovec iov[BATCH];
+	struct mmsghdr message[BATCH];
+	unsigned n;
+};
+
+static struct batch in, out;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void prepare(struct batch *b)
+{
+	for (int i = 0; i < BATCH; i++) {
+		b->iov[i] = (struct iovec){b->bytes[i], BYTES};
+		b->message[i].msg_hdr = (struct msghdr){.msg_name = &b->name[i],
+							.msg_namelen = sizeof b->name[i],
+							.msg_iov = &b->iov[i],
+							.msg_iovlen = 1};
+	}
+}
+
+static struct sockaddr_in local(uint16_t port)
+{
+	return (struct sockaddr_in){
+	    .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static int open_socket(uint16_t port)
+{
+	struct sockaddr_in a = local(port);
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 16 << 20;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a))
+		die("socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	return fd;
+}
+
+static int receive(int fd, int flags)
+{
+	for (int i = 0; i < BATCH; i++) {
+		in.message[i].msg_hdr.msg_namelen = sizeof in.name[i];
+		in.iov[i].iov_len = BYTES;
+	}
+	return recvmmsg(fd, in.message, BATCH, flags, NULL);
+}
+
+static void flush(int fd)
+{
+	for (unsigned done = 0; done < out.n;) {
+		const int n = sendmmsg(fd, out.message + done, out.n - done, 0);
+		done += n > 0 ? (unsigned)n : 1;
+	}
+	out.n = 0;
+}
+
+static uint8_t *put(int fd, const struct sockaddr_in *to, unsigned len)
+{
+	if (out.n == BATCH)
+		flush(fd);
+	out.name[out.n] = *to;
+	out.iov[out.n].iov_len = len;
+	return out.bytes[out.n++];
+}
+
+static void serve_echo(int fd, unsigned payload)
+{
+	for (;;) {
+		const int n = receive(fd, MSG_WAITFORONE);
+		for (int i = 0; i < n; i++) {
+			const uint8_t *q = in.bytes[i];
+			const unsigned head = 4u + (q[0] & 15u), confirmable = (q[0] & 0x30) == 0;
+			if (in.message[i].msg_len < head || head > HEAD || q[1] == 0 || q[1] >= 0x20)
+				continue;
+			uint8_t *a = put(fd, &in.name[i], head + 1 + payload);
+			memcpy(a, q, head);
+			a[0] = (uint8_t)((q[0] & 0xcf) | (confirmable ? 0x20 : 0x10));
+			a[1] = 0x45;
+			a[head] = 0xff;
+			memset(a + head + 1, 'x', payload);
+		}
+		flush(fd);
+	}
+}
+
+/* From a client: remember whose it is, and pass it on. */
+static void relay_request(int here, int there, int i, int confirmable, const struct sockaddr_in *to,
+			  struct sockaddr_in *names)
+{
+	const uint8_t *q = in.bytes[i];
+	const unsigned len = in.message[i].msg_len;
+	uint32_t number;
+	(void)here;
+	if (len < HEAD) /* an acknowledgement */
+		return;
+	memcpy(&number, q + 4, 4);
+	names[number % NAMES] = in.name[i];
+	memcpy(put(there, to, len), q, len);
+	(void)confirmable;
+}
+
+static void relay_answer(int here, int i, int confirmable, const struct sockaddr_in *names)
+{
+	const uint8_t *a = in.bytes[i];
+	const unsigned len = in.message[i].msg_len;
+	uint32_t number;
+	if (len < HEAD)
+		return;
+	memcpy(&number, a + 4, 4);
+	uint8_t *o = put(here, &names[number % NAMES], len);
+	memcpy(o, a, len);
+	if (confirmable)
+		o[0] &= 0xcf;
+}
+
+static void acknowledge(int here, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (in.message[i].msg_len < HEAD)
+			continue;
+		uint8_t *o = put(here, &in.name[i], 4);
+		memcpy(o, in.bytes[i], 4);
+		o[0] = 0x60;
+		o[1] = 0;
+	}
+	flush(here);
+}
+
+static void serve_relay(int here, uint16_t port, int confirmable)
+{
+	struct sockaddr_in *names = calloc(NAMES, sizeof *names);
+	const struct sockaddr_in to = local(port);
+	const int there = open_socket(0);
+	struct pollfd p[2] = {{here, POLLIN, 0}, {there, POLLIN, 0}};
+	if (!names)
+		die("memory");
+	for (;;) {
+		int n = receive(here, MSG_DONTWAIT);
+		const int got = n > 0;
+		for (int i = 0; i < n; i++)
+			relay_request(here, there, i, confirmable, &to, names);
+		flush(there);
+		if (confirmable && n > 0)
+			acknowledge(here, n);
+		n = receive(there, MSG_DONTWAIT);
+		for (int i = 0; i < n; i++)
+			relay_answer(here, i, confirmable, names);
+		flush(here);
+		if (!got && n <= 0)
+			poll(p, 2, -1);
+	}
+}
+
+static void send_all(int fd, uint16_t port, unsigned n, unsigned len)
+{
+	struct sockaddr_in to = local(port);
+	for (unsigned i = 0; i < n; i++) {
+		to.sin_addr.s_addr = htonl((127u << 24) + (64u << 16) + 1 + i % 100000);
+		memset(put(fd, &to, len), 'x', len);
+	}
+	flush(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	const uint16_t port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0;
+	const unsigned third = argc > 3 ? (unsigned)atoi(argv[3]) : 0,
+		       fourth = argc > 4 ? (unsigned)atoi(argv[4]) : 0;
+	const int sends = strcmp(what, "send") == 0;
+	if (argc < 3) {
+		fprintf(stderr, "usage: bench-peer echo|relay|silence PORT ... | send PORT N LENGTH\n");
+		return 1;
+	}
+	prepare(&in);
+	prepare(&out);
+	const int fd = open_socket(sends ? 0 : port);
+	puts("ready");
+	fflush(stdout);
+	if (sends)
+		send_all(fd, port, third, fourth < BYTES ? fourth : BYTES);
+	else if (strcmp(what, "echo") == 0)
+		serve_echo(fd, third < 1000 ? third : 1000);
+	else if (strcmp(what, "relay") == 0)
+		serve_relay(fd, (uint16_t)third, argc > 4);
+	else
+		while (receive(fd, MSG_WAITFORONE) != 0) {
+		}
+	return 0;
+}
