@@ -19,6 +19,13 @@ struct gw_cache_key {
 /* An option takes up to 4 bytes more here than in a message; and there are the peer and the account. */
 #define GW_KEY_SCRATCH (4 * COPSE_MESSAGE_OPTIONS + 256)
 
+/* Where a table has one of these hashes. They are the output of a keyed hash already, nobody chooses them: to spread what
+ * tests feed in is enough, by a secret all the same. */
+static inline uint32_t gw_cache_key_slot(uint64_t hash, uint64_t secret)
+{
+	return (uint32_t)(((hash ^ secret) * 0x9e3779b97f4a7c15u) >> 32);
+}
+
 /* What a key is made with. */
 struct gw_key_maker {
 	uint64_t secret[4];

@@ -5,7 +5,6 @@
 
 #include <copse/mem.h>
 
-#include "core/siphash.h"
 #include "core/table.h"
 
 #include <string.h>
@@ -55,12 +54,12 @@ void gw_flights_free(struct gw_flights *f)
 
 static uint32_t key_hash(const struct gw_flights *f, const struct gw_cache_key *key)
 {
-	return (uint32_t)core_siphash(f->secret, key->id, sizeof(key->id), 1, 3);
+	return gw_cache_key_slot(key->id[0], f->secret[0]);
 }
 
 static uint32_t uri_hash(const struct gw_flights *f, uint64_t uri)
 {
-	return (uint32_t)core_siphash(f->secret, &uri, sizeof(uri), 1, 3);
+	return gw_cache_key_slot(uri, f->secret[0]);
 }
 
 uint32_t gw_flights_find(const struct gw_flights *f, const struct gw_cache_key *key)
