@@ -12,4 +12,7 @@
  * as a secret is made with c = 2, d = 4. */
 uint64_t core_siphash(const uint64_t key[2], const void *bytes, size_t len, unsigned c, unsigned d);
 
+/* SipHash-2-4 with 128 bits, where two keys must never meet. Not in a microcontroller's build. */
+void core_siphash128(const uint64_t key[2], const void *bytes, size_t len, uint64_t out[2]);
+
 #endif

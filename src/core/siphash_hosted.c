@@ -19,6 +19,7 @@ INLINE uint64_t rotate(uint64_t x, unsigned n)
 
 INLINE void rounds(struct sip *s, unsigned n)
 {
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < n; i++) {
 		s->v0 += s->v1;
 		s->v2 += s->v3;
@@ -58,20 +59,29 @@ INLINE uint64_t tail(const uint8_t *p, size_t left)
 	return word;
 }
 
-INLINE uint64_t hash(const uint64_t key[2], const uint8_t *p, size_t len, unsigned c, unsigned d)
+INLINE struct sip begin(const uint64_t key[2])
 {
-	struct sip s = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
-			key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+	return (struct sip){key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+			    key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+}
+
+INLINE void absorb_all(struct sip *s, const uint8_t *p, size_t len, unsigned c)
+{
 	size_t left = len;
 	uint64_t word;
 
 	for (; left >= 8; left -= 8, p += 8) {
 		memcpy(&word, p, 8);
-		absorb(&s, word, c);
+		absorb(s, word, c);
 	}
-	word = tail(p, left);
-	word |= (uint64_t)(len & 0xff) << 56;
-	absorb(&s, word, c);
+	absorb(s, tail(p, left) | (uint64_t)(len & 0xff) << 56, c);
+}
+
+INLINE uint64_t hash(const uint64_t key[2], const uint8_t *p, size_t len, unsigned c, unsigned d)
+{
+	struct sip s = begin(key);
+
+	absorb_all(&s, p, len, c);
 	s.v2 ^= 0xff;
 	rounds(&s, d);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
@@ -84,4 +94,18 @@ uint64_t core_siphash(const uint64_t key[2], const void *bytes, size_t len, unsi
 	if (c == 2 && d == 4)
 		return hash(key, bytes, len, 2, 4);
 	return hash(key, bytes, len, c, d);
+}
+
+void core_siphash128(const uint64_t key[2], const void *bytes, size_t len, uint64_t out[2])
+{
+	struct sip s = begin(key);
+
+	s.v1 ^= 0xee;
+	absorb_all(&s, bytes, len, 2);
+	s.v2 ^= 0xee;
+	rounds(&s, 4);
+	out[0] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+	s.v1 ^= 0xdd;
+	rounds(&s, 4);
+	out[1] = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }

@@ -43,10 +43,9 @@ static struct writer begin(const struct gw_key_maker *maker, const struct copse_
 	return w;
 }
 
-static uint64_t hash(const struct gw_key_maker *maker, const struct writer *w, unsigned which)
+static void hash(const struct gw_key_maker *maker, const struct writer *w, uint64_t id[2])
 {
-	return core_siphash(maker->secret + 2 * which, maker->scratch, (size_t)(w->at - maker->scratch), 2,
-			    4);
+	core_siphash128(maker->secret, maker->scratch, (size_t)(w->at - maker->scratch), id);
 }
 
 /* RFC 7252 §5.6: NoCacheKey options make no difference; nor do those that this cache interprets: ETag (§5.10.6), and
@@ -67,7 +66,7 @@ static uint64_t uri_of(const struct gw_key_maker *maker, const struct copse_mess
 
 	for (; o; o = copse_message_option_next(m, o))
 		put(&w, copse_option_value(m, o), o->len);
-	return hash(maker, &w, 1);
+	return core_siphash(maker->secret + 2, maker->scratch, (size_t)(w.at - maker->scratch), 1, 3);
 }
 
 void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
@@ -86,8 +85,7 @@ void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_mess
 		put_option(&w, 0, m, &(const struct copse_option){0});
 		put(&w, copse_message_payload(m), m->payload_len);
 	}
-	key->id[0] = hash(maker, &w, 0);
-	key->id[1] = hash(maker, &w, 1);
+	hash(maker, &w, key->id);
 	key->uri = uri_of(maker, m, scope->device, COPSE_OPTION_URI_PATH);
 }
 
@@ -103,8 +101,7 @@ void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_messa
 	put(&w, key->id, sizeof(key->id));
 	for (; o; o = copse_message_option_next(m, o))
 		put(&w, copse_option_value(m, o), o->len);
-	joined->id[0] = hash(maker, &w, 0);
-	joined->id[1] = hash(maker, &w, 1);
+	hash(maker, &w, joined->id);
 }
 
 void gw_operation_key(const struct gw_key_maker *maker, const struct copse_message *m,

@@ -1,7 +1,7 @@
 /* Cache-keys (RFC 7252 §5.6): which requests are the same request, and which resource they are about.
  *
  * A key is made of the request as it goes to the device, so that every way to write a URI gives the same one. It is the
- * output of two keyed hashes, 128 bits: nobody who does not know the secret can make two keys meet.
+ * output of a keyed hash of 128 bits: nobody who does not know the secret can make two keys meet.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_CACHE_KEY_H

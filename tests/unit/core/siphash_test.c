@@ -37,6 +37,18 @@ static void length_counts(void **state)
 		assert_true(core_siphash(key, zeros, i, 1, 3) != core_siphash(key, zeros, i + 1, 1, 3));
 }
 
+/* The first vector of the authors for 128 bits: a3817f04ba25a8e6 6df67214c7550293. */
+static void of_128_bits(void **state)
+{
+	(void)state;
+	uint64_t out[2], other[2];
+	core_siphash128(key, "", 0, out);
+	assert_true(out[0] == 0xe6a825ba047f81a3u);
+	assert_true(out[1] == 0x930255c71472f66du);
+	core_siphash128(key, "\0", 1, other);
+	assert_true(out[0] != other[0] && out[1] != other[1]);
+}
+
 /* Both give the same at every length and place (values of the two variants in use; another one as well). */
 static void both_are_alike(void **state)
 {
@@ -56,6 +68,6 @@ static void both_are_alike(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(length_counts),
-					   cmocka_unit_test(both_are_alike)};
+					   cmocka_unit_test(of_128_bits), cmocka_unit_test(both_are_alike)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
