@@ -48,6 +48,12 @@ static void hash(const struct gw_key_maker *maker, const struct writer *w, uint6
 	core_siphash128(maker->secret, maker->scratch, (size_t)(w->at - maker->scratch), id);
 }
 
+static uint64_t hash_one(const struct gw_key_maker *maker, const struct writer *w, unsigned which)
+{
+	return core_siphash(maker->secret + 2 * which, maker->scratch, (size_t)(w->at - maker->scratch), 2,
+			    4);
+}
+
 /* RFC 7252 §5.6: NoCacheKey options make no difference; nor do those that this cache interprets: ETag (§5.10.6), and
  * Hop-Limit, which matters on the way alone (RFC 8768 §3). Observe, Proxy-* and No-Response do not get here. */
 static bool counts(uint16_t number)
@@ -115,11 +121,11 @@ void gw_operation_key(const struct gw_key_maker *maker, const struct copse_messa
 	put(&w, &m->code, 1);
 	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		if (parts[i] == COPSE_OPTION_REQUEST_TAG)
-			*base = hash(maker, &w, 0);
+			*base = hash_one(maker, &w, 0);
 		for (o = copse_message_option(m, parts[i]); o; o = copse_message_option_next(m, o))
 			put_option(&w, parts[i], m, o);
 	}
-	*id = hash(maker, &w, 1);
+	*id = hash_one(maker, &w, 1);
 }
 
 bool gw_location_uri(const struct gw_key_maker *maker, const struct copse_message *m,
