@@ -10,46 +10,8 @@ import threading
 
 import cases
 from cases import OBSERVE, TEXT
-from stage import (ACK, CON, GET, HERE, POST, PROXY_URI, RST, SECRET, Failure, Message, check, equal, free_port,
-                   play)
-
-
-class Proxied(cases.Client):
-    """A client whose requests go to one device through the gateway."""
-
-    def __init__(self, stage, name):
-        super().__init__(stage.gateway_address)
-        self.open_session(stage.token(f"strict {name}"))
-        self.name = name
-
-    def ask(self, method, path, kind=CON, token=None, query=(), options=(), payload=b""):
-        uri = f"coap://{self.name}{path}" + ("?" + "&".join(query) if query else "")
-        options = [(PROXY_URI, uri.encode()), *options]
-        if kind != CON:
-            return super().ask(method, "", kind, token, (), options, payload)
-        # The gateway acknowledges at once, and answers when the device has: what the device sent with its acknowledgement
-        # is a message of its own here. Notifications under the same token may come before the acknowledgement.
-        request = Message(CON, method, self.next_mid(), os.urandom(8) if token is None else token, options, payload)
-        for pause in (3, 6, 12, 24):
-            self.send(request)
-            ack = self.take(lambda m: m.kind == ACK and m.mid == request.mid, pause)
-            if ack:
-                break
-        else:
-            raise Failure(f"no acknowledgement of {request}")
-        if ack.code:  # the cache has the answer
-            equal(ack.token, request.token, f"{path}: token")
-            return ack
-        for message in [m for m in self.pending if m.code and m.token == request.token]:
-            self.pending.remove(message)
-            if message.kind == CON:
-                self.send(Message(ACK, 0, message.mid))
-        reply = self.take(lambda m: m.code and m.token == request.token, 60)
-        check(reply is not None, f"{path}: acknowledged and never answered")
-        equal(reply.kind, CON, f"{path}: type of the answer")
-        self.send(Message(ACK, 0, reply.mid))
-        reply.kind = ACK  # as the cases know it
-        return reply
+from proxied import Proxied
+from stage import CON, GET, HERE, POST, RST, SECRET, Failure, check, equal, free_port, play
 
 
 def observe_lost(client):

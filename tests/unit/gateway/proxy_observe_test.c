@@ -576,6 +576,38 @@ static void test_feeds_the_cache(void **state)
 	assert_int_equal(device[DEVICE1].runs, runs);
 }
 
+/* Of a state in several blocks observers get the first, and fetch the others with GET, which goes to the device. */
+static void test_first_block(void **state)
+{
+	static const uint16_t block2 = COPSE_OPTION_BLOCK2;
+
+	(void)state;
+	copse_endpoint_understands(sim.node[DEVICE1].ep, &block2, 1);
+	device[DEVICE1].extra_number = COPSE_OPTION_BLOCK2;
+	device[DEVICE1].extra = "\x08"; /* block 0 of 16 bytes, more follow */
+	device[DEVICE1].text = "0123456789abcdef";
+	assert_int_equal(registered(ALICE, COPSE_NON, "al")->block2, 8);
+	notify(6, "fedcba9876543210");
+	assert_string_equal(last(ALICE)->payload, "fedcba9876543210");
+	assert_int_equal(last(ALICE)->block2, 8);
+	const unsigned runs = device[DEVICE1].runs;
+	device[DEVICE1].extra = "\x10"; /* block 1, the last */
+	device[DEVICE1].text = "the rest";
+	begin(COPSE_NON, COPSE_CODE_GET, next_id++, "g");
+	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
+	copse_build_uint(&request, COPSE_OPTION_BLOCK2, 0x10);
+	send_it(ALICE);
+	run_for(100);
+	assert_int_equal(device[DEVICE1].runs, runs + 1);
+	assert_int_equal(copse_message_uint(&device[DEVICE1].last, COPSE_OPTION_BLOCK2, 99), 0x10);
+	assert_string_equal(last(ALICE)->payload, "the rest");
+	assert_int_equal(last(ALICE)->block2, 0x10);
+	assert_int_equal(usage().observers, 1);
+	get(BOB, COPSE_NON, next_id++, "b", "coap://d1/a"); /* a part is of no use to anybody else */
+	run_for(100);
+	assert_int_equal(device[DEVICE1].runs, runs + 2);
+}
+
 /* Loss on both sides: in the end every observer has the newest state. */
 static void test_loss(void **state)
 {
@@ -638,6 +670,7 @@ int main(void)
 	    TEST(test_cancel_while_busy),
 	    TEST(test_moved_session),
 	    TEST(test_feeds_the_cache),
+	    TEST(test_first_block),
 	    TEST(test_loss),
 	};
 

@@ -135,6 +135,8 @@ void device_notify(unsigned number, enum copse_type type, uint8_t code, int obse
 		copse_build_uint(&b, COPSE_OPTION_OBSERVE, (uint32_t)observe);
 	if (d->max_age >= 0)
 		copse_build_uint(&b, COPSE_OPTION_MAX_AGE, (uint32_t)d->max_age);
+	if (d->extra)
+		copse_build_raw(&b, d->extra_number, d->extra, strlen(d->extra));
 	copse_build_payload(&b, text, strlen(text));
 	const struct copse_out out = {
 	    .code = code, .con = type == COPSE_CON, .rest = buf, .rest_len = (size_t)copse_build_finish(&b)};
@@ -184,6 +186,8 @@ static void client_sees(unsigned number, const uint8_t *bytes, size_t len)
 	s->max_age = copse_message_uint(&m, COPSE_OPTION_MAX_AGE, 60);
 	const struct copse_option *observe = copse_message_option(&m, COPSE_OPTION_OBSERVE);
 	s->observe = observe ? (int)copse_option_uint(&m, observe) : -1;
+	const struct copse_option *block2 = copse_message_option(&m, COPSE_OPTION_BLOCK2);
+	s->block2 = block2 ? (int)copse_option_uint(&m, block2) : -1;
 	const struct copse_option *etag = copse_message_option(&m, COPSE_OPTION_ETAG);
 	const struct copse_option *extra = copse_message_option(&m, EXTRA);
 	if (extra) {

@@ -54,6 +54,7 @@ struct client {
 		char payload[160], etag[9], extra[16];
 		uint32_t max_age; /* 60 without one */
 		int observe;      /* -1 without one */
+		int block2;       /* value of the option; -1 without one */
 		copse_ms at;
 	} seen[SEEN];
 	unsigned n;

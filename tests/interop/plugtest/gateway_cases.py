@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The plugtest cases of messages, blocks and links through the gateway, in front of the conformance server; each client opens a
+session first. Those of observation are in gateway_observe.py; those of OSCORE are nobody's yet.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import os
+import threading
+
+import cases
+from proxied import Proxied
+from stage import ACK, CON, GET, NON, PROXY_URI, Failure, Message, check, equal, play
+
+
+def core_separate(client):
+    """CC09, CC11, CC16, CC17. Through the gateway every answer of a device is a message of its own."""
+    cases.content(client.ask(GET, "/separate"), "CC09")
+    cases.content(client.ask(GET, "/separate", kind=NON), "CC17", NON)
+    # CC16: it is sent until it is acknowledged
+    token = os.urandom(8)
+    uri = f"coap://{client.name}/separate?fresh=1".encode()  # another one than the cache knows
+    client.send(Message(CON, GET, client.next_mid(), token, [(PROXY_URI, uri)]))
+    first = client.take(lambda m: m.token == token and m.code, 30)
+    check(first is not None, "CC16: an answer")
+    equal(first.kind, CON, "CC16: type")
+    again = client.take(lambda m: m.token == token and m.code, 30)
+    check(again is not None, "CC16: it is sent again")
+    equal(again.mid, first.mid, "CC16: the very same message again")
+    client.send(Message(ACK, 0, again.mid))
+    check(client.take(lambda m: m.token == token and m.code, 7) is None, "CC16: not after the acknowledgement")
+
+
+CASES = tuple(core_separate if case is cases.core_separate else case for case in cases.CORE + cases.BLOCK + cases.LINK)
+
+
+def walk(case, client, failures):
+    try:
+        case(client)
+    except Failure as failure:
+        failures.append(f"{case.__name__}: {failure}")
+    except Exception as error:  # pylint: disable=broad-except
+        failures.append(f"{case.__name__}: {error!r}")
+    finally:
+        client.close()
+
+
+def test(stage):
+    names = [f"00135000000001{i:02x}" for i in range(len(CASES))]
+    for name in names:
+        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
+        stage.add_device(name, int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1)))
+    stage.start_gateway()
+    jobs = [(case, Proxied(stage, name)) for case, name in zip(CASES, names)]
+    failures = []
+    threads = [threading.Thread(target=walk, args=(*job, failures)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, "; ".join(failures))
+    print(f"{len(jobs)} groups of cases through the gateway")
+
+
+play(test)
