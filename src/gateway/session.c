@@ -135,15 +135,13 @@ static struct gw_session *find_account(struct gw_sessions *t, const char *accoun
 	return NULL;
 }
 
-/* Whether the account of `first` has `limit` sessions or more. Costs at most `limit` steps. */
-static bool has_many(const struct gw_sessions *t, const struct gw_session *first, uint32_t limit)
-{
-	uint32_t n = 0;
+/* In `prev` of an account's first session: beside it, how many the account has. */
+#define FIRST 0x80000000u
 
-	for (uint32_t i = first ? gw_sessions_number(t, first) + 1 : 0; i && n < limit;
-	     i = t->record[i - 1].next)
-		n++;
-	return n >= limit;
+/* Whether the account of `first` has `limit` sessions or more. */
+static bool has_many(const struct gw_session *first, uint32_t limit)
+{
+	return (first ? first->prev & ~FIRST : 0) >= limit;
 }
 
 static copse_ms when_due(const struct gw_sessions *t, const struct gw_session *s)
@@ -173,9 +171,10 @@ static void set_account(struct gw_sessions *t, struct gw_session *s, const char 
 
 	memcpy(s->account, account, strlen(account) + 1);
 	s->account_hash = account_hash(t, account);
-	s->prev = 0;
+	s->prev = FIRST | 1;
 	s->next = 0;
 	if (first) {
+		s->prev = first->prev + 1;
 		s->next = gw_sessions_number(t, first) + 1;
 		first->prev = self;
 		core_table_remove(&t->accounts, s->account_hash, s->next);
@@ -187,15 +186,18 @@ static void unset_account(struct gw_sessions *t, struct gw_session *s)
 {
 	uint32_t self = gw_sessions_number(t, s) + 1;
 
-	if (s->next)
-		t->record[s->next - 1].prev = s->prev;
-	if (s->prev) {
+	if (!(s->prev & FIRST)) {
+		find_account(t, s->account)->prev--;
 		t->record[s->prev - 1].next = s->next;
+		if (s->next)
+			t->record[s->next - 1].prev = s->prev;
 		return;
 	}
 	core_table_remove(&t->accounts, s->account_hash, self);
-	if (s->next)
-		core_table_insert(&t->accounts, s->account_hash, s->next);
+	if (!s->next)
+		return;
+	t->record[s->next - 1].prev = s->prev - 1;
+	core_table_insert(&t->accounts, s->account_hash, s->next);
 }
 
 static struct gw_session *take_record(struct gw_sessions *t)
@@ -232,7 +234,7 @@ static enum gw_session_result renew(struct gw_sessions *t, struct gw_session *s,
 				    const struct gw_session_wish *wish, copse_ms now)
 {
 	if (strcmp(s->account, wish->account) != 0) {
-		if (has_many(t, find_account(t, wish->account), wish->per_account))
+		if (has_many(find_account(t, wish->account), wish->per_account))
 			return GW_SESSION_LIMIT;
 		unset_account(t, s);
 		set_account(t, s, wish->account);
@@ -260,7 +262,7 @@ static enum gw_session_result open_new(struct gw_sessions *t, const struct gw_se
 				       const struct gw_session_wish *wish, copse_ms now,
 				       struct gw_session **out)
 {
-	if (has_many(t, first, wish->per_account))
+	if (has_many(first, wish->per_account))
 		return GW_SESSION_LIMIT;
 	struct gw_session *s = take_record(t);
 	if (!s)

@@ -20,7 +20,7 @@ struct gw_session {
 	struct core_timer timer; /* when to look at it next: not later than its end */
 	copse_ms ends;           /* with the token; COPSE_NEVER without an end */
 	copse_ms used;           /* when it was last used */
-	uint32_t next, prev;     /* of the same account: number + 1; of free records only `next` */
+	uint32_t next, prev;     /* of the same account: number + 1; the first has their count in `prev` */
 	uint32_t account_hash, peer_hash;
 	uint32_t generation; /* changes when the record is given to another session */
 	uint16_t pending;    /* requests under way; written by the proxy */
