@@ -11,7 +11,7 @@ import threading
 import cases
 from cases import OBSERVE, TEXT
 from proxied import Proxied
-from stage import CON, GET, HERE, POST, RST, SECRET, Failure, check, equal, free_port, play
+from stage import CON, GET, HERE, POST, RST, SECRET, Failure, Message, check, equal, free_port, play
 
 
 def observe_lost(client):
