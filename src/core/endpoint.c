@@ -623,7 +623,8 @@ void copse_endpoint_understands(struct copse_endpoint *ep, const uint16_t *numbe
 
 void copse_endpoint_unasked(struct copse_endpoint *ep, bool on)
 {
-	ep->unasked = on;
+	if (EP_TAKES_UNASKED)
+		ep->unasked = on;
 }
 
 void copse_endpoint_forwards(struct copse_endpoint *ep, bool on)
