@@ -29,8 +29,8 @@ static enum action request_action(uint16_t number)
 	case COPSE_OPTION_URI_PORT:
 	case COPSE_OPTION_PROXY_URI:
 	case COPSE_OPTION_PROXY_SCHEME:
-	case COPSE_OPTION_HOP_LIMIT: /* counted down, and appended anew */
-	case COPSE_OPTION_OBSERVE:   /* the device is asked once: the answer tells that nothing is observed */
+	case COPSE_OPTION_HOP_LIMIT:         /* counted down, and appended anew */
+	case COPSE_OPTION_OBSERVE:           /* the gateway observes by itself, for all: proxy_observe.c */
 	case COPSE_OPTION_NO_RESPONSE:       /* obeyed here; the device's answer is what ends our exchange */
 	case COPSE_OPTION_MULTICAST_TIMEOUT: /* obeyed here, and without meaning for a single device */
 	case COPSE_OPTION_MAX_AGE:           /* without meaning in a request (RFC 7252 §5.4.1: ignored) */
