@@ -7,6 +7,8 @@
 
 #include <copse/mem.h>
 
+#include "transport/ring.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -19,38 +21,25 @@
 #define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
 #define MAGIC         0x73746f72u
 
-/* A ring of one producer and one consumer. C11 atomics rather than a library whose fences ThreadSanitizer cannot see. */
-struct ring {
-	struct store_job **slot;
-	uint32_t mask;
-	_Atomic uint32_t head, tail; /* of the producer, of the consumer: they count on and wrap */
-};
-
-static bool ring_put(struct ring *r, struct store_job *job)
+/* The rings carry pointers to jobs. */
+static bool put_job(struct ring *r, struct store_job *job)
 {
-	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	struct store_job **slot = ring_reserve(r, 0);
 
-	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) > r->mask)
+	if (!slot)
 		return false;
-	r->slot[head & r->mask] = job;
-	atomic_store(&r->head, head + 1); /* ordered before the look at `sleeping` */
+	*slot = job;
+	ring_commit(r);
 	return true;
 }
 
-static struct store_job *ring_take(struct ring *r)
+static struct store_job *take_job(struct ring *r)
 {
-	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	struct store_job **slot = ring_first(r), *job = slot ? *slot : NULL;
 
-	if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
-		return NULL;
-	struct store_job *job = r->slot[tail & r->mask];
-	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+	if (slot)
+		ring_release(r);
 	return job;
-}
-
-static uint32_t ring_used(struct ring *r)
-{
-	return atomic_load(&r->head) - atomic_load(&r->tail);
 }
 
 struct store_service {
@@ -106,7 +95,7 @@ static void finish(struct store_service *s, struct store_job *job)
 		forget(s, job);
 		store_job_free(job);
 	} else {
-		bool room = ring_put(&s->out, job);
+		bool room = put_job(&s->out, job);
 		COPSE_ASSERT(room);
 	}
 }
@@ -203,7 +192,7 @@ static bool work(struct store_service *s)
 	struct store_job *job;
 	size_t n = 0, done = 0;
 
-	while ((job = ring_take(&s->in))) {
+	while ((job = take_job(&s->in))) {
 		done++;
 		if (is_query(job)) {
 			write_group(s, n);
@@ -270,24 +259,12 @@ static void *run(void *self)
 
 /* --- the client --- */
 
-static uint32_t ring_size(uint32_t jobs)
-{
-	uint32_t size = 16;
-
-	while (size < jobs)
-		size *= 2;
-	return size;
-}
-
 static bool make(struct store_service *s)
 {
-	uint32_t size = ring_size(s->config.jobs);
 	sigset_t all, old;
 
-	s->in.slot = copse_mem_new(size, sizeof(*s->in.slot));
-	s->out.slot = copse_mem_new(size, sizeof(*s->out.slot));
-	s->in.mask = s->out.mask = size - 1;
-	if (!s->in.slot || !s->out.slot || sem_init(&s->wake, 0, 0) != 0)
+	if (!ring_init(&s->in, s->config.jobs, sizeof(struct store_job *)) ||
+	    !ring_init(&s->out, s->config.jobs, sizeof(struct store_job *)) || sem_init(&s->wake, 0, 0) != 0)
 		return false;
 	sigfillset(&all); /* signals are for others */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -308,8 +285,8 @@ struct store_service *store_service_new(const struct store_service_config *confi
 	s->store = *store;
 	if (make(s))
 		return s;
-	copse_mem_free(s->in.slot);
-	copse_mem_free(s->out.slot);
+	ring_free(&s->in);
+	ring_free(&s->out);
 	copse_mem_free(s);
 	return NULL;
 }
@@ -328,8 +305,8 @@ void store_service_free(struct store_service *s)
 		store_job_free(job);
 	store_close(&s->store);
 	sem_destroy(&s->wake);
-	copse_mem_free(s->in.slot);
-	copse_mem_free(s->out.slot);
+	ring_free(&s->in);
+	ring_free(&s->out);
 	s->magic = 0;
 	copse_mem_free(s);
 }
@@ -349,7 +326,7 @@ bool store_service_put(struct store_service *s, struct store_job *job)
 		return false;
 	atomic_fetch_add(&s->jobs, 1);
 	atomic_fetch_add(&s->bytes, job->bytes);
-	bool room = ring_put(&s->in, job);
+	bool room = put_job(&s->in, job);
 	COPSE_ASSERT(room);
 	if (atomic_load(&s->sleeping) && atomic_exchange(&s->sleeping, false))
 		sem_post(&s->wake);
@@ -361,7 +338,7 @@ struct store_job *store_service_done(struct store_service *s)
 	struct store_job *job;
 
 	COPSE_ASSERT(s->magic == MAGIC);
-	job = ring_take(&s->out);
+	job = take_job(&s->out);
 	if (!job)
 		return NULL;
 	forget(s, job);
