@@ -1,4 +1,4 @@
-/* See store.h: checks and aggregates, the same for every back end.
+/* See store.h: checks, aggregates and pages, the same for every back end.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "store.h"
@@ -104,21 +104,31 @@ int store_write(struct store *store, struct store_batch *const *batch, size_t n)
 	return STORE_OK;
 }
 
+int store_query_place(const struct store_query *q, const char *device, const char *name)
+{
+	const struct store_cursor *c = q->cursor;
+	int order = 1;
+
+	if (c && c->inside) {
+		order = strcmp(device, c->device);
+		if (order == 0)
+			order = strcmp(name, c->name);
+	}
+	return order;
+}
+
 /* --- aggregates --- */
 
-struct bucket {
+struct aggregate {
 	const struct store_query *query;
 	store_row_fn *row;
 	void *user;
-	char device[STORE_DEVICE_MAX + 1], name[STORE_NAME_MAX + 1], unit[STORE_UNIT_MAX + 1];
-	int64_t begin, received;
-	uint64_t n;
-	double sum, min, max;
+	struct store_bucket *bucket;
 };
 
-static double value_of(const struct bucket *b)
+static double value_of(const struct store_bucket *b, enum store_aggregate agg)
 {
-	switch (b->query->agg) {
+	switch (agg) {
 	case STORE_AGG_MEAN: return b->sum / (double)b->n;
 	case STORE_AGG_MIN: return b->min;
 	case STORE_AGG_MAX: return b->max;
@@ -129,22 +139,24 @@ static double value_of(const struct bucket *b)
 	}
 }
 
-static int put_bucket(struct bucket *b)
+static int put_bucket(const struct aggregate *a)
 {
+	struct store_bucket *b = a->bucket;
+
 	if (b->n == 0)
 		return 0;
 	const struct store_reading r = {
 	    .device = b->device,
 	    .name = b->name,
-	    .unit = b->query->agg == STORE_AGG_COUNT ? "" : b->unit,
+	    .unit = a->query->agg == STORE_AGG_COUNT ? "" : b->unit,
 	    .time = b->begin,
 	    .received = b->received,
 	    .expires = STORE_NEVER,
 	    .kind = STORE_NUMBER,
-	    .number = value_of(b),
+	    .number = value_of(b, a->query->agg),
 	};
 	b->n = 0;
-	return b->row(b->user, &(struct store_row){.reading = &r});
+	return a->row(a->user, &(struct store_row){.reading = &r});
 }
 
 /* The beginning of the bucket that `time` falls into; also before 1970. */
@@ -155,20 +167,19 @@ static int64_t begin_of(int64_t time, int64_t every)
 	return time - (rest < 0 ? rest + every : rest);
 }
 
-static int take_reading(void *user, const struct store_row *row)
+/* Returns what the row function said of the bucket that `r` ended, if it did. */
+static int aggregate(const struct aggregate *a, const struct store_reading *r)
 {
-	struct bucket *b = user;
-	const struct store_reading *r = row->reading;
-	int64_t begin = begin_of(r->time, b->query->every);
+	struct store_bucket *b = a->bucket;
+	int64_t begin = begin_of(r->time, a->query->every);
+	int err = 0;
 
-	if (r->kind != STORE_NUMBER && r->kind != STORE_BOOL && b->query->agg != STORE_AGG_COUNT)
+	if (r->kind != STORE_NUMBER && r->kind != STORE_BOOL && a->query->agg != STORE_AGG_COUNT)
 		return 0;
 	bool same = b->n && begin == b->begin && strcmp(r->device, b->device) == 0 &&
 		    strcmp(r->name, b->name) == 0 && strcmp(r->unit, b->unit) == 0;
 	if (!same) {
-		int err = put_bucket(b);
-		if (err < 0)
-			return err;
+		err = put_bucket(a);
 		memcpy(b->device, r->device, strlen(r->device) + 1);
 		memcpy(b->name, r->name, strlen(r->name) + 1);
 		memcpy(b->unit, r->unit, strlen(r->unit) + 1);
@@ -181,18 +192,61 @@ static int take_reading(void *user, const struct store_row *row)
 	b->sum += r->number;
 	b->min = fmin(b->min, r->number);
 	b->max = fmax(b->max, r->number);
-	return 0;
+	return err;
+}
+
+/* --- pages --- */
+
+#define ENOUGH (-100) /* ends a page: no store_result */
+
+struct page {
+	struct aggregate aggregate;
+	uint32_t rows;
+};
+
+static void note_place(struct store_cursor *c, const struct store_reading *r)
+{
+	if (!c->inside || strcmp(c->device, r->device) != 0 || strcmp(c->name, r->name) != 0) {
+		memcpy(c->device, r->device, strlen(r->device) + 1);
+		memcpy(c->name, r->name, strlen(r->name) + 1);
+	}
+	c->inside = true;
+	c->time = r->time;
+	c->id = r->id;
+}
+
+static int take_reading(void *user, const struct store_row *row)
+{
+	struct page *p = user;
+	const struct store_query *q = p->aggregate.query;
+	int err = q->agg ? aggregate(&p->aggregate, row->reading)
+			 : p->aggregate.row(p->aggregate.user, row);
+
+	if (err < 0 || !q->cursor)
+		return err < 0 ? err : 0;
+	note_place(q->cursor, row->reading);
+	return err > 0 || ++p->rows == q->page ? ENOUGH : 0;
 }
 
 int store_read(struct store *store, const struct store_query *query, store_row_fn *row, void *user)
 {
-	struct bucket b = {.query = query, .row = row, .user = user};
+	struct store_bucket own = {.n = 0};
+	struct store_cursor *c = query->cursor;
+	struct page p = {.aggregate = {query, row, user, c ? &c->bucket : &own}};
 
-	if (query->subject != STORE_READINGS || query->agg == STORE_AGG_NONE)
+	if (query->subject != STORE_READINGS)
 		return store->ops->read(store->self, query, row, user);
-	COPSE_ASSERT(query->every > 0);
-	int err = store->ops->read(store->self, query, take_reading, &b);
-	return err < 0 ? err : put_bucket(&b);
+	COPSE_ASSERT(query->agg == STORE_AGG_NONE || query->every > 0);
+	int err = store->ops->read(store->self, query, take_reading, &p);
+	if (c)
+		c->begun = true;
+	if (err == ENOUGH)
+		return STORE_OK;
+	if (err >= 0)
+		err = put_bucket(&p.aggregate);
+	if (c)
+		c->done = err >= 0;
+	return err < 0 ? err : STORE_OK;
 }
 
 int store_trim(struct store *store, int64_t before, int64_t origins)

@@ -57,6 +57,7 @@ struct store_reading {
 	uint32_t len;
 	uint8_t kind; /* enum store_kind; STORE_NONE: a sum alone */
 	bool has_sum;
+	int64_t id; /* in a row: the later a reading was stored, the greater */
 };
 
 /* What was sent to a path: kept byte for byte, each one. */
@@ -107,6 +108,24 @@ enum store_subject {
 	STORE_DEVICES    /* rows are devices about which something is known */
 };
 
+/* Readings asked for in pages: where the next one begins. Begin with zeros and use the same query for every page. All
+ * pages together are one state of the store: what arrives after the first page is in none of them. What retention
+ * removes meanwhile is missing. */
+struct store_cursor {
+	bool begun, done; /* done: that was the last page */
+	/* private */
+	bool inside;     /* of the series below, behind the reading of `time` and `id` */
+	int64_t ceiling; /* readings from this id on have come later */
+	int64_t time, id;
+	char device[STORE_DEVICE_MAX + 1], name[STORE_NAME_MAX + 1];
+	struct store_bucket {
+		char device[STORE_DEVICE_MAX + 1], name[STORE_NAME_MAX + 1], unit[STORE_UNIT_MAX + 1];
+		int64_t begin, received;
+		uint64_t n;
+		double sum, min, max;
+	} bucket; /* that a page ended in */
+};
+
 struct store_query {
 	uint8_t subject;           /* enum store_subject */
 	const char *const *device; /* READINGS, LATEST: which devices, ascending by strcmp, */
@@ -117,6 +136,9 @@ struct store_query {
 	uint32_t last;             /* READINGS: the newest so many of each series; 0: all */
 	int64_t every;             /* READINGS: width of a bucket, > 0 with an aggregate */
 	enum store_aggregate agg;  /* of numbers; buckets begin at multiples of `every` since 1970 */
+
+	struct store_cursor *cursor; /* READINGS: in pages; or NULL */
+	uint32_t page;               /* readings looked at for one page, 0: no bound but what the rows say */
 };
 
 struct store_row {
@@ -125,7 +147,7 @@ struct store_row {
 	const struct store_device *device;
 };
 
-/* Take a row. Returns 0 to go on, or < 0 to end the query with it. */
+/* Take a row. Returns 0 to go on, < 0 to end the query with it, or, where there is a cursor, > 0: the page is full. */
 typedef int store_row_fn(void *user, const struct store_row *row);
 
 struct store_usage {
@@ -142,7 +164,8 @@ struct store_ops {
 	/* Store `n` batches in one transaction. Sets the result of each; when it returns an error nothing was stored. */
 	int (*write)(void *self, struct store_batch *const *batch, size_t n);
 
-	/* Rows without aggregates, in the order of the subject. */
+	/* Rows without aggregates, in the order of the subject. With a cursor: those behind it and below its
+	 * ceiling, which is set when it has not begun; the caller keeps it up to date and ends the page. */
 	int (*read)(void *self, const struct store_query *query, store_row_fn *row, void *user);
 
 	/* Remove the readings and documents that are older than `before`, and forget origins older than `origins`. */
@@ -188,5 +211,15 @@ bool store_batch_is_valid(const struct store_batch *batch);
 
 /* For back ends: whether `query` is about the series `name` of `device`. */
 bool store_query_asks(const struct store_query *query, const char *device, const char *name);
+
+/* For back ends: where this series stands to the cursor of `query`: < 0: it has been read; 0: in the middle of it;
+ * > 0: it is still to be read. Without a cursor > 0. */
+int store_query_place(const struct store_query *query, const char *device, const char *name);
+
+/* For back ends: ids from this one on are not asked for. */
+static inline int64_t store_query_ceiling(const struct store_query *query)
+{
+	return query->cursor ? query->cursor->ceiling : INT64_MAX;
+}
 
 #endif

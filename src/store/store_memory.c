@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct kept_reading {
-	int64_t time, received, expires;
+	int64_t time, received, expires, id;
 	double number, sum;
 	uint8_t *bytes; /* ours */
 	char *unit;     /* ours */
@@ -21,7 +21,7 @@ struct kept_reading {
 
 struct series {
 	char *device, *name;
-	struct store_vector readings; /* of struct kept_reading, ascending in time */
+	struct store_vector readings; /* of struct kept_reading, ascending in time and id */
 };
 
 struct kept_document {
@@ -47,6 +47,7 @@ struct memory {
 	struct store_vector devices;   /* ascending in name */
 	struct store_vector origins;
 	uint64_t bytes, max_bytes, readings;
+	int64_t next; /* id of the next reading */
 };
 
 static void *copy_of(const void *bytes, size_t len)
@@ -155,6 +156,7 @@ static int put_reading(struct memory *m, const struct store_reading *in)
 	*r = (struct kept_reading){.time = in->time,
 				   .received = in->received,
 				   .expires = in->expires,
+				   .id = m->next++,
 				   .number = in->number,
 				   .sum = in->sum,
 				   .bytes = bytes,
@@ -337,24 +339,56 @@ static int give(const struct series *s, size_t i, store_row_fn *row, void *user)
 					.bytes = k->bytes,
 					.len = k->len,
 					.kind = k->kind,
-					.has_sum = k->has_sum};
+					.has_sum = k->has_sum,
+					.id = k->id};
 
 	return row(user, &(struct store_row){.reading = &r});
+}
+
+static int64_t id_at(const struct series *s, size_t i)
+{
+	return ((const struct kept_reading *)store_vector_at(&s->readings, i))->id;
+}
+
+/* The place of the first reading behind the cursor. */
+static size_t cursor_place(const struct series *s, const struct store_cursor *c)
+{
+	size_t i = reading_place(s, c->time, true);
+
+	while (i > 0 && id_at(s, i - 1) > c->id &&
+	       ((const struct kept_reading *)store_vector_at(&s->readings, i - 1))->time == c->time)
+		i--;
+	return i;
+}
+
+/* The place of the first of the newest `q->last` before `end`. */
+static size_t last_place(const struct store_query *q, const struct series *s, size_t first, size_t end)
+{
+	uint32_t n = 0;
+
+	while (end > first && n < q->last)
+		n += id_at(s, --end) < store_query_ceiling(q);
+	return end;
 }
 
 static int read_series(const struct store_query *q, const struct series *s, store_row_fn *row, void *user)
 {
 	size_t first = reading_place(s, q->from, false), end = reading_place(s, q->to, false);
-	int err = 0;
+	int err = 0, place = store_query_place(q, s->device, s->name);
 
+	if (place < 0)
+		return 0;
 	if (q->subject == STORE_LATEST) {
 		first = s->readings.n - (s->readings.n ? 1 : 0);
 		end = s->readings.n;
-	} else if (q->last && end > first && end - first > q->last) {
-		first = end - q->last;
+	} else if (place == 0) {
+		first = cursor_place(s, q->cursor);
+	} else if (q->last) {
+		first = last_place(q, s, first, end);
 	}
 	for (size_t i = first; err >= 0 && i < end; i++)
-		err = give(s, i, row, user);
+		if (id_at(s, i) < store_query_ceiling(q))
+			err = give(s, i, row, user);
 	return err < 0 ? err : 0;
 }
 
@@ -443,6 +477,8 @@ static int memory_read(void *self, const struct store_query *q, store_row_fn *ro
 		return read_paths(m, q, row, user);
 	if (q->subject == STORE_DEVICES)
 		return read_devices(m, row, user);
+	if (q->cursor && !q->cursor->begun)
+		q->cursor->ceiling = m->next;
 	for (size_t i = 0; err >= 0 && i < m->series.n; i++) {
 		const struct series *s = store_vector_at(&m->series, i);
 		if (store_query_asks(q, s->device, s->name))

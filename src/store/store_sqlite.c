@@ -36,12 +36,13 @@ static const char *const text[SQL_N] = {
 	[SQL_MERGED_NEXT] = "SELECT max((SELECT next FROM merged), coalesce((SELECT max(id) + 1 FROM arrival), 1))",
 	[SQL_CLEAR_ARRIVAL] = "DELETE FROM arrival",
 	[SQL_GET_ARRIVAL] = "SELECT " READING " FROM arrival WHERE id = ?",
-	[SQL_READ_RANGE] = "SELECT " READING " FROM reading WHERE series = ? AND time >= ? AND time < ? "
-		"ORDER BY time, id",
+	[SQL_READ_RANGE] = "SELECT " READING " FROM reading WHERE series = ?1 AND (time, id) > (?2, ?4) AND time < ?3 "
+		"AND id < ?5 ORDER BY time, id",
 	[SQL_READ_LATEST] = "SELECT " READING " FROM reading WHERE series = ? ORDER BY time DESC, id DESC LIMIT 1",
-	[SQL_READ_LAST] = "SELECT min(time) FROM (SELECT time FROM reading WHERE series = ? AND time >= ? AND time < ? "
-		"ORDER BY time DESC LIMIT ?)",
-	[SQL_COUNT_RANGE] = "SELECT count(*) FROM reading WHERE series = ? AND time >= ? AND time < ?",
+	[SQL_READ_LAST] = "SELECT min(time) FROM (SELECT time FROM reading WHERE series = ?1 AND (time, id) > (?2, ?4) "
+		"AND time < ?3 AND id < ?5 ORDER BY time DESC LIMIT ?6)",
+	[SQL_COUNT_RANGE] = "SELECT count(*) FROM reading WHERE series = ?1 AND (time, id) > (?2, ?4) AND time < ?3 "
+		"AND id < ?5",
 	[SQL_READ_DOCUMENTS] = "SELECT path, received, expires, format, body FROM (SELECT * FROM document WHERE path = ?1 "
 		"ORDER BY id DESC LIMIT ?2) ORDER BY id",
 	[SQL_READ_PATHS] = "SELECT d.path, received, expires, format, length(body) FROM document AS d JOIN (SELECT max(id) "
@@ -117,6 +118,7 @@ static void forget(struct sqlite_store *s)
 		copse_mem_free(((struct sqlite_series *)store_vector_at(&s->series, i))->device);
 	s->series.n = 0;
 	s->pending.n = 0;
+	s->order_n = 0;
 	s->crowded = false;
 	if (s->index.slot)
 		memset(s->index.slot, 0, ((size_t)s->index.mask + 1) * sizeof(*s->index.slot));
@@ -188,13 +190,13 @@ static struct sqlite_series *recall(struct sqlite_store *s, const char *device, 
 	return NULL;
 }
 
-static bool note_arrival(struct sqlite_store *s, struct sqlite_series *series, int64_t id)
+static bool note_arrival(struct sqlite_store *s, struct sqlite_series *series, int64_t id, int64_t time)
 {
 	struct sqlite_pending *p = store_vector_insert(&s->pending, s->pending.n);
 
 	if (!p)
 		return false;
-	*p = (struct sqlite_pending){id, series->newest};
+	*p = (struct sqlite_pending){id, time, series->newest};
 	series->newest = (uint32_t)s->pending.n;
 	s->crowded |= ++series->pending_n >= SQLITE_MERGE_SERIES;
 	return true;
@@ -226,7 +228,7 @@ static int read_series(struct sqlite_store *s)
 static int read_arrivals(struct sqlite_store *s)
 {
 	static const char sql[] =
-	    "SELECT a.id, d.name, s.name FROM arrival AS a JOIN series AS s ON s.id = a.series "
+	    "SELECT a.id, d.name, s.name, a.time FROM arrival AS a JOIN series AS s ON s.id = a.series "
 	    "JOIN device AS d ON d.id = s.device ORDER BY a.id";
 	sqlite3_stmt *st;
 	int result = STORE_OK;
@@ -237,7 +239,8 @@ static int read_arrivals(struct sqlite_store *s)
 		const char *device = (const char *)sqlite3_column_text(st, 1);
 		const char *name = (const char *)sqlite3_column_text(st, 2);
 		struct sqlite_series *series = device && name ? recall(s, device, name) : NULL;
-		if (!series || !note_arrival(s, series, sqlite3_column_int64(st, 0)))
+		if (!series ||
+		    !note_arrival(s, series, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 3)))
 			result = STORE_NOMEM;
 	}
 	if (result == STORE_OK)
@@ -351,7 +354,7 @@ static int put_reading(struct sqlite_store *s, const struct store_reading *r)
 	sqlite3_bind_int64(st, 7, r->received);
 	bind_time(st, 8, r->expires);
 	result = sqlite_do(s, st);
-	if (result == STORE_OK && !note_arrival(s, series, s->next++))
+	if (result == STORE_OK && !note_arrival(s, series, s->next++, r->time))
 		result = STORE_NOMEM;
 	return result;
 }
@@ -583,6 +586,7 @@ static void sqlite_close(void *self)
 		sqlite3_finalize(s->statement[i]);
 	forget(s);
 	copse_mem_free(s->index.slot);
+	copse_mem_free(s->order);
 	store_vector_free(&s->series);
 	store_vector_free(&s->pending);
 	sqlite3_close(s->db);

@@ -61,6 +61,7 @@ static int give(sqlite3_stmt *st, const struct sqlite_series *series, store_row_
 	    .expires = expiry(st, COL_EXPIRES),
 	    .has_sum = sqlite3_column_type(st, COL_SUM) != SQLITE_NULL,
 	    .sum = sqlite3_column_double(st, COL_SUM),
+	    .id = sqlite3_column_int64(st, COL_ID),
 	};
 
 	take_value(st, &r);
@@ -76,8 +77,14 @@ static int compare_places(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* The arrivals of a series with from <= time < to, sorted. Returns how many, or a result < 0. */
-static int arrivals(struct sqlite_store *s, const struct sqlite_series *series, int64_t from, int64_t to,
+/* What is asked of a series: readings behind `after` with a time below `to` and an id below `ceiling`. */
+struct range {
+	struct place after;
+	int64_t to, ceiling;
+};
+
+/* The arrivals of a series in a range, sorted. Returns how many, or a result < 0. */
+static int arrivals(struct sqlite_store *s, const struct sqlite_series *series, const struct range *range,
 		    struct place **out)
 {
 	struct place *p = copse_mem_new(series->pending_n, sizeof(*p));
@@ -88,18 +95,9 @@ static int arrivals(struct sqlite_store *s, const struct sqlite_series *series, 
 		return STORE_NOMEM;
 	for (uint32_t i = series->newest; i;) {
 		const struct sqlite_pending *pending = store_vector_at(&s->pending, i - 1);
-		sqlite3_stmt *st = sqlite_statement(s, SQL_GET_ARRIVAL);
-		if (!st)
-			return sqlite_result(s);
-		sqlite3_bind_int64(st, 1, pending->id);
-		if (sqlite3_step(st) != SQLITE_ROW) {
-			int result = sqlite_result(s);
-			sqlite3_reset(st);
-			return result < 0 ? result : STORE_DAMAGED;
-		}
-		p[n] = (struct place){sqlite3_column_int64(st, COL_TIME), pending->id};
-		n += p[n].time >= from && p[n].time < to;
-		sqlite3_reset(st);
+		p[n] = (struct place){pending->time, pending->id};
+		n += compare_places(&p[n], &range->after) > 0 && p[n].time < range->to &&
+		     p[n].id < range->ceiling;
 		i = pending->older;
 	}
 	qsort(p, (size_t)n, sizeof(*p), compare_places);
@@ -121,14 +119,16 @@ static int give_arrival(struct sqlite_store *s, const struct sqlite_series *seri
 }
 
 static sqlite3_stmt *bound(struct sqlite_store *s, enum statement which, const struct sqlite_series *series,
-			   int64_t from, int64_t to)
+			   const struct range *range)
 {
 	sqlite3_stmt *st = sqlite_statement(s, which);
 
 	if (st) {
 		sqlite3_bind_int64(st, 1, series->id);
-		sqlite3_bind_int64(st, 2, from);
-		sqlite3_bind_int64(st, 3, to);
+		sqlite3_bind_int64(st, 2, range->after.time);
+		sqlite3_bind_int64(st, 3, range->to);
+		sqlite3_bind_int64(st, 4, range->after.id);
+		sqlite3_bind_int64(st, 5, range->ceiling);
 	}
 	return st;
 }
@@ -183,20 +183,24 @@ static int64_t one_number(sqlite3_stmt *st, int64_t absent)
 static int read_range(struct sqlite_store *s, const struct store_query *q, const struct sqlite_series *series,
 		      store_row_fn *row, void *user)
 {
-	int64_t from = q->from, skip = 0;
+	bool inside = store_query_place(q, series->device, series->name) == 0;
+	struct range range = {{q->from, 0}, q->to, store_query_ceiling(q)}; /* ids begin at 1 */
+	int64_t skip = 0;
 	struct place *p = NULL;
-	int n = arrivals(s, series, q->from, q->to, &p), err = n;
 	sqlite3_stmt *st;
 
-	if (n >= 0 && q->last) {
-		st = bound(s, SQL_READ_LAST, series, from, q->to);
+	if (inside)
+		range.after = (struct place){q->cursor->time, q->cursor->id};
+	int n = arrivals(s, series, &range, &p), err = n;
+	if (n >= 0 && q->last && !inside) {
+		st = bound(s, SQL_READ_LAST, series, &range);
 		if (st)
-			sqlite3_bind_int64(st, 4, q->last);
-		from = one_number(st, q->to > q->from ? q->to - 1 : q->from);
-		skip = one_number(bound(s, SQL_COUNT_RANGE, series, from, q->to), 0) + n - (int64_t)q->last;
+			sqlite3_bind_int64(st, 6, q->last);
+		range.after.time = one_number(st, q->to > q->from ? q->to - 1 : q->from);
+		skip = one_number(bound(s, SQL_COUNT_RANGE, series, &range), 0) + n - (int64_t)q->last;
 	}
 	if (n >= 0) {
-		st = bound(s, SQL_READ_RANGE, series, from, q->to);
+		st = bound(s, SQL_READ_RANGE, series, &range);
 		err = st ? walk(s, series, st, p, n, skip, row, user) : sqlite_result(s);
 		if (st)
 			sqlite3_reset(st);
@@ -205,11 +209,13 @@ static int read_range(struct sqlite_store *s, const struct store_query *q, const
 	return err;
 }
 
+static const struct range everything = {{INT64_MIN, 0}, INT64_MAX, INT64_MAX};
+
 static int read_latest(struct sqlite_store *s, const struct sqlite_series *series, store_row_fn *row,
 		       void *user)
 {
 	struct place *p = NULL;
-	int n = arrivals(s, series, INT64_MIN, INT64_MAX, &p), err = n;
+	int n = arrivals(s, series, &everything, &p), err = n;
 	sqlite3_stmt *st = sqlite_statement(s, SQL_READ_LATEST);
 
 	if (n >= 0 && st) {
@@ -229,11 +235,6 @@ static int read_latest(struct sqlite_store *s, const struct sqlite_series *serie
 
 /* --- in which order --- */
 
-static bool series_is_asked(const struct store_query *q, const struct sqlite_series *series)
-{
-	return store_query_asks(q, series->device, series->name);
-}
-
 static int compare_series(const void *a, const void *b)
 {
 	const struct sqlite_series *x = *(const struct sqlite_series *const *)a,
@@ -243,21 +244,61 @@ static int compare_series(const void *a, const void *b)
 	return order ? order : strcmp(x->name, y->name);
 }
 
+/* Series in their order. It is kept until a series comes, since a page of a long answer must not cost a sort. */
+static bool make_order(struct sqlite_store *s)
+{
+	if (s->order_n == s->series.n)
+		return true;
+	s->order_n = 0;
+	copse_mem_free(s->order);
+	s->order = copse_mem_new(s->series.n, sizeof(*s->order));
+	if (!s->order)
+		return false;
+	for (size_t i = 0; i < s->series.n; i++)
+		s->order[i] = store_vector_at(&s->series, i);
+	qsort(s->order, s->series.n, sizeof(*s->order), compare_series);
+	s->order_n = s->series.n;
+	return true;
+}
+
+/* The place of the first series from (device, name) on. */
+static size_t order_place(const struct sqlite_store *s, const char *device, const char *name)
+{
+	const struct sqlite_series wanted = {.device = (char *)(uintptr_t)device, .name = name}, *key = &wanted;
+	size_t low = 0, high = s->order_n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (compare_series(&s->order[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static size_t first_asked(const struct sqlite_store *s, const struct store_query *q)
+{
+	if (q->cursor && q->cursor->inside)
+		return order_place(s, q->cursor->device, q->cursor->name);
+	return q->device_n ? order_place(s, q->device[0], "") : 0;
+}
+
 static int read_readings(struct sqlite_store *s, const struct store_query *q, store_row_fn *row, void *user)
 {
-	const struct sqlite_series **asked = copse_mem_new(s->series.n, sizeof(*asked));
-	size_t n = 0;
-	int err = asked ? 0 : STORE_NOMEM;
+	int err = make_order(s) ? 0 : STORE_NOMEM;
 
-	for (size_t i = 0; asked && i < s->series.n; i++)
-		if (series_is_asked(q, store_vector_at(&s->series, i)))
-			asked[n++] = store_vector_at(&s->series, i);
-	if (asked)
-		qsort(asked, n, sizeof(*asked), compare_series);
-	for (size_t i = 0; err >= 0 && i < n; i++)
-		err = q->subject == STORE_LATEST ? read_latest(s, asked[i], row, user)
-						 : read_range(s, q, asked[i], row, user);
-	copse_mem_free(asked);
+	if (q->cursor && !q->cursor->begun)
+		q->cursor->ceiling = s->next;
+	for (size_t i = err < 0 ? s->order_n : first_asked(s, q); err >= 0 && i < s->order_n; i++) {
+		const struct sqlite_series *series = s->order[i];
+		if (q->device_n && strcmp(series->device, q->device[q->device_n - 1]) > 0)
+			break;
+		if (!store_query_asks(q, series->device, series->name))
+			continue;
+		err = q->subject == STORE_LATEST ? read_latest(s, series, row, user)
+						 : read_range(s, q, series, row, user);
+	}
 	return err < 0 ? err : STORE_OK;
 }
 

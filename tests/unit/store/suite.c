@@ -426,6 +426,175 @@ static void a_full_store_says_so_and_keeps_what_it_has(void **state)
 	store_close(&store);
 }
 
+/* --- pages --- */
+
+/* Each page ends after `rows` rows, or after `looked` readings. */
+struct paging {
+	uint32_t rows, n;
+};
+
+static int say_some(void *user, const struct store_row *row)
+{
+	struct paging *p = user;
+
+	say_row(NULL, row);
+	return p->rows && ++p->n == p->rows;
+}
+
+/* What all pages say together; between each two of them `meanwhile` happens. Returns how many there were. */
+static unsigned read_pages(struct store *store, const struct store_query *query, uint32_t rows,
+			   uint32_t looked, void (*meanwhile)(struct store *store))
+{
+	struct store_cursor cursor = {0};
+	struct store_query q = *query;
+	unsigned pages = 0;
+
+	q.cursor = &cursor;
+	q.page = looked;
+	text_len = 0;
+	text[0] = 0;
+	while (!cursor.done) {
+		struct paging p = {rows, 0};
+		assert_int_equal(store_read(store, &q, say_some, &p), STORE_OK);
+		assert_true(++pages < 10000);
+		if (meanwhile)
+			meanwhile(store);
+	}
+	return pages;
+}
+
+/* Three devices with two series each, several readings at one time, times in no order. */
+static void put_many(struct store *store)
+{
+	static const char *const devices[] = {"a", "b", "c"};
+
+	for (int i = 0; i < 20; i++)
+		for (int d = 0; d < 3; d++)
+			for (int n = 0; n < 2; n++) {
+				int64_t time = (i * 7 % 20) / 3 * 10;
+				assert_int_equal(suite_put(store, suite_number(devices[d], n ? "x" : "y", time, i), 0),
+						 STORE_OK);
+			}
+}
+
+static void pages_make_up_the_whole(void **state)
+{
+	static const char *const two[] = {"a", "c"};
+	const struct store_query queries[] = {
+	    {.from = INT64_MIN, .to = INT64_MAX},
+	    {.from = 10, .to = 50},
+	    {.from = INT64_MIN, .to = INT64_MAX, .last = 7},
+	    {.from = INT64_MIN, .to = INT64_MAX, .last = 1000},
+	    {.from = INT64_MIN, .to = INT64_MAX, .device = two, .device_n = 2, .name = "x"},
+	    {.from = INT64_MIN, .to = INT64_MAX, .every = 20, .agg = STORE_AGG_SUM},
+	    {.from = INT64_MIN, .to = INT64_MAX, .every = HOUR, .agg = STORE_AGG_MAX},
+	    {.from = 1000, .to = INT64_MAX},
+	};
+	static char whole[sizeof(text)];
+
+	put_many(*state);
+	for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+		struct store_query q = queries[i];
+		q.subject = STORE_READINGS;
+		snprintf(whole, sizeof(whole), "%s", suite_read(*state, &q));
+		for (uint32_t size = 1; size < 30; size++) {
+			read_pages(*state, &q, size, 0, NULL);
+			assert_string_equal(text, whole);
+			read_pages(*state, &q, 0, size, NULL);
+			assert_string_equal(text, whole);
+		}
+		assert_int_equal(read_pages(*state, &q, 0, 0, NULL), 1);
+		assert_string_equal(text, whole);
+	}
+}
+
+/* Older, newer, of the same time, and of new series before and behind all others. */
+static void more_comes(struct store *store)
+{
+	static int round;
+	char early[16];
+
+	snprintf(early, sizeof(early), "A%d", round++);
+	suite_put(store, suite_number(early, "x", 20, -1), 0);
+	for (int64_t time = -10; time < 100; time += 10)
+		suite_put(store, suite_number("b", "x", time, -1), 0);
+	suite_put(store, suite_number("z", "x", 20, -1), 0);
+}
+
+static void pages_are_of_one_state(void **state)
+{
+	static char whole[sizeof(text)];
+	struct store_query q = everything;
+
+	put_many(*state);
+	snprintf(whole, sizeof(whole), "%s", suite_read(*state, &q));
+	assert_true(read_pages(*state, &q, 3, 0, more_comes) > 20);
+	assert_string_equal(text, whole);
+	q.last = 4;
+	q.to = 100;
+	snprintf(whole, sizeof(whole), "%s", suite_read(*state, &q));
+	read_pages(*state, &q, 1, 0, more_comes);
+	assert_string_equal(text, whole);
+}
+
+/* So many that the back end may put them elsewhere between two pages. */
+static void a_burst_comes(struct store *store)
+{
+	for (int i = 0; i < 1000; i++)
+		suite_put(store, suite_number("b", "x", i % 50, -2), 0);
+}
+
+static void pages_hold_while_much_comes(void **state)
+{
+	static char whole[sizeof(text)];
+
+	put_many(*state);
+	snprintf(whole, sizeof(whole), "%s", suite_read(*state, &everything));
+	read_pages(*state, &everything, 20, 0, a_burst_comes);
+	assert_string_equal(text, whole);
+}
+
+/* What is trimmed between two pages is missing, and nothing else is. */
+static void trimmed(struct store *store)
+{
+	assert_int_equal(store_trim(store, 30, 0), STORE_OK);
+}
+
+static void pages_go_on_behind_what_was_trimmed(void **state)
+{
+	struct store_query q = everything;
+	static char first[100];
+
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(suite_put(*state, suite_number("d", "n", i * 10, i), 0), STORE_OK);
+	read_pages(*state, &q, 1, 0, trimmed);
+	snprintf(first, sizeof(first), "%.60s", text);
+	assert_ptr_equal(strstr(text, "d n 0 "), text); /* the first page, before */
+	assert_null(strstr(text, "d n 10 "));
+	assert_non_null(strstr(first, "d n 30 number 3"));
+	assert_non_null(strstr(text, "d n 90 number 9"));
+}
+
+static int fail_at_second(void *user, const struct store_row *row)
+{
+	(void)row;
+	return ++*(int *)user == 2 ? STORE_IO : 0;
+}
+
+static void a_row_function_ends_a_query(void **state)
+{
+	struct store_cursor cursor = {0};
+	struct store_query q = everything;
+	int n = 0;
+
+	put_many(*state);
+	assert_int_equal(store_read(*state, &q, fail_at_second, &n), STORE_IO);
+	n = 0;
+	q.cursor = &cursor;
+	assert_int_equal(store_read(*state, &q, fail_at_second, &n), STORE_IO);
+	assert_false(cursor.done);
+}
+
 int suite_run(const char *name, void (*open)(struct store *out, uint64_t max_bytes))
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -442,6 +611,11 @@ int suite_run(const char *name, void (*open)(struct store *out, uint64_t max_byt
 	    T(devices_are_described),
 	    T(what_is_old_goes),
 	    T(many_readings_stay_in_order),
+	    T(pages_make_up_the_whole),
+	    T(pages_are_of_one_state),
+	    T(pages_hold_while_much_comes),
+	    T(pages_go_on_behind_what_was_trimmed),
+	    T(a_row_function_ends_a_query),
 	    cmocka_unit_test(a_full_store_says_so_and_keeps_what_it_has),
 	};
 
