@@ -171,6 +171,7 @@ static void unlink_registration(struct gw_directory *dir, struct gw_registration
 {
 	uint32_t place = (uint32_t)(r->id % dir->cap);
 
+	dir->generation++;
 	core_table_remove(&dir->names, r->hash, place + 1);
 	if (r->host[0])
 		core_table_remove(&dir->hosts, r->host_hash, place + 1);
@@ -189,6 +190,7 @@ static void link_registration(struct gw_directory *dir, struct gw_registration *
 {
 	uint32_t place = (uint32_t)(r->id % dir->cap);
 
+	dir->generation++;
 	r->hash = hash_names(dir, r);
 	r->host_hash = hash_host(dir, r->host);
 	core_table_insert(&dir->names, r->hash, place + 1);
@@ -286,6 +288,7 @@ enum gw_directory_result gw_directory_update(struct gw_directory *dir, uint64_t 
 		return count(dir, GW_DIRECTORY_MALFORMED);
 	fresh.timer = r->timer;
 	*r = fresh; /* ep and d, and so the host, are as they were */
+	dir->generation++;
 	core_heap_set(&dir->timers, &r->timer, now + (copse_ms)r->lifetime * 1000);
 	dir->counters.updates++;
 	return GW_DIRECTORY_OK;
@@ -303,6 +306,11 @@ enum gw_directory_result gw_directory_remove(struct gw_directory *dir, uint64_t 
 	unlink_registration(dir, r);
 	dir->counters.removals++;
 	return GW_DIRECTORY_OK;
+}
+
+uint64_t gw_directory_generation(const struct gw_directory *dir)
+{
+	return dir->generation;
 }
 
 copse_ms gw_directory_deadline(const struct gw_directory *dir)

@@ -80,6 +80,9 @@ enum gw_directory_result gw_directory_remove(struct gw_directory *dir, uint64_t 
 copse_ms gw_directory_deadline(const struct gw_directory *dir);
 unsigned gw_directory_expire(struct gw_directory *dir, copse_ms now);
 
+/* Another one whenever anything in it has changed: what was resolved before may be wrong then. */
+uint64_t gw_directory_generation(const struct gw_directory *dir);
+
 uint32_t gw_directory_count(const struct gw_directory *dir);
 
 /* Never NULL; the caller may count what it does itself. */

@@ -38,6 +38,7 @@ struct gw_directory {
 	struct core_table names, hosts;
 	struct core_heap timers;
 	uint64_t key[2], serial;
+	uint64_t generation; /* counts changes */
 	size_t bytes;
 	struct gw_directory_counters counters;
 	char link[2][GW_LINK_ROOM]; /* of an endpoint, of a resource: while a lookup is made */

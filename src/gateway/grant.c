@@ -13,6 +13,7 @@
 struct record {
 	struct gw_grant grant;
 	uint32_t hash, holders, next_free;
+	uint64_t serial;
 };
 
 struct gw_grants {
@@ -20,7 +21,7 @@ struct gw_grants {
 	uint32_t max, used; /* records from `used` on have never been taken */
 	uint32_t free, count;
 	struct core_table table;
-	uint64_t key[2];
+	uint64_t key[2], serial;
 };
 
 struct gw_grants *gw_grants_new(uint32_t max, const uint64_t key[2])
@@ -74,6 +75,7 @@ static uint32_t make(struct gw_grants *t, const struct gw_grant *grant, uint32_t
 	t->count++;
 	t->record[n - 1].hash = hash;
 	t->record[n - 1].holders = 0;
+	t->record[n - 1].serial = ++t->serial;
 	memcpy(&t->record[n - 1].grant, grant,
 	       sizeof(*grant)); /* with its padding: it is compared by bytes */
 	core_table_insert(&t->table, hash, n);
@@ -110,6 +112,11 @@ void gw_grants_release(struct gw_grants *t, uint32_t n)
 const struct gw_grant *gw_grants_at(const struct gw_grants *t, uint32_t n)
 {
 	return n ? &t->record[n - 1].grant : NULL;
+}
+
+uint64_t gw_grants_serial(const struct gw_grants *t, uint32_t n)
+{
+	return n ? t->record[n - 1].serial : 0;
 }
 
 bool gw_grant_allows(const struct gw_grant *g, const struct copse_message *m, const char *name,

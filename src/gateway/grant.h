@@ -34,6 +34,9 @@ void gw_grants_release(struct gw_grants *grants, uint32_t number);
 /* NULL for 0. */
 const struct gw_grant *gw_grants_at(const struct gw_grants *grants, uint32_t number);
 
+/* Never the same for two records, though their numbers are used again; 0 for 0. */
+uint64_t gw_grants_serial(const struct gw_grants *grants, uint32_t number);
+
 /* Whether a token brought rules at all. */
 static inline bool gw_grant_is_empty(const struct gw_grant *g)
 {

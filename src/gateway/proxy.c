@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef enum gw_step step_run(struct gw_pass *p);
-static step_run session, target, policy, resolve, prepare, permit, lane, forward, answer, refuse, local;
+static step_run session, recall, target, policy, resolve, prepare, permit, lane, forward, answer, refuse, local;
 
 #define MAY(step) (1u << GW_STEP_##step)
 
@@ -21,7 +21,8 @@ static const struct {
 	unsigned allowed; /* which steps may follow */
 } steps[GW_STEP_N] = {
     [GW_STEP_FREE] = {"free", NULL, MAY(SESSION)},
-    [GW_STEP_SESSION] = {"session", session, MAY(TARGET)},
+    [GW_STEP_SESSION] = {"session", session, MAY(TARGET) | MAY(RECALL)},
+    [GW_STEP_RECALL] = {"recall", recall, MAY(TARGET) | MAY(CACHE) | MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_TARGET] = {"target", target, MAY(POLICY) | MAY(LOCAL) | MAY(REFUSE)},
     [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
     [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(PREPARE) | MAY(REFUSE)},
@@ -105,7 +106,7 @@ enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms
 static enum gw_step session(struct gw_pass *p)
 {
 	p->session = gw_sessions_find(p->w->sessions, p->event->peer, p->now);
-	return GW_STEP_TARGET;
+	return p->session && gw_memory_has(p) ? GW_STEP_RECALL : GW_STEP_TARGET;
 }
 
 static enum gw_step refuse_anonymous(struct gw_pass *p)
@@ -178,8 +179,8 @@ static enum gw_step target(struct gw_pass *p)
 	return GW_STEP_POLICY;
 }
 
-/* May it? */
-static enum gw_step policy(struct gw_pass *p)
+/* May it now? `next` if it may. */
+static enum gw_step admit(struct gw_pass *p, enum gw_step next)
 {
 	if (p->session->pending >= p->w->config->session_requests)
 		return gw_proxy_refuse_busy(p, "too many requests of this session are under way");
@@ -188,7 +189,35 @@ static enum gw_step policy(struct gw_pass *p)
 	if (wait)
 		return gw_proxy_refuse_rate(p, &p->w->counters.refused_account_rate, wait,
 					    "too many requests of this account");
-	return GW_STEP_RESOLVE;
+	return next;
+}
+
+static enum gw_step policy(struct gw_pass *p)
+{
+	return admit(p, GW_STEP_RESOLVE);
+}
+
+/* The same request, with the same rights, came before: everything up to the cache is known. What is stale is validated
+ * the long way, which is shorter than the way to the device. */
+static enum gw_step recall(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	const struct gw_cache_entry *e = NULL;
+
+	if (w->config->classes[p->known->class].cache != GW_SHARE_NOTHING)
+		e = gw_cache_find(w->cache, &p->known->key, p->now);
+	if (e && !gw_cache_is_fresh(e, p->now)) {
+		p->known = NULL;
+		return GW_STEP_TARGET;
+	}
+	enum gw_step next = admit(p, GW_STEP_CACHE);
+	if (next != GW_STEP_CACHE)
+		return next;
+	w->counters.recalled++;
+	if (e)
+		return gw_proxy_answer_from(p, e);
+	gw_memory_recall(p);
+	return GW_STEP_CACHE;
 }
 
 /* By the configuration; what it does not know, by the resource directory. */
@@ -199,7 +228,8 @@ static enum gw_resolution find_device(struct gw_pass *p)
 	uint16_t own = copse_scheme_port(a->scheme);
 	enum gw_resolution found = gw_resolve(config, a->host, a->host_len, a->port, own, &p->target);
 
-	return found == GW_RESOLVE_UNKNOWN && p->w->rd
+	p->by_directory = found == GW_RESOLVE_UNKNOWN && p->w->rd;
+	return p->by_directory
 		   ? gw_resolve_registered(config, gw_rd_directory(p->w->rd), a->host, a->host_len, a->port,
 					   own, p->session->secure, &p->target)
 		   : found;

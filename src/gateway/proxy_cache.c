@@ -69,7 +69,7 @@ static size_t build_content(struct gw_worker *w, const struct gw_cache_entry *e,
 	return finish(&b);
 }
 
-static enum gw_step answer_from(struct gw_pass *p, const struct gw_cache_entry *e)
+enum gw_step gw_proxy_answer_from(struct gw_pass *p, const struct gw_cache_entry *e)
 {
 	struct gw_worker *w = p->w;
 
@@ -119,7 +119,8 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
-	make_keys(p);
+	if (!p->known)
+		make_keys(p);
 	if (gw_block_wants(p))
 		return GW_STEP_BLOCK;
 	p->sharable = is_sharable(p);
@@ -128,9 +129,11 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 		return gw_observe_begin(p);
 	if (!p->sharable)
 		return GW_STEP_LANE;
+	if (!p->known)
+		gw_memory_keep(p);
 	struct gw_cache_entry *e = p->storable ? gw_cache_find(w->cache, &p->key, p->now) : NULL;
 	if (e && gw_cache_is_fresh(e, p->now))
-		return answer_from(p, e);
+		return gw_proxy_answer_from(p, e);
 	uint32_t under_way = gw_flights_find(w->flights, &p->join);
 	if (under_way)
 		return gw_proxy_join(p, &w->requests[under_way - 1], true);

@@ -19,9 +19,11 @@ struct gw_pass {
 	copse_handle client;
 	uint8_t no_response;
 	struct gw_refusal refusal;
-	uint32_t max_age;         /* of the refusal; 0: none is sent */
-	struct copse_peer device; /* what it is known by to lanes and cache: its peer in the clear */
-	struct copse_peer to;     /* the peer that it is asked at: the same, or a secure one */
+	uint32_t max_age;                  /* of the refusal; 0: none is sent */
+	const struct gw_memo_entry *known; /* what was found out before about the same bytes; NULL: nothing */
+	bool by_directory;                 /* the directory knew the device, not the configuration */
+	struct copse_peer device;          /* what it is known by to lanes and cache: its peer in the clear */
+	struct copse_peer to;              /* the peer that it is asked at: the same, or a secure one */
 	struct gw_target target;
 	struct gw_lane_rule rule; /* of the device's lane, for this request */
 
@@ -35,7 +37,7 @@ struct gw_pass {
 	bool observe;                  /* the client wants to observe, and will be able to */
 	bool leads;                    /* the request goes to the device for an observation: */
 	uint32_t observation; /* this one; 0: one that is still to be made, with what is in w->stored */
-	uint16_t options_len, body_len; /* of that */
+	uint16_t options_len, body_len;     /* of that */
 	uint64_t operation, operation_base; /* of a request that is not safe, or has blocks */
 	struct gw_asked asked;
 };
@@ -66,7 +68,24 @@ void gw_block_failed(struct gw_pass *p);
 void gw_block_expire(struct gw_worker *w, copse_ms now);
 copse_ms gw_block_deadline(const struct gw_worker *w);
 
+/* proxy_memo.c: what needs no second look. */
+
+/* A new configuration: nothing is known. */
+void gw_memory_begin(struct gw_worker *w);
+
+/* Whether the request of `p->session` is known: then in `p->known`. */
+bool gw_memory_has(struct gw_pass *p);
+
+/* Go on with what is known as the steps up to CACHE would have left it; not w->upstream. */
+void gw_memory_recall(struct gw_pass *p);
+
+/* The steps up to CACHE have been gone through: to be known from now on, if it is such a request. */
+void gw_memory_keep(struct gw_pass *p);
+
 /* proxy_cache.c: the steps and parts of steps that know the cache. */
+
+/* The answer from the entry, which is fresh: the next step. */
+enum gw_step gw_proxy_answer_from(struct gw_pass *p, const struct gw_cache_entry *e);
 
 /* The step: answer from the cache, join a request under way, or go on. */
 enum gw_step gw_proxy_cache(struct gw_pass *p);

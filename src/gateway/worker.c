@@ -108,6 +108,7 @@ static bool make_cache(struct gw_worker *w)
 
 	copse_host_random(key, sizeof(key));
 	w->cache = gw_cache_new(w->config->cache_entries, w->config->cache_bytes, key);
+	w->memo = gw_memo_new(w->config->cache_entries < 2 ? 2 : w->config->cache_entries, key);
 	w->flights = gw_flights_new(w->requests_max, key);
 	w->lanes = gw_lanes_new(&bounds, key);
 	w->observations = gw_observations_new(&observe, key);
@@ -118,7 +119,9 @@ static bool make_cache(struct gw_worker *w)
 	w->groups = gw_groups_new(w->config->max_message);
 	copse_host_random(&w->next_tag, sizeof(w->next_tag));
 	w->transfers = gw_transfers_new(w->config->transfers_max, w->out_cap, key);
-	return w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers;
+	if (w->memo)
+		gw_memory_begin(w);
+	return w->memo && w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -166,6 +169,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_grants_free(w->grants);
 	gw_rates_free(w->account_rates);
 	gw_rates_free(w->device_rates);
+	gw_memo_free(w->memo);
 	gw_cache_free(w->cache);
 	gw_flights_free(w->flights);
 	gw_lanes_free(w->lanes);
@@ -181,6 +185,7 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *w, const struct gw_con
 	const struct gw_config *old = w->config;
 
 	w->config = config;
+	gw_memory_begin(w);
 	if (w->collector)
 		gw_collector_adopt(w->collector, config);
 	if (w->rd)

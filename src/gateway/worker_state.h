@@ -10,6 +10,7 @@
 #include "flight.h"
 #include "grant.h"
 #include "lane.h"
+#include "memo.h"
 #include "observation.h"
 #include "rate.h"
 #include "session.h"
@@ -27,6 +28,7 @@
 enum gw_step {
 	GW_STEP_FREE, /* the record is nobody's */
 	GW_STEP_SESSION,
+	GW_STEP_RECALL, /* the same bytes were understood before */
 	GW_STEP_TARGET,
 	GW_STEP_POLICY,
 	GW_STEP_RESOLVE,
@@ -110,6 +112,9 @@ struct gw_worker {
 	uint8_t *scratch;
 	struct gw_key_maker keys;
 	struct copse_message upstream; /* over `out` or `stored` */
+
+	struct gw_memo *memo;
+	bool memo_by_account; /* what an account may or gets is not what others may or get */
 
 	struct gw_cache *cache;
 	struct gw_flights *flights;

@@ -1,0 +1,297 @@
+/* Requests that were understood before, in the whole gateway: what may have changed since then is always seen.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/worker_state.h"
+#include "world.h"
+
+static const char start_of_configuration[] = "name = \"gw\"\n"
+					     "key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+					     "proxy {\n outside = {\"127.0.0.0/8\"}\n}\n";
+static const char devices[] = "device \"d1\" {\n address = \"127.0.0.3\"\n}\n"
+			      "device \"d2\" {\n address = \"127.0.0.4\"\n class = other\n}\n";
+
+static char text[4000];
+
+static const char *configuration(const char *more, const char *which)
+{
+	snprintf(text, sizeof(text), "%s%s%s", start_of_configuration, more, which);
+	return text;
+}
+
+static void start(const char *more)
+{
+	start_world(configuration(more, devices), (struct sim_link){.delay_ms = 10});
+	open_session(ALICE, "a");
+	open_session(BOB, "b");
+}
+
+static void adopt(const char *more, const char *which)
+{
+	struct gw_config *next = read_config(configuration(more, which));
+
+	gw_worker_adopt(worker, next, sim.now);
+	gw_config_free(config);
+	config = next;
+}
+
+static const struct gw_counters *counters(void)
+{
+	return gw_worker_counters(worker);
+}
+
+static uint16_t next_id = 1;
+
+static const struct seen *get_it(unsigned number, const char *uri)
+{
+	client[number].n = 0;
+	ask(number, COPSE_CON, COPSE_CODE_GET, next_id++, "tok", uri);
+	run_for(100);
+	acknowledge(number);
+	return last(number);
+}
+
+/* What comes out of the memory is what comes the long way, to the device and back. */
+static void test_same(void **state)
+{
+	uint8_t first[64];
+	size_t len;
+
+	(void)state;
+	start("class \"default\" {\n cache = off\n}\n");
+	assert_string_equal(get_it(ALICE, "coap://d1/a/b?c=d")->payload, "node 3 a");
+	assert_int_equal(counters()->recalled, 0);
+	const struct copse_message *m = &device[DEVICE1].last;
+	len = m->len - m->token_off - m->token_len;
+	assert_in_range(len, 1, sizeof(first));
+	memcpy(first, m->bytes + m->token_off + m->token_len, len);
+	assert_string_equal(get_it(ALICE, "coap://d1/a/b?c=d")->payload, "node 3 a");
+	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(m->len - m->token_off - m->token_len, len);
+	assert_memory_equal(m->bytes + m->token_off + m->token_len, first, len);
+	assert_int_equal(device[DEVICE1].runs, 2);
+	assert_int_equal(requests_used(), 0);
+	end_world();
+}
+
+static void test_cached(void **state)
+{
+	(void)state;
+	start("");
+	device[DEVICE1].max_age = 10;
+	device[DEVICE1].etag = "et";
+	get_it(ALICE, "coap://d1/a");
+	for (unsigned i = 0; i < 3; i++)
+		assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "node 3 a");
+	assert_int_equal(counters()->recalled, 3); /* clients with the same rights share it */
+	assert_int_equal(counters()->cache_hits, 3);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	run_for(10000);
+	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "node 3 a"); /* validated: the long way */
+	assert_int_equal(counters()->cache_validated, 1);
+	assert_int_equal(counters()->recalled, 3);
+	get_it(BOB, "coap://d1/a");
+	assert_int_equal(counters()->recalled, 4);
+	/* the same URI with the ETag of what is stored is another request */
+	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "e");
+	add(COPSE_OPTION_ETAG, "et");
+	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
+	send_it(BOB);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_VALID);
+	assert_int_equal(counters()->recalled, 4);
+	/* and nobody gets what has become stale by a change */
+	device[DEVICE1].text = "changed";
+	ask(ALICE, COPSE_CON, COPSE_CODE_PUT, next_id++, "p", "coap://d1/a");
+	run_for(100);
+	device[DEVICE1].etag = "e2";
+	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "changed");
+	end_world();
+}
+
+static void test_reload(void **state)
+{
+	(void)state;
+	start("");
+	get_it(ALICE, "coap://d1/a");
+	get_it(ALICE, "coap://d1/a");
+	assert_int_equal(counters()->recalled, 1);
+	adopt("", "device \"d1\" {\n address = \"127.0.0.4\"\n}\n"); /* the name means another device now */
+	assert_string_equal(get_it(ALICE, "coap://d1/a")->payload, "node 4 a");
+	assert_string_equal(get_it(ALICE, "coap://d1/b")->payload, "node 4 b");
+	assert_int_equal(counters()->recalled, 1);
+	adopt("", "device \"d1\" {\n address = \"127.0.0.4\"\n deny = true\n}\n");
+	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_FORBIDDEN);
+	adopt("", "");
+	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_NOT_FOUND);
+	adopt("access \"1\" {\n action = deny\n account = {\"a\"}\n}\n", devices);
+	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_FORBIDDEN);
+	assert_int_equal(get_it(BOB, "coap://d1/a")->code, COPSE_CODE_CONTENT);
+	/* a class whose answers are stored no longer: not even those that are */
+	adopt("class \"default\" {\n cache = off\n}\n", devices);
+	unsigned runs = device[DEVICE1].runs;
+	get_it(BOB, "coap://d1/a");
+	get_it(BOB, "coap://d1/a");
+	assert_int_equal(device[DEVICE1].runs, runs + 2);
+	end_world();
+}
+
+/* What one account may serves no other, in either order. */
+static void test_accounts(void **state)
+{
+	(void)state;
+	start("access \"1\" {\n action = deny\n account = {\"b\"}\n request = {\"* d1 /secret\"}\n}\n");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(get_it(ALICE, "coap://d1/secret")->code, COPSE_CODE_CONTENT);
+		assert_int_equal(get_it(BOB, "coap://d1/secret")->code, COPSE_CODE_FORBIDDEN);
+	}
+	assert_int_equal(counters()->recalled, 2);
+	open_session(ALICE, "b"); /* the same client, with a token of the other account */
+	assert_int_equal(get_it(ALICE, "coap://d1/secret")->code, COPSE_CODE_FORBIDDEN);
+	open_session(BOB, "a");
+	assert_int_equal(get_it(BOB, "coap://d1/secret")->code, COPSE_CODE_CONTENT);
+	end_world();
+}
+
+/* Answers that an account shares with nobody. */
+static void test_own_answers(void **state)
+{
+	(void)state;
+	start("class \"default\" {\n cache = account\n}\n");
+	assert_string_equal(get_it(ALICE, "coap://d1/a")->payload, "node 3 a");
+	device[DEVICE1].text = "for b";
+	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "for b");
+	assert_string_equal(get_it(ALICE, "coap://d1/a")->payload, "node 3 a");
+	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "for b");
+	assert_int_equal(counters()->recalled, 2);
+	end_world();
+}
+
+static void open_with(unsigned number, const char *json)
+{
+	post_session(number, json, "security=none");
+	assert_int_equal(last(number)->code, COPSE_CODE_CREATED);
+	forget_seen();
+}
+
+/* Tokens bring rules; a record of rules that was given back is another's with the next token. */
+static void test_grants(void **state)
+{
+	(void)state;
+	start("sessions {\n grants = 1\n}\n");
+	open_with(ALICE, "{\"sub\":\"a\",\"copse_allow\":[\"get d1 /a\"]}");
+	get_it(ALICE, "coap://d1/a");
+	get_it(ALICE, "coap://d1/a");
+	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(get_it(BOB, "coap://d1/a")->code, COPSE_CODE_CONTENT);
+	open_with(ALICE, "{\"sub\":\"a\"}");
+	open_with(ALICE, "{\"sub\":\"a\",\"copse_allow\":[\"get d1 /b\"]}");
+	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_FORBIDDEN);
+	assert_int_equal(get_it(BOB, "coap://d1/a")->code, COPSE_CODE_CONTENT);
+	assert_int_equal(counters()->recalled, 2);
+	end_world();
+}
+
+/* A request that is known obeys every bound that others obey. */
+static void test_bounds(void **state)
+{
+	(void)state;
+	start("sessions {\n requests = 1\n rate = 1\n burst = 4\n}\nclass \"other\" {\n concurrent = 1\n "
+	      "cache = off\n}\n");
+	get_it(ALICE, "coap://d2/a");
+	get_it(BOB, "coap://d2/a");
+	device[DEVICE2].behaviour = SILENT;
+	get(ALICE, COPSE_CON, next_id++, "x", "coap://d2/a");
+	run_for(50);
+	get(ALICE, COPSE_CON, next_id++, "y", "coap://d2/a"); /* two of this session */
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(counters()->refused_busy, 1);
+	get(BOB, COPSE_CON, next_id++, "z", "coap://d2/b"); /* two to this device */
+	run_for(50);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(counters()->refused_lane, 1);
+	for (unsigned i = 0; i < 4; i++)
+		get(BOB, COPSE_NON, next_id++, "w", "coap://d2/b");
+	run_for(50);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_TOO_MANY_REQUESTS);
+	end_world();
+}
+
+/* As if an endpoint had registered, with this base. */
+static void enrol(const char *base)
+{
+	struct copse_text parameter[] = {{"ep=node", 7}, {"lt=100", 6}, {base, strlen(base)}};
+	struct copse_address from;
+	struct gw_enrolment e = {.parameter = parameter, .parameter_n = 3, .links = "", .from = &from};
+	struct gw_directory *dir = gw_rd_directory(worker->rd);
+	const char *why = NULL;
+	uint64_t id;
+
+	assert_int_equal(copse_address_parse("127.0.0.2:5683", 0, &from), 0);
+	assert_int_equal(gw_directory_register(dir, &e, sim.now, &id, &why), GW_DIRECTORY_OK);
+}
+
+static void test_directory(void **state)
+{
+	(void)state;
+	start("directory {\n registrations = 4\n open = true\n}\n");
+	assert_int_equal(get_it(BOB, "coap://node/a")->code, COPSE_CODE_NOT_FOUND);
+	enrol("base=coap://127.0.0.3");
+	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 3 a");
+	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 3 a");
+	assert_int_equal(counters()->recalled, 1);
+	enrol("base=coap://127.0.0.4"); /* it has moved */
+	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 4 a");
+	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 4 a");
+	assert_int_equal(counters()->recalled, 2);
+	run_for(110000); /* it has gone */
+	open_session(BOB, "b");
+	assert_int_equal(get_it(BOB, "coap://node/a")->code, COPSE_CODE_NOT_FOUND);
+	end_world();
+}
+
+/* What may mean the gateway itself, or needs more than bytes to be understood, is not kept. */
+static void test_not_kept(void **state)
+{
+	(void)state;
+	start("");
+	get_it(ALICE, "coap://127.0.0.3/a");
+	get_it(ALICE, "coap://127.0.0.3/a");
+	for (unsigned i = 0; i < 2; i++) {
+		begin(COPSE_NON, COPSE_CODE_GET, next_id++, "n");
+		add(COPSE_OPTION_PROXY_URI, "coap://d1/n");
+		add(COPSE_OPTION_NO_RESPONSE, "\x02");
+		send_it(ALICE);
+		run_for(100);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		begin(COPSE_CON, COPSE_CODE_FETCH, next_id++, "f");
+		add(COPSE_OPTION_PROXY_URI, "coap://d1/f");
+		send_it(ALICE);
+		run_for(100);
+	}
+	assert_int_equal(counters()->recalled, 0);
+	assert_int_equal(counters()->answers_unwanted, 2);
+	end_world();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_same),        cmocka_unit_test(test_cached),
+	    cmocka_unit_test(test_reload),      cmocka_unit_test(test_accounts),
+	    cmocka_unit_test(test_own_answers), cmocka_unit_test(test_grants),
+	    cmocka_unit_test(test_bounds),      cmocka_unit_test(test_directory),
+	    cmocka_unit_test(test_not_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
