@@ -1,4 +1,5 @@
-/* See memo.h. Places 2n and 2n + 1 are for the hashes whose upper half ends in n.
+/* See memo.h. Places 2n and 2n + 1 are for the hashes whose upper half ends in n. Marks, small and close together, say
+ * where it is worth to look: what is not known costs one line of the processor's cache.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "memo.h"
@@ -9,8 +10,15 @@
 
 #include <string.h>
 
+struct pair {
+	uint32_t mark[2]; /* of the hashes of both places; 0: free */
+	uint32_t seen;    /* of what came once */
+	uint32_t last;    /* which place was used last */
+};
+
 struct gw_memo {
 	struct gw_memo_entry *entry;
+	struct pair *pair;
 	uint32_t mask;  /* pairs - 1 */
 	uint64_t epoch; /* of valid entries; those that were never used have 0 */
 	uint64_t key[2];
@@ -27,7 +35,8 @@ struct gw_memo *gw_memo_new(uint32_t entries, const uint64_t key[2])
 	while (2 * pairs < entries)
 		pairs += pairs;
 	t->entry = copse_mem_new(2 * (size_t)pairs, sizeof(*t->entry));
-	if (!t->entry) {
+	t->pair = copse_mem_new(pairs, sizeof(*t->pair));
+	if (!t->entry || !t->pair) {
 		gw_memo_free(t);
 		return NULL;
 	}
@@ -42,6 +51,7 @@ void gw_memo_free(struct gw_memo *t)
 	if (!t)
 		return;
 	copse_mem_free(t->entry);
+	copse_mem_free(t->pair);
 	copse_mem_free(t);
 }
 
@@ -55,9 +65,14 @@ static uint64_t hash_of(const struct gw_memo *t, const struct gw_memo_question *
 	return core_siphash(t->key, q->bytes, q->len, 1, 3) ^ (q->grant * 0x9e3779b97f4a7c15u);
 }
 
-static struct gw_memo_entry *pair_of(const struct gw_memo *t, uint64_t hash)
+static uint32_t mark_of(uint64_t hash)
 {
-	return &t->entry[2 * (size_t)((uint32_t)(hash >> 32) & t->mask)];
+	return (uint32_t)hash | 1;
+}
+
+static uint32_t number_of(const struct gw_memo *t, uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & t->mask;
 }
 
 static bool answers(const struct gw_memo *t, const struct gw_memo_entry *e, const struct gw_memo_question *q,
@@ -71,33 +86,51 @@ static bool answers(const struct gw_memo *t, const struct gw_memo_entry *e, cons
 const struct gw_memo_entry *gw_memo_find(struct gw_memo *t, const struct gw_memo_question *q)
 {
 	uint64_t hash = hash_of(t, q);
-	struct gw_memo_entry *pair = pair_of(t, hash);
+	uint32_t number = number_of(t, hash);
+	struct pair *pair = &t->pair[number];
 
-	for (unsigned i = 0; i < 2; i++)
-		if (answers(t, &pair[i], q, hash)) {
-			pair[i].used_last = true;
-			pair[1 - i].used_last = false;
-			return &pair[i];
+	for (unsigned i = 0; i < 2; i++) {
+		const struct gw_memo_entry *e = &t->entry[2 * (size_t)number + i];
+
+		if (pair->mark[i] == mark_of(hash) && answers(t, e, q, hash)) {
+			pair->last = i;
+			return e;
 		}
+	}
 	return NULL;
+}
+
+/* What was known about the same question, and is not valid any more, gives way before anything else. */
+static unsigned place_for(const struct pair *pair, uint64_t hash)
+{
+	if (pair->mark[0] == mark_of(hash) || pair->mark[1] == mark_of(hash))
+		return pair->mark[1] == mark_of(hash);
+	return 1 - pair->last;
 }
 
 struct gw_memo_entry *gw_memo_put(struct gw_memo *t, const struct gw_memo_question *q)
 {
 	uint64_t hash = hash_of(t, q);
-	struct gw_memo_entry *pair = pair_of(t, hash);
-	unsigned i = pair[0].used_last;
+	uint32_t number = number_of(t, hash);
+	struct pair *pair = &t->pair[number];
+	unsigned i = place_for(pair, hash);
+	struct gw_memo_entry *e = &t->entry[2 * (size_t)number + i];
 
 	COPSE_ASSERT(q->len <= GW_MEMO_KEY);
-	pair[1 - i].used_last = false;
-	pair[i] = (struct gw_memo_entry){.hash = hash,
-					 .epoch = t->epoch,
-					 .grant = q->grant,
-					 .directory = q->directory,
-					 .code = q->code,
-					 .len = (uint8_t)q->len,
-					 .by_account = q->by_account,
-					 .used_last = true};
-	memcpy(pair[i].bytes, q->bytes, q->len);
-	return &pair[i];
+	if (pair->seen != mark_of(hash) && pair->mark[i] != mark_of(hash)) {
+		pair->seen = mark_of(hash);
+		return NULL;
+	}
+	pair->seen = 0;
+	pair->mark[i] = mark_of(hash);
+	pair->last = i;
+	e->hash = hash;
+	e->epoch = t->epoch;
+	e->grant = q->grant;
+	e->directory = q->directory;
+	e->code = q->code;
+	e->len = (uint8_t)q->len;
+	e->by_account = q->by_account;
+	memcpy(e->bytes, q->bytes, q->len);
+	return e;
 }

@@ -4,9 +4,9 @@
  * keyed hash and compared byte by byte, so that a collision costs nothing but time. It is valid until gw_memo_forget (a
  * new configuration) and, if the resource directory had a part in it, until that changes.
  *
- * A fixed table, two places for each hash: the one that was not used last gives way. Nothing is ever lost by that: who
- * is not found is looked up the long way. Memory is taken once, and touched when it is used first. One worker owns a
- * table.
+ * A fixed table, two places for each hash: the one that was not used last gives way. Only what comes for the second time
+ * is kept, so that what never comes again costs little and drives nothing out. Nothing is ever lost by the bound: who is
+ * not found is looked up the long way. Memory is taken once, and touched when it is used first. One worker owns a table.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_MEMO_H
@@ -35,7 +35,7 @@ struct gw_memo_entry {
 	/* private */
 	uint64_t hash, epoch, grant, directory;
 	uint8_t code, len;
-	bool by_account, used_last;
+	bool by_account;
 	bool by_directory; /* valid as long as the directory stays as it is; written by the caller */
 
 	uint8_t rest_len;
@@ -55,7 +55,7 @@ void gw_memo_free(struct gw_memo *memo);
 /* What is known about `q`, or NULL. Valid until the next call of gw_memo_put or gw_memo_forget. */
 const struct gw_memo_entry *gw_memo_find(struct gw_memo *memo, const struct gw_memo_question *q);
 
-/* A place for `q`, about which nothing is known, to be filled at once. */
+/* A place for `q`, about which nothing is known, to be filled at once; or NULL: it is the first of its kind. */
 struct gw_memo_entry *gw_memo_put(struct gw_memo *memo, const struct gw_memo_question *q);
 
 /* Nothing is known any more. */

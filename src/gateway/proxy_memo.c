@@ -94,6 +94,8 @@ void gw_memory_keep(struct gw_pass *p)
 	if (rest_len > GW_MEMO_REST || !is_plain(p) || !question(p, room, &q))
 		return;
 	struct gw_memo_entry *e = gw_memo_put(w->memo, &q);
+	if (!e)
+		return;
 	e->by_directory = p->by_directory;
 	e->class = (uint16_t)(p->target.class - w->config->classes);
 	e->device = p->device;

@@ -22,7 +22,13 @@ static struct gw_memo_question about(const char *text)
 
 static void put(struct gw_memo *t, const struct gw_memo_question *q, uint16_t class)
 {
-	gw_memo_put(t, q)->class = class;
+	struct gw_memo_entry *e = gw_memo_put(t, q);
+
+	if (!e) /* the first of its kind */
+		e = gw_memo_put(t, q);
+	assert_non_null(e);
+	e->class = class;
+	e->by_directory = false;
 }
 
 static int found(struct gw_memo *t, const struct gw_memo_question *q)
@@ -75,11 +81,16 @@ static void test_collision(void **state)
 	wanted = core_siphash(key, "one", 3, 1, 3) ^ one.grant * step ^ core_siphash(key, "two", 3, 1, 3);
 	two.grant = wanted * inverse;
 	put(t, &one, 1);
-	assert_int_equal(gw_memo_find(t, &one)->hash, gw_memo_put(t, &two)->hash);
-	put(t, &two, 2);
+	const struct gw_memo_entry *first = gw_memo_find(t, &one);
+	const uint64_t hash = first->hash;
+	assert_int_equal(gw_memo_find(t, &one)->class, 1);
+	put(t, &two, 2); /* as if it were the same */
+	assert_int_equal(gw_memo_find(t, &two)->hash, hash);
+	assert_int_equal(found(t, &one), -1);
 	put(t, &one, 1);
 	assert_int_equal(found(t, &one), 1);
-	assert_int_equal(found(t, &two), 2);
+	assert_int_equal(found(t, &two), -1);
+	put(t, &two, 2);
 	one.grant = two.grant; /* the same place, the same rights, other bytes */
 	assert_int_equal(found(t, &one), -1);
 	gw_memo_free(t);
@@ -92,7 +103,10 @@ static void test_forget(void **state)
 
 	(void)state;
 	put(t, &q, 1);
-	gw_memo_put(t, &other)->by_directory = true;
+	assert_null(gw_memo_put(t, &other));
+	struct gw_memo_entry *e = gw_memo_put(t, &other);
+	e->by_directory = true;
+	e->class = 0;
 	assert_int_equal(found(t, &other), 0);
 	other.directory++;
 	q.directory++;
@@ -102,6 +116,24 @@ static void test_forget(void **state)
 	assert_int_equal(found(t, &q), -1);
 	put(t, &q, 2);
 	assert_int_equal(found(t, &q), 2);
+	gw_memo_free(t);
+}
+
+/* What came once is not kept, and drives nothing out. */
+static void test_first(void **state)
+{
+	struct gw_memo *t = gw_memo_new(2, key);
+	struct gw_memo_question a = about("a"), b = about("b"), c = about("c");
+
+	(void)state;
+	put(t, &a, 1);
+	put(t, &b, 2);
+	for (int i = 0; i < 3; i++) {
+		assert_null(gw_memo_put(t, &c));
+		c.grant++;
+	}
+	assert_int_equal(found(t, &a), 1);
+	assert_int_equal(found(t, &b), 2);
 	gw_memo_free(t);
 }
 
@@ -145,9 +177,10 @@ static void test_longest(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_alone),
-					   cmocka_unit_test(test_collision), cmocka_unit_test(test_forget),
-					   cmocka_unit_test(test_bound), cmocka_unit_test(test_longest)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_same_alone), cmocka_unit_test(test_collision),
+	    cmocka_unit_test(test_forget),     cmocka_unit_test(test_bound),
+	    cmocka_unit_test(test_longest),    cmocka_unit_test(test_first)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
