@@ -106,6 +106,8 @@ static void put_usage(struct text *t, const struct gw_worker *w)
 	put_gauge(t, "gateway_observers", "clients that observe", observe.observers);
 	put_gauge(t, "gateway_notifying", "confirmable notifications under way", w->notifying);
 	put_gauge(t, "gateway_groups", "requests to groups under way", gw_groups_count(w->groups));
+	put_gauge(t, "gateway_gathers_open", "blocks being put together of a device's smaller ones",
+		  gw_gathers_count(w->gathers));
 	put_gauge(t, "gateway_transfers_open", "bodies on their way in several blocks",
 		  gw_transfers_count(w->transfers));
 	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));

@@ -267,8 +267,7 @@ static enum gw_step resolve(struct gw_pass *p)
 	return GW_STEP_PREPARE;
 }
 
-/* The request as it goes to the device: with a header, so that its options can be looked up. */
-static enum gw_step prepare(struct gw_pass *p)
+bool gw_proxy_build(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
@@ -277,10 +276,18 @@ static enum gw_step prepare(struct gw_pass *p)
 	gw_options_request(p->m, &p->asked, p->target.uri_host, &b);
 	int n = copse_build_finish(&b);
 	if (n < 0 || copse_message_parse(&w->upstream, w->out, (size_t)n) != 0)
-		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
-				       "the request is too large to be forwarded");
+		return false;
 	p->message_len = (size_t)n;
-	return GW_STEP_PERMIT;
+	return true;
+}
+
+/* The request as it goes to the device: with a header, so that its options can be looked up. */
+static enum gw_step prepare(struct gw_pass *p)
+{
+	return gw_proxy_build(p) ? GW_STEP_PERMIT
+				 : gw_proxy_refuse(p, &p->w->counters.refused_large,
+						   COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+						   "the request is too large to be forwarded");
 }
 
 /* RFC 7252 §5.10.1: no segment is "." or "..". A device might take them for what they mean elsewhere, and so lead around
@@ -357,6 +364,8 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .operation = p->operation,
 	    .operation_base = p->operation_base,
 	    .storable = p->storable,
+	    .has_b2 = p->has_b2,
+	    .b2 = p->b2,
 	    .rate = p->target.class->rate,
 	    .to = p->to,
 	};
@@ -513,6 +522,8 @@ static void leave_device(struct gw_pass *p)
 		gw_observe_left(p);
 	if (r->transfer)
 		gw_block_left(p);
+	if (r->gather)
+		gw_gather_left(p);
 	gw_proxy_leave_lane(p);
 }
 
@@ -539,9 +550,12 @@ static enum gw_step answer(struct gw_pass *p)
 	uint8_t code = p->m->code;
 	size_t len = 0;
 
-	if (gw_block_goes_on(p))
+	if (gw_block_goes_on(p) || gw_gather_goes_on(p))
 		return GW_STEP_LANE;
-	if (gw_proxy_learn(p, &code, &len)) {
+	if (gw_proxy_learn(p, &code, &len) || gw_gather_answer(p, &len)) {
+		if (!len)
+			return gw_proxy_refuse(p, &w->counters.device_unfit, COPSE_CODE_BAD_GATEWAY,
+					       "the device's blocks do not fit together");
 		w->counters.device_answers++;
 		return gw_proxy_respond(p, code, len);
 	}

@@ -131,6 +131,7 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 		return GW_STEP_LANE;
 	if (!p->known)
 		gw_memory_keep(p);
+	gw_gather_size(p);
 	struct gw_cache_entry *e = p->storable ? gw_cache_find(w->cache, &p->key, p->now) : NULL;
 	if (e && gw_cache_is_fresh(e, p->now))
 		return gw_proxy_answer_from(p, e);
@@ -139,6 +140,9 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 		return gw_proxy_join(p, &w->requests[under_way - 1], true);
 	w->counters.cache_misses += p->storable;
 	p->entry = e;
+	if (p->asked.reblock && !gw_proxy_build(p))
+		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				       "the request is too large to be forwarded");
 	return GW_STEP_LANE;
 }
 
@@ -171,6 +175,8 @@ void gw_proxy_depart(struct gw_pass *p)
 
 	if (p->leads)
 		gw_observe_depart(p);
+	else
+		gw_gather_depart(p);
 	if (p->sharable)
 		gw_flights_begin(w->flights, (uint32_t)(p->r - w->requests) + 1, &p->join);
 	if (!p->entry)
@@ -193,8 +199,7 @@ static bool is_whole(const struct copse_message *m)
 	       !copse_message_option(m, COPSE_OPTION_BLOCK1) && !copse_message_option(m, COPSE_OPTION_ECHO);
 }
 
-/* The device's answer as a message of ours, without what is not passed on, over `stored`. */
-static const struct copse_message *passed_on(struct gw_worker *w, const struct copse_message *m)
+const struct copse_message *gw_proxy_passed_on(struct gw_worker *w, const struct copse_message *m)
 {
 	struct copse_builder b;
 
@@ -238,7 +243,7 @@ void gw_proxy_remember(struct gw_pass *p, const struct gw_cache_key *key)
 
 	if (p->m->code != COPSE_CODE_CONTENT || !is_whole(p->m))
 		return;
-	const struct copse_message *m = passed_on(w, p->m);
+	const struct copse_message *m = gw_proxy_passed_on(w, p->m);
 	if (!m)
 		return;
 	const struct copse_option *etag = copse_message_option(m, COPSE_OPTION_ETAG);
@@ -332,6 +337,11 @@ void gw_proxy_unknown(struct gw_pass *p)
 {
 	if (!copse_code_is_safe(p->r->method))
 		gw_proxy_invalidate(p->w, p->r->key.uri, p->now);
+}
+
+void gw_proxy_learn_piece(struct gw_pass *p)
+{
+	(void)p;
 }
 
 bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len)

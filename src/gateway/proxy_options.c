@@ -193,7 +193,9 @@ void gw_options_request(const struct copse_message *m, const struct gw_asked *as
 		append_uri_parts(&asked->uri, b);
 	for (unsigned i = 0; i < m->option_n; i++) {
 		const struct copse_option *o = &m->option[i];
-		if (request_action(o->number) == PASS && !(asked->by_uri && is_uri_part(o->number)))
+		if (asked->reblock && o->number == COPSE_OPTION_BLOCK2)
+			copse_build_uint(b, COPSE_OPTION_BLOCK2, asked->block2);
+		else if (request_action(o->number) == PASS && !(asked->by_uri && is_uri_part(o->number)))
 			copse_build_raw(b, o->number, copse_option_value(m, o), o->len);
 	}
 	if (asked->hop_limit)

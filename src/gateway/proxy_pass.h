@@ -8,6 +8,8 @@
 #include "resolver.h"
 #include "worker_state.h"
 
+#include <copse/block.h>
+
 /* From an event until the request rests or is over. */
 struct gw_pass {
 	struct gw_worker *w;
@@ -39,6 +41,8 @@ struct gw_pass {
 	uint32_t observation; /* this one; 0: one that is still to be made, with what is in w->stored */
 	uint16_t options_len, body_len;     /* of that */
 	uint64_t operation, operation_base; /* of a request that is not safe, or has blocks */
+	bool has_b2;			    /* the client names a block of the answer: this one */
+	struct copse_block b2;
 	struct gw_asked asked;
 };
 
@@ -82,6 +86,26 @@ void gw_memory_recall(struct gw_pass *p);
 /* The steps up to CACHE have been gone through: to be known from now on, if it is such a request. */
 void gw_memory_keep(struct gw_pass *p);
 
+/* proxy_gather.c: parts of steps that know which block of an answer a client wants. */
+
+/* What block the request names, if its answer may come in other ones; and in which size the device is asked: the message in
+ * w->out is to be built anew where p->asked.reblock is set then. */
+void gw_gather_size(struct gw_pass *p);
+
+/* `p->r` is on its way: what is needed to ask for further pieces is kept. */
+void gw_gather_depart(struct gw_pass *p);
+
+/* The device's answer `p->m` has come: is it a part of what the client wants? Then the request for the next one is in
+ * w->out. */
+bool gw_gather_goes_on(struct gw_pass *p);
+
+/* The answer for the client, where it is another block than the device's. Returns true with `*len` bytes in w->out; or
+ * with 0 when the device's answer is not what it was asked for. */
+bool gw_gather_answer(struct gw_pass *p, size_t *len);
+
+/* `p->r` has no more to do with its device. */
+void gw_gather_left(struct gw_pass *p);
+
 /* proxy_cache.c: the steps and parts of steps that know the cache. */
 
 /* The answer from the entry, which is fresh: the next step. */
@@ -99,6 +123,12 @@ void gw_proxy_depart(struct gw_pass *p);
 /* The device's answer `p->m` to `p->r` has come: what it means for the cache. Returns true when the answer to the
  * client is not the device's but the one that the cache holds: it is in w->out then, `*len` bytes of `*code`. */
 bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len);
+
+/* The same for a piece of an answer that others are to follow. */
+void gw_proxy_learn_piece(struct gw_pass *p);
+
+/* The device's answer as a message of ours, without what is not passed on, over w->stored; or NULL. */
+const struct copse_message *gw_proxy_passed_on(struct gw_worker *w, const struct copse_message *m);
 
 /* No answer has come to `p->r`, which may have changed something. */
 void gw_proxy_unknown(struct gw_pass *p);
@@ -138,6 +168,8 @@ void gw_proxy_invalidate(struct gw_worker *w, uint64_t uri, copse_ms now);
 /* proxy.c */
 /* From step `from`, in which `p->r` is, on to `to`, and as far as that leads. */
 void gw_proxy_run(struct gw_pass *p, enum gw_step from, enum gw_step to);
+/* The request for the device, from the client's: in w->out, with w->upstream over it. False: it is too large. */
+bool gw_proxy_build(struct gw_pass *p);
 /* Leave the device's lane before the request is over: the next one may go. */
 void gw_proxy_leave_lane(struct gw_pass *p);
 struct gw_request *gw_proxy_take_request(struct gw_pass *p);

@@ -121,7 +121,9 @@ static bool make_cache(struct gw_worker *w)
 	w->transfers = gw_transfers_new(w->config->transfers_max, w->out_cap, key);
 	if (w->memo)
 		gw_memory_begin(w);
-	return w->memo && w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers;
+	w->gathers = gw_gathers_new(w->config->transfers_max, w->out_cap);
+	return w->memo && w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers &&
+	       w->gathers;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -176,6 +178,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_observations_free(w->observations);
 	gw_groups_free(w->groups);
 	gw_transfers_free(w->transfers);
+	gw_gathers_free(w->gathers);
 	copse_mem_free(w->server_memory);
 	copse_mem_free(w);
 }

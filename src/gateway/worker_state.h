@@ -8,6 +8,7 @@
 #include "collector.h"
 #include "directory_serve.h"
 #include "flight.h"
+#include "gather.h"
 #include "grant.h"
 #include "lane.h"
 #include "memo.h"
@@ -17,6 +18,7 @@
 #include "transfer.h"
 #include "worker.h"
 
+#include <copse/block.h>
 #include <copse/server.h>
 
 #define GW_WORKER_MAGIC    0x776f726bu
@@ -74,6 +76,9 @@ struct gw_request {
 	struct gw_cache_key key;
 	uint64_t operation, operation_base; /* of a request that is not safe, see gw_operation_key */
 	uint32_t transfer;                  /* that it is a step of; 0: none */
+	uint32_t gather;		    /* where pieces of its answer are put together; 0: nowhere */
+	bool has_b2;			    /* its client wants this block: */
+	struct copse_block b2;
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 
 	uint32_t observation; /* that it goes to the device for; 0: none */
@@ -125,6 +130,7 @@ struct gw_worker {
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
 	struct gw_transfers *transfers;
+	struct gw_gathers *gathers;
 	uint32_t next_tag; /* Request-Tag of the next transfer to a device */
 	uint8_t group_n; /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
