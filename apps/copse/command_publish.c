@@ -7,6 +7,8 @@
 #include "report.h"
 #include "when.h"
 
+#include "store/sensor_type.h"
+
 #include <copse/format.h>
 
 #include <jansson.h>
@@ -165,26 +167,6 @@ static int publish_to_one(const struct args *args)
 
 /* --- to a group --- */
 
-/* The number of a sensor type by its name, or in hexadecimal; 0: there is none. */
-static uint32_t type_number(const char *text)
-{
-	static const struct {
-		const char *name;
-		uint32_t number;
-	} rows[] = {
-#define SENSOR_TYPE(number, name, unit) {name, number},
-#include <copse/registry/sensor_types.def>
-#undef SENSOR_TYPE
-	};
-	char *end;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (strcmp(rows[i].name, text) == 0)
-			return rows[i].number;
-	unsigned long number = strtoul(text, &end, 16);
-	return end != text && !*end && number <= 0xffffff ? (uint32_t)number : 0;
-}
-
 static int report_type(const char *text)
 {
 	int code = report_error(EXIT_OTHER, "--group: there is no type of sensor %s", text);
@@ -240,7 +222,7 @@ static int publish_to_group(const struct args *args)
 	const char *group = args_value(args, ARG_TO_GROUP), *interface = args_value(args, ARG_INTERFACE);
 	struct target target = {.text = PUBLISH_PATH};
 	struct request request = {.code = 0};
-	uint32_t type = type_number(group);
+	uint32_t type = store_sensor_type(group);
 
 	if (!type)
 		return report_type(group);

@@ -17,25 +17,6 @@
 #define ANSWER_MAX  (16u << 20)           /* bytes of the longest answer; beyond: 4.00 asks for less */
 #define LINGER_US   2000
 
-uint32_t gw_sensor_type(const char *text)
-{
-	static const struct {
-		const char *name;
-		uint32_t number;
-	} rows[] = {
-#define SENSOR_TYPE(number, name, unit) {name, number},
-#include <copse/registry/sensor_types.def>
-#undef SENSOR_TYPE
-	};
-	char *end;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (strcmp(rows[i].name, text) == 0)
-			return rows[i].number;
-	unsigned long number = strtoul(text, &end, 16);
-	return end != text && !*end && number <= 0xffffff ? (uint32_t)number : 0;
-}
-
 int64_t gw_collector_now(const struct gw_collector *c)
 {
 	return c->around.wall(c->around.self);

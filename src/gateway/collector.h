@@ -38,9 +38,6 @@ struct gw_collector_surroundings {
 	void *self;
 };
 
-/* The sensor type with a name, or its number in hexadecimal; 0: there is none. */
-uint32_t gw_sensor_type(const char *text);
-
 /* Open the store that `config` names, read what it knows, start its thread: this blocks. `wake` is called in that
  * thread when gw_collector_done has something to do. A store that cannot be opened is logged, and what it would be
  * asked for answered 5.03. Returns NULL without memory. */

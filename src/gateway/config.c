@@ -9,6 +9,7 @@
 #include "key.h"
 
 #include "core/siphash.h"
+#include "store/sensor_type.h"
 
 #include <copse/block.h>
 #include <copse/host.h>
@@ -331,7 +332,7 @@ bool gw_implicit_parse(const char *text, struct gw_implicit *implicit)
 	if (!token || (size_t)(token - text) >= sizeof(type))
 		return false;
 	snprintf(type, sizeof(type), "%.*s", (int)(token - text), text);
-	implicit->type = gw_sensor_type(type);
+	implicit->type = store_sensor_type(type);
 	for (token++; *token && implicit->token_len < sizeof(implicit->token); token += 2) {
 		const int high = hex_digit(token[0]), low = high < 0 ? -1 : hex_digit(token[1]);
 		if (low < 0)
@@ -368,7 +369,7 @@ static int take_collector(struct gw_config *c, cfg_t *sec)
 		return -1;
 	}
 	for (unsigned i = 0; i < out->type_n; i++)
-		out->type[i] = gw_sensor_type(cfg_getnstr(sec, "types", i));
+		out->type[i] = store_sensor_type(cfg_getnstr(sec, "types", i));
 	for (unsigned i = 0; i < out->interface_n; i++)
 		copy(out->interface[i], sizeof(out->interface[i]), cfg_getnstr(sec, "interfaces", i));
 	return 0;

@@ -10,6 +10,8 @@
 #include "config_text.h"
 #include "key.h"
 
+#include "store/sensor_type.h"
+
 #include <copse/mem.h>
 
 #include <errno.h>
@@ -288,7 +290,7 @@ static int check_title(cfg_t *cfg, cfg_opt_t *opt)
 
 static int check_type(cfg_t *cfg, cfg_opt_t *opt)
 {
-	if (gw_sensor_type(last(opt)))
+	if (store_sensor_type(last(opt)))
 		return 0;
 	cfg_error(cfg, "'%s': there is no sensor type '%s'", opt->name, last(opt));
 	return -1;
