@@ -32,7 +32,11 @@ static int literal(const char *host, uint16_t port, int family, struct copse_add
 int copse_resolve(const char *host, uint16_t port, int family, struct copse_address *out, size_t cap,
 		  const char **why)
 {
-	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+	/* Of two families the one that this machine has. Who asks for one gets it: on a machine without a network
+	 * the C library would otherwise not even find localhost. */
+	struct addrinfo hints = {.ai_family = family,
+				 .ai_socktype = SOCK_DGRAM,
+				 .ai_flags = family == AF_UNSPEC ? AI_ADDRCONFIG : 0};
 	struct addrinfo *list = NULL;
 	const char *text = "no such name";
 	size_t n = 0;
