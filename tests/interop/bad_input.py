@@ -9,7 +9,7 @@ import os
 import random
 import re
 
-from stage import CON, DELETE, GET, HERE, POST, PUT, RST, Message, Peer, check, code_text, equal, path_options, play
+from stage import CON, DELETE, GET, HERE, POST, PUT, RST, Message, Peer, check, code_text, equal, path_options, play, until
 
 VECTORS = os.path.join(HERE, "..", "vectors")
 
@@ -75,7 +75,11 @@ def no_tokens(peer, token):
               f"{header}.{claims}.{signature[::-1]}".encode(), f"{claims}.{claims}.{signature}".encode(),
               f"eyJhbGciOiJub25lIn0.{claims}.".encode(), f"eyJhbGciOiJub25lIn0.{claims}.{signature}".encode()]
     for body in bodies:
-        reply = peer.request(POST, "/sessions", body, ["security=none"])
+
+        def looked_at(body=body):  # so many tokens are checked in a second, and no more
+            answer = peer.request(POST, "/sessions", body, ["security=none"])
+            return answer if code_text(answer.code) != "5.03" else None
+        reply = until(looked_at, "the gateway looks at a token")
         check(code_text(reply.code) in ("4.00", "4.01"), f"POST /sessions {body[:40]!r}: {reply}")
         text = reply.payload.decode("utf-8")
         check(not re.search(r"secret|HS256|RS256|kid|signature", text, re.I), f"the diagnostic leaks: {text!r}")

@@ -3,14 +3,11 @@
 
 SPDX-License-Identifier: BSD-2-Clause
 """
-from stage import DELETE, GET, PUT, Peer, check, code_text, equal, free_port, play, until
+from stage import DELETE, GET, PUT, Peer, check, code_text, equal, play
 
 
 def test(stage):
-    port = free_port()
-    server = stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(port), "-d", "10"])
-    direct = Peer(("127.0.0.1", port))
-    until(lambda: direct.ping() and server.alive(), "coap-server answers a ping")
+    _, port, direct = stage.coap_server("-d", "10")
     stage.add_device("001350000000c0a9", port)
     stage.start_gateway()
 

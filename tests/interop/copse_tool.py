@@ -4,7 +4,7 @@ its exit codes, which scripts rely on.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
-from stage import SECRET, Peer, check, equal, free_port, play, until
+from stage import SECRET, check, equal, free_port, play
 
 
 def exit_codes(stage, server, closed):
@@ -17,10 +17,7 @@ def exit_codes(stage, server, closed):
 
 
 def test(stage):
-    port = free_port()
-    server = stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(port), "-d", "10"])
-    direct = Peer(("127.0.0.1", port))
-    until(lambda: direct.ping() and server.alive(), "coap-server answers a ping")
+    _, port, _ = stage.coap_server("-d", "10")
     stage.add_device("001350000000c0a9", port)
     stage.start_gateway()
     uri = f"coap://127.0.0.1:{port}"

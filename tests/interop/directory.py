@@ -112,9 +112,9 @@ def simple(stage):
 
 def foreign_client(stage):
     client, uri = stage.foreign("coap-client"), stage.gateway_uri()
-    done = stage.run([client, "-B", "30", "-m", "post", "-t", "40", "-e", '</fan>;rt="fan"', f"{uri}/rd?ep=cc&lt=600"])
+    done = stage.run([client, "-B", "300", "-m", "post", "-t", "40", "-e", '</fan>;rt="fan"', f"{uri}/rd?ep=cc&lt=600"])
     equal((done.returncode, done.stderr), (0, ""), "coap-client registers")
-    done = stage.run([client, "-B", "30", f"{uri}/rd-lookup/res?rt=fan"])
+    done = stage.run([client, "-B", "300", f"{uri}/rd-lookup/res?rt=fan"])
     check('/fan>;rt="fan";anchor="coap://127.0.0.1:' in done.stdout, f"what coap-client finds: {done.stdout} {done.stderr}")
 
 

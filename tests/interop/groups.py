@@ -14,6 +14,7 @@ from stage import (ACK, CON, GET, NON, PROXY_URI, PUT, Message, Peer, Skip, chec
 
 MULTICAST_TIMEOUT, REPLY_TO, NO_RESPONSE = 65026, 65028, 258
 PREFIX = "fd00:1:2:3"
+LONG = 100  # seconds that a client waits for answers; nobody does when all have come
 ALL_CODES = b"\x1a"
 LIGHTS = ("001350000000a001", "001350000000a002", "001350000000a003")
 
@@ -24,8 +25,8 @@ mesh { bind = "[::]:0" security = none prefix = "%(prefix)s::/64" }
 collector { store = ":memory:" interfaces = {"br0"} }
 device "foreign.example" { address = "%(prefix)s::10" }
 device "hidden" { address = "%(prefix)s::11" deny = true }
-group "all" { address = "ff05::fd" timeout = 20 rate = 0 }
-group "two" { address = "ff05::fd" answers = 2 timeout = 20 rate = 0 }
+group "all" { address = "ff05::fd" timeout = 120 rate = 0 }
+group "two" { address = "ff05::fd" answers = 2 timeout = 120 rate = 0 }
 group "none" { address = "ff05::1234" timeout = 1 rate = 0 }
 group "slow" { address = "ff05::fd" rate = 0.001 burst = 1 }
 access "guests" { action = deny account = {"guest*"} request = {"* two /", "* %(denied)s /"} }
@@ -126,12 +127,17 @@ def metric(peer, name):
 
 def asked(peer):
     foreign = "foreign.example"
-    found = Asking(peer, GET, "coap://all/.well-known/core", 15).origins(len(LIGHTS) + 1, "every device answers")
+    found = Asking(peer, GET, "coap://all/.well-known/core", LONG).origins(len(LIGHTS) + 1, "every device answers")
     equal(found, sorted([*LIGHTS, foreign]), "each with its own URI, but the one that is denied")
-    until(lambda: metric(peer, "gateway_group_denied_total") == 1, "the denied device is heard, and not passed on")
+    until(lambda: metric(peer, "gateway_group_denied_total") >= 1, "the denied device is heard, and not passed on")
     # By address, not confirmable; the answers are not confirmable either, and bear what they should.
-    by_address = Asking(peer, GET, "coap://[ff05::fd]/brightness", 15, kind=NON)
-    lights = [a for a in by_address.wait(len(LIGHTS), "lights") if code_text(a.code) == "2.05"]
+    by_address = Asking(peer, GET, "coap://[ff05::fd]/brightness", LONG, kind=NON)
+    lights = []
+
+    def all_lights():
+        lights[:] = [a for a in by_address.hear() if code_text(a.code) == "2.05"]
+        return len(lights) == len(LIGHTS)
+    until(all_lights, "the lights, by the group's address")
     equal(sorted(origin(a) for a in lights), sorted(LIGHTS), "the lights, by the group's address")
     equal({a.kind for a in lights}, {NON}, "answers to NON")
 
@@ -140,14 +146,14 @@ def changes(peer):
     for name in LIGHTS:
         equal(code_text(peer.proxied(PUT, f"coap://{name}/brightness", b"10").code), "2.04", "one by one")
         equal(peer.proxied(GET, f"coap://{name}/brightness").payload, b"10", "and now in the cache")
-    changed = Asking(peer, PUT, "coap://all/brightness", 15, b"77")
+    changed = Asking(peer, PUT, "coap://all/brightness", LONG, b"77")
     until(lambda: len([a for a in changed.hear() if code_text(a.code) == "2.04"]) == len(LIGHTS), "all lights are changed")
     for name in LIGHTS:
         equal(peer.proxied(GET, f"coap://{name}/brightness").payload, b"77", "what was stored is forgotten")
 
 
 def bounds(peer):
-    two = Asking(peer, GET, "coap://two/brightness", 15)
+    two = Asking(peer, GET, "coap://two/brightness", LONG)
     two.wait(2, "two answers")
     until(lambda: metric(peer, "gateway_group_unfit_total") >= 1, "a third answer")
     # answers of other requests may follow; of this one, none
@@ -178,7 +184,7 @@ def refusals(stage):
     for uri, expected in (("coap://two/x", "4.03"), ("coap://[ff05::99]/x", "4.03"), ("coap://[ff02::1%25br0]/x", "4.00"),
                           ("coap://224.0.1.187/x", "4.03"), ("coap://[ff05::fd]:5684/x", "4.03"), ("coap://everybody/x", "4.04")):
         equal(code_text(Asking(guest, GET, uri, 5).wait(1, "an answer")[0].code), expected, f"a guest asks {uri}")
-    found = Asking(guest, GET, "coap://all/brightness", 15)
+    found = Asking(guest, GET, "coap://all/brightness", LONG)
     until(lambda: len([a for a in found.hear() if code_text(a.code) == "2.05"]) == len(LIGHTS) - 1, "the lights that a guest may ask")
     check(LIGHTS[0] not in [origin(a) for a in found.answers], "a device that a guest may not ask is not heard")
 
@@ -236,7 +242,7 @@ def inside(stage):
     from stage import free_port
     port = free_port()
     stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), "coap://127.0.0.1/sessions?security=none")
-    links = stage.coap_client(port, "-P", "coap://127.0.0.1", "-O", f"{MULTICAST_TIMEOUT},0x0a", "-m", "get", "coap://all/.well-known/core")
+    links = stage.coap_client(port, "-P", "coap://127.0.0.1", "-O", f"{MULTICAST_TIMEOUT},0xc8", "-m", "get", "coap://all/.well-known/core")
     check("</" in links, f"libcoap's client asks a group: {links}")
 
 
@@ -244,7 +250,7 @@ def test(stage):
     stage.foreign("coap-server")
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode:
         raise Skip("namespaces cannot be made here")
-    done = stage.run(["unshare", "-rn", "--", sys.executable, "-B", os.path.abspath(__file__), stage.build, "--inside"], 240)
+    done = stage.run(["unshare", "-rn", "--", sys.executable, "-B", os.path.abspath(__file__), stage.build, "--inside"], 1200)
     print(done.stdout)
     if done.returncode == 77:
         raise Skip("bridges cannot be made here")

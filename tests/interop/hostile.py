@@ -125,7 +125,7 @@ def a_client_that_never_acknowledges(stage, names, honest, _):
     until(all_answered, "an answer to each")
     equal(sorted(codes.values()), ["2.05"] * 4 + ["5.03"] * 4, "four may be under way")
     works(honest, names, "beside a mute one")
-    until(lambda: metric(honest, "gateway_answers_undelivered_total") == lost + 4, "the gateway gives up")
+    until(lambda: metric(honest, "gateway_answers_undelivered_total") >= lost + 4, "the gateway gives up")
     until(lambda: metric(honest, "gateway_requests") <= 1, "nothing is left")
     equal(mute.proxied(GET, f"coap://{names['scripted']}/a").payload, b"a", "and serves it when it has learnt better")
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import random
 
-from stage import CON, GET, PROXY_URI, PUT, Message, Peer, check, code_text, equal, free_port, play, until
+from stage import CON, GET, PROXY_URI, PUT, Message, Peer, check, code_text, equal, play
 
 BLOCK2, BLOCK1, SIZE1, REQUEST_TAG = 23, 27, 60, 292
 SIZE = 1 << 20
@@ -51,10 +51,7 @@ def read_back(peer, path):
 
 
 def test(stage):
-    device = free_port()
-    server = stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(device)])
-    direct = Peer(("127.0.0.1", device))
-    until(lambda: direct.ping() and server.alive(), "coap-server answers a ping")
+    _, device, direct = stage.coap_server()
     stage.add_device("001350000000f1a5", relay(stage, device, 5))
     gateway = stage.start_gateway("clients {\n\tack_timeout = 0.1\n\tack_random_factor = 1\n\tmax_retransmit = 8\n}",
                                   "ack_timeout = 0.1\n\tack_random_factor = 1\n\tmax_retransmit = 8\n\tresponse_timeout = 20")

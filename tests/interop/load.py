@@ -6,7 +6,7 @@ SPDX-License-Identifier: BSD-2-Clause
 """
 import json
 
-from stage import SECRET, Peer, check, equal, free_port, play, until
+from stage import SECRET, check, equal, free_port, play
 
 
 def load(stage, status, *arguments):
@@ -27,10 +27,7 @@ def adds_up(report, requests, code):
 
 
 def directly(stage):
-    port = free_port()
-    server = stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(port), "-d", "10"])
-    peer = Peer(("127.0.0.1", port))
-    until(lambda: peer.ping() and server.alive(), "coap-server answers a ping")
+    _, port, _ = stage.coap_server("-d", "10")
     uri = f"coap://127.0.0.1:{port}"
     adds_up(load(stage, 0, "get", f"{uri}/", "--count", "300", "-c", "10", "-w", "2"), 300, "2.05")
     adds_up(load(stage, 0, "get", f"{uri}/", "--count", "100", "-c", "5", "--non", "-r", "1000"), 100, "2.05")

@@ -21,13 +21,14 @@ SAFE_ELECTIVE, SAFE_CRITICAL, UNSAFE_ELECTIVE, UNSAFE_CRITICAL = 65100, 65001, 6
 
 
 class Device:
-    """Answers each request by `reply(request)`: a message whose ID and token are filled in, or None for silence. Remembers requests."""
+    """Answers each request by `reply(request)`: a message whose ID and token are filled in, or None for silence. Remembers requests; a copy
+    of one, which a slow machine makes, is answered as before and is none."""
 
     def __init__(self, stage, name, reply, kind="scripted"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.reply, self.requests, self.source = reply, [], None
+        self.reply, self.requests, self.answered, self.source = reply, [], {}, None
         stage.add_device(name, self.port, kind=kind)
         stage.cleanups.append(self.close)
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -41,12 +42,17 @@ class Device:
             request = Message.decode(data)
             if not request.code or request.code >= 32:
                 continue
-            self.requests.append(request)
-            answer = self.reply(request)
-            if answer:
-                answer.mid, answer.token = request.mid, request.token
-                answer.kind = ACK if request.kind == CON else NON
-                self.socket.sendto(answer.encode(), self.source)
+            key = self.source, request.mid, request.token
+            if key not in self.answered:
+                self.answered[key] = None
+                answer = self.reply(request)
+                if answer:
+                    answer.mid, answer.token = request.mid, request.token
+                    answer.kind = ACK if request.kind == CON else NON
+                    self.answered[key] = answer.encode()
+                self.requests.append(request)
+            if self.answered[key]:
+                self.socket.sendto(self.answered[key], self.source)
 
     def close(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
@@ -147,7 +153,7 @@ def max_age_is_counted_down_and_etags_validated(stage, names, device):
     equal((first.payload, first.option(ETAG)), (b"v1", b"\x01"), "the first")
     runs = len(device.requests)
     second = peer.proxied(GET, uri)
-    check(int.from_bytes(second.option(MAX_AGE) or b"", "big") <= 30, "Max-Age of what is kept does not grow")
+    check(int.from_bytes(second.option(MAX_AGE) or b"", "big") <= 3600, "Max-Age of what is kept does not grow")
     equal(len(device.requests), runs, "fresh: the device is not asked")
     valid = peer.proxied(GET, uri, options=[(ETAG, b"\x01")])
     equal((code_text(valid.code), valid.payload), ("2.03", b""), "whoever has it is told so")
@@ -244,7 +250,7 @@ def reply(request):
         if request.code == PUT:
             reply.version = request.payload
             return Message(ACK, 68, 0)
-        return content(reply.version, (ETAG, bytes([int(reply.version[1:])])), (MAX_AGE, b"\x1e"))
+        return content(reply.version, (ETAG, bytes([int(reply.version[1:])])), (MAX_AGE, b"\x0e\x10"))
     return content(path.encode()) if request.code == GET else Message(ACK, 68, 0)
 
 
@@ -254,16 +260,19 @@ reply.version = b"v1"
 def test(stage):
     device = Device(stage, "scripted", reply)
     silent = Device(stage, "silent", lambda request: None)
-    server = free_port()
-    stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(server)])
-    stage.add_device("server", server)
+    stage.add_device("server", stage.coap_server()[1])
     stage.add_device("closed", free_port())
     stage.start_sim("--count", "1", "--kinds", "meter")
     names = {name: name for name in ("scripted", "silent", "server", "closed")} | {"meter": stage.device_of("meter")}
+    quick = "ack_timeout = 0.5\n\tmax_retransmit = 2"  # for devices that are dead; those that live may be slow
+    gateway = stage.start_gateway(mesh=quick)
+    a_dead_device_becomes_5_04(stage, names)
+    print("ok a_dead_device_becomes_5_04")
+    gateway.stop()
+    stage.processes.remove(gateway)
     stage.start_gateway(f'class "default" {{\n\tconcurrent = 4\n}}\ncollector {{\n\tstore = "{stage.path("m.db")}"\n\trate = 0.001\n\tburst = 2\n}}\n'
-                        f'access "guests" {{ action = deny account = {{"guest*"}} request = {{"* closed", "* {HEARD}"}} }}',
-                        "ack_timeout = 0.5\n\tmax_retransmit = 2")
-    for run, arguments in ((a_dead_device_becomes_5_04, ()), (an_unanswered_request_stalls_nobody, (silent,)), (a_duplicate_runs_once, ()),
+                        f'access "guests" {{ action = deny account = {{"guest*"}} request = {{"* closed", "* {HEARD}"}} }}')
+    for run, arguments in ((an_unanswered_request_stalls_nobody, (silent,)), (a_duplicate_runs_once, ()),
                            (a_post_is_not_answered_from_the_cache, ()), (options_pass_or_are_refused, (device,)),
                            (max_age_is_counted_down_and_etags_validated, (device,)), (the_hop_limit_is_counted, (device,)),
                            (hosts_outside_are_refused, ()),

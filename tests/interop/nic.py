@@ -16,7 +16,10 @@ from stage import DELETE, GET, OBSERVE, PUT, ACCEPT, CON, Message, Peer, check, 
 
 
 class Line:
-    """Two terminals, and a thread that carries bytes between them; at most one byte in `every` is dropped, doubled or flipped."""
+    """Two terminals, and a thread that carries bytes between them; about one byte in `every` is dropped, doubled or flipped, and then none of
+    the next bytes of that direction: a request and its answer, sent again, get through, and not merely as a rule."""
+
+    CLEAN = 300  # more than two frames
 
     def __init__(self, stage, name, every=0, seed=1):
         self.ends, self.paths = [], []
@@ -27,19 +30,22 @@ class Line:
             self.ends.append((master, slave))  # the slave stays open: the line outlives the programs at its ends
             self.paths.append(os.ttyname(slave))
         self.every, self.damaged, self.random = every, 0, random.Random(seed)
+        self.clean = [0, 0]  # bytes of each direction that will not be damaged
         self.stopped = False
         self.threads = [threading.Thread(target=self.carry, args=(i,), daemon=True) for i in range(2)]
         for thread in self.threads:
             thread.start()
         stage.cleanups.append(self.stop)
 
-    def spoil(self, data):
+    def spoil(self, data, i):
         out = bytearray()
         for byte in data:
-            if not self.every or self.random.randrange(self.every):
+            self.clean[i] -= self.clean[i] > 0
+            if not self.every or self.clean[i] or self.random.randrange(self.every - self.CLEAN):
                 out.append(byte)
                 continue
             self.damaged += 1
+            self.clean[i] = self.CLEAN
             fault = self.random.randrange(3)
             if fault == 1:
                 out += bytes([byte, byte])
@@ -51,7 +57,7 @@ class Line:
         while not self.stopped:
             try:
                 data = os.read(self.ends[i][0], 256)
-                os.write(self.ends[1 - i][0], self.spoil(data))
+                os.write(self.ends[1 - i][0], self.spoil(data, i))
             except OSError:
                 return
 
@@ -68,7 +74,7 @@ class Line:
 
 def start_nic(stage, line, *arguments):
     nic = stage.start("copse-nic", [stage.program("copse-nic"), "--line", line.paths[0], "--bind", "127.0.0.1:0",
-                                    "--timeout", "0.1", "--frame", "160", *arguments])
+                                    "--timeout", "0.2", "--frame", "160", *arguments])
     port = int(nic.says(r"msg=listening address=127\.0\.0\.1:(\d+)").group(1))
     return nic, port
 

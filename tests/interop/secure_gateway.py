@@ -51,7 +51,7 @@ def coap_client(stage, flavour, port, *arguments):
     program = shutil.which(f"coap-client-{flavour}")
     if not program:
         raise Skip(f"coap-client-{flavour} is not installed")
-    return stage.run([program, "-B", "20", *arguments, f"coaps://127.0.0.1:{port}/echo", "-m", "put", "-e", "there and back"])
+    return stage.run([program, "-B", "300", *arguments, f"coaps://127.0.0.1:{port}/echo", "-m", "put", "-e", "there and back"])
 
 
 def foreign_clients(stage, port):
@@ -117,7 +117,7 @@ def change_keys(stage, gateway, port, device):
     os.chmod(path, 0o600)
     gateway.process.send_signal(signal.SIGHUP)
     gateway.says(r"msg=reloaded")
-    equal(stage.copse("get", f"{uri}/echo", "--direct", "--timeout", "6").returncode, 35, "alice is nobody any more")
+    equal(stage.copse("get", f"{uri}/echo", "--direct", "--timeout", "10").returncode, 35, "alice is nobody any more")
     stage.environment["COPSE_PSK_ID"] = "bob"
     equal(stage.copse("ping", uri).returncode, 0, "bob may come")
 

@@ -57,7 +57,7 @@ def pre_shared(stage, flavour):
     equal(stage.copse("put", f"{uri}/example_data", big).returncode, 0, "a body in blocks")
     equal(stage.copse("get", f"{uri}/example_data").stdout.rstrip("\n"), big, "and back")
     del stage.environment["COPSE_PSK_ID"], stage.environment["COPSE_PSK"]
-    wrong = stage.copse("get", f"{uri}/time", "--psk-id", "me", "--psk", "some other key", "--timeout", "5")
+    wrong = stage.copse("get", f"{uri}/time", "--psk-id", "me", "--psk", "some other key", "--timeout", "10")
     equal(wrong.returncode, 35, f"a wrong key: {wrong.stdout}{wrong.stderr}")
     check("some other" not in wrong.stderr + wrong.stdout, "the key is shown")
     os.chmod(secret, 0o640)
@@ -74,7 +74,7 @@ def certificates(stage, flavour):
         done = stage.copse("get", f"coaps://{host}:{plain}/time", "-4", "--ca", cert)
         equal(done.returncode, 0, f"{flavour} with a certificate for {host}: {done.stderr}")
     for others in (["--ca", ca], []):
-        done = stage.copse("get", f"coaps://localhost:{plain}/time", "-4", "--timeout", "5", *others)
+        done = stage.copse("get", f"coaps://localhost:{plain}/time", "-4", "--timeout", "60", *others)
         equal(done.returncode, 35, f"a server that nobody vouches for: {done.stderr}")
     asks = server(stage, flavour, "-c", cert, "-j", key, "-C", ca)
     done = stage.copse("get", f"coaps://localhost:{asks}/time", "-4", "--ca", cert, "--cert", ca, "--key", stage.path("client.key"))
@@ -91,10 +91,10 @@ def raw_keys(stage):
                                         "--rawpkfile", stage.path("server.pub"), "--disable-client-cert",
                                         "--priority", "NORMAL:-VERS-ALL:+VERS-DTLS1.2:+CTYPE-SRV-RAWPK:+AES-128-CCM-8"])
     serve.says("listening|ready")
-    right = stage.copse("get", f"coaps://127.0.0.1:{port}/x", "-v", "--rpk", stage.path("server.pub"), "--timeout", "5")
+    right = stage.copse("get", f"coaps://127.0.0.1:{port}/x", "-v", "--rpk", stage.path("server.pub"), "--timeout", "10")
     check("GET" in right.stderr and right.returncode in (7, 28), f"the request came back: {right.returncode} {right.stderr}")
     check(right.stderr.count("GET") >= 2, f"the request came back: {right.stderr}")
-    wrong = stage.copse("get", f"coaps://127.0.0.1:{port}/x", "--rpk", stage.path("client.pub"), "--timeout", "5")
+    wrong = stage.copse("get", f"coaps://127.0.0.1:{port}/x", "--rpk", stage.path("client.pub"), "--timeout", "60")
     equal(wrong.returncode, 35, f"another raw key: {wrong.stderr}")
     serve.stop()
     stage.processes.remove(serve)

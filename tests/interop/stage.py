@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -19,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
-PATIENCE = 60  # seconds until a condition that must come is given up; not a measure of speed
+PATIENCE = 300  # seconds until a condition that must come is given up; not a measure of speed
 
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
@@ -144,9 +146,14 @@ class Peer:
         self.socket.connect(server)
         self.mid = int.from_bytes(os.urandom(2), "big")
         self.pause, self.growth = 2, 2  # seconds until a request is repeated, and by how much that grows
+        self.seen = set()  # message IDs of what `is_copy` was asked about
 
     def send(self, message):
-        self.socket.send(message.encode() if isinstance(message, Message) else message)
+        data = message.encode() if isinstance(message, Message) else message
+        try:
+            self.socket.send(data)
+        except ConnectionRefusedError:  # of what was sent before: this one has not been sent
+            self.socket.send(data)
 
     def receive(self, patience=PATIENCE):
         """The next message, or None after `patience` seconds."""
@@ -155,6 +162,13 @@ class Peer:
             return Message.decode(self.socket.recv(65536))
         except (socket.timeout, ConnectionRefusedError):
             return None
+
+    def is_copy(self, message):
+        """Whether a message that the other side numbers has come before: it is repeated until our acknowledgement arrives."""
+        copy = message.kind in (CON, NON) and message.mid in self.seen
+        if message.kind in (CON, NON):
+            self.seen.add(message.mid)
+        return copy
 
     def next_mid(self):
         self.mid = (self.mid + 1) & 0xFFFF
@@ -201,16 +215,18 @@ class Peer:
         reply = until(post, "the gateway has time to look at a token")
         equal(code_text(reply.code), "2.01", "POST /sessions")
 
-    def ping(self):
-        """Whether the other side answers an empty CON with a Reset."""
+    def ping(self, patience=PATIENCE):
+        """Whether the other side answers an empty CON with a Reset. All that it had sent before has been taken then, and is dropped."""
         mid = self.next_mid()
-        for pause in (2, 4, 8, 16):
+        end, pause = time.monotonic() + patience, 0.5
+        while time.monotonic() < end:
             self.send(Message(CON, 0, mid))
-            end = time.monotonic() + pause
-            while time.monotonic() < end:
-                reply = self.receive(max(end - time.monotonic(), 0.01))
+            again = time.monotonic() + pause
+            while time.monotonic() < again:
+                reply = self.receive(max(again - time.monotonic(), 0.01))
                 if reply and reply.kind == RST and reply.mid == mid:
                     return True
+            pause = min(pause * 2, 8)
         return False
 
     def close(self):
@@ -320,9 +336,9 @@ class Stage:
     def device_of(self, kind):
         return next(name for name, row in self.devices.items() if row[0] == kind)
 
-    def start_gateway(self, extra="", mesh="", security="none"):
+    def start_gateway(self, extra="", mesh="", security="none", port=0):
         """A gateway that knows the devices so far. Returns its process; its address is in `gateway_address`."""
-        lines = ['listen = {"127.0.0.1:0"}', f'key "test" {{\n\talgorithm = HS256\n\tsecret = "{SECRET}"\n}}',
+        lines = [f'listen = {{"127.0.0.1:{port}"}}', f'key "test" {{\n\talgorithm = HS256\n\tsecret = "{SECRET}"\n}}',
                  f'mesh {{\n\tsecurity = {security}\n\tbind = "127.0.0.1:0"\n\t{mesh}\n}}', extra]
         for name, (kind, address, port) in self.devices.items():
             secure = f"\tsecure_port = {self.secure_ports[name]}\n" if name in self.secure_ports else ""
@@ -347,9 +363,21 @@ class Stage:
         signed = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(body).encode())
         return (signed + b"." + part(hmac.digest(SECRET.encode(), signed, "sha256"))).decode()
 
+    def coap_server(self, *arguments):
+        """libcoap's server on 127.0.0.1. Returns its process and its port, and a raw client of it."""
+        while True:
+            port = free_port()
+            process = self.start("coap-server", [self.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(port), *arguments])
+            direct = Peer(("127.0.0.1", port))
+            until(lambda: not process.alive() or direct.ping(1), "coap-server answers a ping")
+            if process.alive():
+                return process, port, direct
+            direct.close()
+            self.processes.remove(process)  # somebody else has the port
+
     def coap_client(self, local_port, *arguments):
         """libcoap's client, from a fixed port. What it prints on either channel, as one text."""
-        done = self.run([self.foreign("coap-client"), "-B", "60", "-p", str(local_port), *arguments])
+        done = self.run([self.foreign("coap-client"), "-B", str(PATIENCE), "-p", str(local_port), *arguments])
         return (done.stdout + done.stderr).strip()
 
     def stop(self, dead_is_failure=True):
@@ -367,11 +395,27 @@ class Stage:
         return wrong
 
 
+RESERVED = []  # sockets whose names say which ports this process has given out
+
+
 def free_port():
-    """A UDP port that is free on 127.0.0.1 at this moment, for programs that cannot be told to choose."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A UDP port of 127.0.0.1 for programs that cannot be told to choose. It and the next one are outside of what the system gives to
+    sockets that do not care, and nobody else's who asks here, until this process ends."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first = int(file.read().split()[0])
+    while True:
+        port = random.randrange(min(10000, first // 2), first - 1) & ~1
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0copse-test-port-{port}")  # a name without a file, which ends with its owner
+            for used in (port, port + 1):
+                with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+                    probe.bind(("127.0.0.1", used))
+        except OSError:
+            mark.close()
+            continue
+        RESERVED.append(mark)
+        return port
 
 
 def play(test):
@@ -387,6 +431,10 @@ def play(test):
         status = 77
     except (Failure, subprocess.TimeoutExpired) as failure:
         print(f"FAILED: {failure}")
+        traceback.print_exc(file=sys.stdout)
+        status = 1
+    except Exception:  # pylint: disable=broad-except
+        traceback.print_exc(file=sys.stdout)
         status = 1
     finally:
         for cleanup in stage.cleanups:

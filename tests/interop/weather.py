@@ -42,18 +42,16 @@ def write_and_read(stage, address, name, number, wrong):
 
 
 class Memory:
-    """A device that holds a value, and counts what it has run; copies are answered as before."""
+    """A device that holds a value, and counts what it has run. It is told nothing of copies."""
 
     def __init__(self):
-        self.value, self.count, self.done = b"", 0, {}
+        self.value, self.count = b"", 0
 
     def __call__(self, request):
-        if request.mid not in self.done:
-            if request.code == PUT:
-                self.value = request.payload
-            self.count += request.code == POST
-            self.done[request.mid] = content(self.value) if request.code == GET else Message(ACK, 68, 0)
-        return self.done[request.mid]
+        if request.code == PUT:
+            self.value = request.payload
+        self.count += request.code == POST
+        return content(self.value) if request.code == GET else Message(ACK, 68, 0)
 
 
 def bad_weather(stage):
@@ -62,10 +60,8 @@ def bad_weather(stage):
         device = Device(stage, f"hidden{i}", memory)
         stage.devices.pop(f"hidden{i}")
         stage.add_device(f"device{i}", relay(stage, device.port, 10 + i)[1])
-    server = free_port()
-    stage.start("coap-server", [stage.foreign("coap-server"), "-A", "127.0.0.1", "-p", str(server)])
-    stage.add_device("foreign", relay(stage, server, 20)[1])
-    gateway = stage.start_gateway(f"clients {{\n\t{QUICK}\n}}", QUICK)
+    stage.add_device("foreign", relay(stage, stage.coap_server()[1], 20)[1])
+    gateway = stage.start_gateway(f"clients {{\n\t{QUICK}\n}}", QUICK, port=free_port())
     lossy, port = relay(stage, stage.gateway_address[1], 1)
     wrong = []
     threads = [threading.Thread(target=write_and_read, args=(stage, ("127.0.0.1", port), f"device{i}", i, wrong)) for i in range(2)]
@@ -81,18 +77,16 @@ def bad_weather(stage):
     until(lambda: "account: libcoap" in stage.coap_client(mine, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions?security=none"),
           "a session of libcoap's client")
     for value in ("one", "two"):
-        until(lambda value=value: stage.coap_client(mine, "-P", uri, "-m", "put", "-e", value, "coap://foreign/example_data") == "", "PUT")
-        until(lambda value=value: stage.coap_client(mine, "-P", uri, "-m", "get", "coap://foreign/example_data") == value, "GET")
+        def through(value=value):  # libcoap's client gives up after four repetitions
+            stage.coap_client(mine, "-P", uri, "-m", "put", "-e", value, "coap://foreign/example_data")
+            return stage.coap_client(mine, "-P", uri, "-m", "get", "coap://foreign/example_data") == value
+        until(through, "what was written is read")
     check(gateway.alive() and lossy.alive(), "all are up")
     return gateway
 
 
 def stopped_and_started(stage, gateway):
     """Sessions are gone, devices and their names are not; a client that notices opens another session and goes on."""
-    with open(stage.path("gateway.conf"), encoding="utf-8") as file:
-        text = file.read()
-    with open(stage.path("gateway.conf"), "w", encoding="utf-8") as file:
-        file.write(text.replace('listen = {"127.0.0.1:0"}', f'listen = {{"127.0.0.1:{stage.gateway_address[1]}"}}'))
     peer = member(stage)
     for i, how in enumerate((signal.SIGTERM, signal.SIGKILL)):
         equal(code_text(peer.proxied(PUT, "coap://device0/v", b"%d" % i).code), "2.04", "before")

@@ -22,7 +22,7 @@ class Tool:
 
     def lines(self, method, path, *arguments, expected=0):
         command = [self.stage.program("copse"), method, "--direct", "--json", "--timeout", "300", *arguments]
-        done = self.stage.run(command, 320)
+        done = self.stage.run(command)
         equal(done.returncode, expected, f"{method} {path} {arguments}: exit code ({done.stderr.strip()})")
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
@@ -34,7 +34,7 @@ class Tool:
         return answer
 
     def body(self):
-        return self.stage.path("body")
+        return self.stage.path(f"body-{threading.get_ident()}")
 
 
 def core(tool):

@@ -6,12 +6,13 @@ SPDX-License-Identifier: BSD-2-Clause
 """
 import os
 import re
+import signal
 import threading
 
 import cases
 from cases import OBSERVE, TEXT
 from proxied import Proxied
-from stage import CON, GET, HERE, POST, RST, SECRET, Failure, Message, check, equal, free_port, play
+from stage import CON, GET, HERE, POST, RST, SECRET, Failure, Message, check, equal, free_port, play, until
 
 
 def observe_lost(client):
@@ -23,10 +24,10 @@ def observe_lost(client):
     for _ in range(3):
         last = cases.next_note(client, token, last, CON, "CO04: repaired")
     _, last = cases.register(client, token=token)
-    note = client.take(lambda m: m.code and m.token == token, 16)
+    note = client.unacknowledged(token)
     cases.newer(last, note)
     client.send(Message(RST, 0, note.mid))
-    check(client.notification(token, 7) is None, "CO04: no more after a Reset")
+    client.hears_no_more(token, "CO04: no more after a Reset")
 
 
 OBS = tuple(observe_lost if case is cases.observe_lost else case for case in cases.OBS)
@@ -42,7 +43,7 @@ def two_observers(client, stage):
     reply = client.ask(GET, "/obs", token=mine, options=[(OBSERVE, b"\1")])
     check(reply.option(OBSERVE) is None, "CO12: no Observe")
     cases.next_note(other, theirs, theirs_last, CON, "one is left")
-    check(client.take(lambda m: m.code and m.token == mine, 1) is None, "CO12: no more")
+    client.hears_no_more(mine, "CO12: no more")
     other.close()
 
 
@@ -50,12 +51,19 @@ def with_coap_client(stage, name):
     port, uri = free_port(), stage.gateway_uri()
     stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions?security=none")
     for path, arguments in (("/obs", []), ("/obs-non", ["-N"])):
-        done = stage.run([stage.foreign("coap-client"), "-v", "6", "-B", "60", "-p", str(port), "-P", uri, "-s", "12", "-m", "get", *arguments,
-                          "-o", stage.path("libcoap-body"), f"coap://{name}{path}"])
+        process = stage.start("coap-client", ["stdbuf", "-oL", stage.foreign("coap-client"), "-v", "6", "-B", "900", "-p", str(port), "-P", uri, "-s", "900",
+                                              "-w", "-m", "get", *arguments, f"coap://{name}{path}"])
         kind = "NON" if arguments else "CON"
-        notes = re.findall(rf"^v:1 t:{kind} c:2\.05 i:\w+ \{{(\w+)\}} \[.*Observe:(\d+)", done.stdout + done.stderr, re.M)
+
+        def notified(process=process, kind=kind):
+            check(process.alive(), f"coap-client ended: {process.output()}")
+            found = re.findall(rf"^v:1 t:{kind} c:2\.05 i:\w+ \{{(\w+)\}} \[.*Observe:(\d+)", process.output(), re.M)
+            return found if len(found) >= 3 else None
+        notes = until(notified, f"coap-client {path}: three notifications")
+        process.stop(signal.SIGINT)
+        stage.processes.remove(process)
         numbers = [int(number) for _, number in notes]
-        check(len(numbers) >= 3 and numbers == sorted(numbers), f"coap-client {path}: Observe {numbers}")
+        check(numbers == sorted(numbers), f"coap-client {path}: Observe {numbers}")
         equal(len({token for token, _ in notes}), 1, f"coap-client {path}: tokens")
 
 
@@ -63,7 +71,7 @@ def with_copse(stage, name):
     opened = stage.copse("session", "open", stage.gateway_uri(), "--account", "tool", "--secret", SECRET)
     equal(opened.returncode, 0, f"session open: {opened.stderr}")
     for path in ("/obs", "/obs-non"):
-        done = stage.copse("observe", f"coap://{name}{path}", "--json", "--count", "3", timeout=120)
+        done = stage.copse("observe", f"coap://{name}{path}", "--json", "--count", "3")
         equal(done.returncode, 0, f"copse observe {path}: {done.stderr}")
         numbers = [int(n) for n in re.findall(r'"Observe": ?(\d+)', done.stdout)]
         check(len(numbers) == 3 and numbers == sorted(numbers), f"copse observe {path}: Observe {numbers}")

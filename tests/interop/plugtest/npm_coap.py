@@ -19,7 +19,7 @@ def test(stage):
 
     def walk(port, *arguments):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm_coap.mjs")
-        done = stage.run([stage.foreign("node"), script, str(port), *arguments], 300)
+        done = stage.run([stage.foreign("node"), script, str(port), *arguments])
         print(done.stdout)
         if done.returncode:
             raise Failure(f"the node client {' '.join(arguments)}: {done.stderr}")

@@ -5,7 +5,7 @@ SPDX-License-Identifier: BSD-2-Clause
 import os
 
 import cases
-from stage import ACK, CON, PROXY_URI, Failure, Message, check, equal
+from stage import ACK, CON, OBSERVE, PATIENCE, PROXY_URI, Failure, Message, check, equal
 
 
 class Proxied(cases.Client):
@@ -24,7 +24,7 @@ class Proxied(cases.Client):
         # The gateway acknowledges at once, and answers when the device has: what the device sent with its acknowledgement
         # is a message of its own here. Notifications under the same token may come before the acknowledgement.
         request = Message(CON, method, self.next_mid(), os.urandom(8) if token is None else token, options, payload)
-        for pause in (3, 6, 12, 24):
+        for pause in (3, 6, 12, 24, PATIENCE):
             self.send(request)
             ack = self.take(lambda m: m.kind == ACK and m.mid == request.mid, pause)
             if ack:
@@ -38,7 +38,8 @@ class Proxied(cases.Client):
             self.pending.remove(message)
             if message.kind == CON:
                 self.send(Message(ACK, 0, message.mid))
-        reply = self.take(lambda m: m.code and m.token == request.token, 60)
+        ends = request.option(OBSERVE) == b"\1"  # copies of what was told before may still come
+        reply = self.take(lambda m: m.code and m.token == request.token and not (ends and m.option(OBSERVE) is not None), PATIENCE)
         check(reply is not None, f"{path}: acknowledged and never answered")
         equal(reply.kind, CON, f"{path}: type of the answer")
         self.send(Message(ACK, 0, reply.mid))

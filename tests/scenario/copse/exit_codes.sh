@@ -86,9 +86,9 @@ err_has 'copse: '
 if getent ahosts localhost | grep -q '^::1'; then
 	start six coap-server-notls -A 127.0.0.1 -p "$((20000 + $$ % 10000))"
 	until_ok copse get "coap://127.0.0.1:$((20000 + $$ % 10000))/" -B 1
-	run 0 copse get "coap://localhost:$((20000 + $$ % 10000))/" -B 10
-	run 7 copse get "coap://localhost:$((20000 + $$ % 10000))/" -6 -B 10
-	run 0 copse get "coap://localhost:$((20000 + $$ % 10000))/" -4 -B 10
+	run 0 copse get "coap://localhost:$((20000 + $$ % 10000))/" -B 100
+	run 7 copse get "coap://localhost:$((20000 + $$ % 10000))/" -6 -B 100
+	run 0 copse get "coap://localhost:$((20000 + $$ % 10000))/" -4 -B 100
 fi
 
 # A signal ends it as it ends any program; what it leaves is whole.

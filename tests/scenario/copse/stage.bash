@@ -39,8 +39,8 @@ fail() {
 
 # until COMMAND...: wait until it succeeds; bounded, so that a test that cannot succeed ends.
 until_ok() {
-	local tries
-	for ((tries = 0; tries < 600; tries++)); do
+	local end=$((SECONDS + 300))
+	while [ "$SECONDS" -lt "$end" ]; do
 		if "$@" >/dev/null 2>&1; then
 			return 0
 		fi

@@ -33,11 +33,11 @@ equal() { [ "$1" = "$2" ] || fail "$3: wanted '$1', got '$2'"; }
 # contains TEXT PART WHAT
 contains() { case $1 in *"$2"*) ;; *) fail "$3: '$2' is not in '$1'" ;; esac; }
 
-# until_true WHAT COMMAND...: try the command until it succeeds, for half a minute at most.
+# until_true WHAT COMMAND...: try the command until it succeeds; bounded, so that a test that cannot succeed ends.
 until_true() {
-	local what=$1 i
+	local what=$1 end=$((SECONDS + 300))
 	shift
-	for ((i = 0; i < 600; i++)); do
+	while [ "$SECONDS" -lt "$end" ]; do
 		if "$@" >/dev/null 2>&1; then return; fi
 		sleep 0.05
 	done
@@ -75,16 +75,30 @@ start_gateway() {
 	uri=coap://127.0.0.1:$port
 }
 
-# A UDP port that is free on loopback now.
+# A UDP port that is free on loopback now; below those that the system gives to sockets that do not care.
 free_port() {
 	local try
 	while :; do
-		try=$((20000 + RANDOM % 20000))
+		try=$((10000 + RANDOM % 20000))
 		if ! grep -q ":$(printf %04X "$try") " /proc/net/udp /proc/net/udp6; then
 			echo "$try"
 			return
 		fi
 	done
+}
+
+# start_server: libcoap's server ($server) as a device; its process is $device, its port $device_port.
+start_server() {
+	while :; do
+		device_port=$(free_port)
+		start device "$server" -A 127.0.0.1 -p "$device_port"
+		device=$started
+		until_true 'the device neither answers nor ends' server_is_decided
+		if kill -0 "$device"; then return; fi # otherwise another test was quicker
+	done
+}
+server_is_decided() {
+	! kill -0 "$device" || "$client" -B 2 "coap://127.0.0.1:$device_port/" 2>&1 | grep -q libcoap
 }
 
 # ask ARGUMENT...: libcoap's client ($client) from port $mine; prints the payload, and the code and text of an error.
@@ -95,7 +109,7 @@ ask() {
 	local id
 	while :; do
 		: >"$work/payload"
-		"$client" -v 7 -B 20 -p "$mine" -o "$work/payload" "$@" >"$work/debug" 2>"$work/errors" || true
+		"$client" -v 7 -B 300 -p "$mine" -o "$work/payload" "$@" >"$work/debug" 2>"$work/errors" || true
 		id=$(sed -nE 's/^v:1 t:(CON|NON) c:[A-Z]+ i:([0-9a-f]+) .*/\2/p' "$work/debug" | head -n 1)
 		[ -n "$id" ] || fail "coap-client sends nothing: $(cat "$work/debug" "$work/errors")"
 		if ! grep -qx "$id" "$work/used-ids"; then break; fi
