@@ -171,6 +171,7 @@ void gw_collector_free(struct gw_collector *c)
 		return;
 	COPSE_ASSERT(c->magic == GW_COLLECTOR_MAGIC);
 	store_service_free(c->service);
+	gw_history_free_all(c);
 	gw_heard_free_all(c);
 	c->magic = 0;
 	copse_mem_free(c);

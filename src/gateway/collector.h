@@ -21,6 +21,15 @@
 #define GW_COLLECTOR_BODY      65536 /* longest body taken */
 #define GW_COLLECTOR_SERIES    64    /* names of one device; beyond: refused */
 
+/* Histories that are being fetched: of all, and of one peer. Beyond, a peer's own longest unused one makes way, or
+ * another's that is unused for GW_HISTORY_IDLE_MS; else 5.03. A block of one that made way begins it anew, under
+ * another ETag. Each holds at most two pages and what one reading adds to them. */
+#define GW_COLLECTOR_HISTORIES 64
+#define GW_HISTORY_PEER        8
+#define GW_HISTORY_PAGE        32768  /* bytes */
+#define GW_HISTORY_IDLE_MS     10000  /* unused for so long: others may take its place */
+#define GW_HISTORY_MS          247000 /* unused for so long: forgotten */
+
 struct gw_collector;
 
 /* What the collector has from its worker. All of it must live as long as the collector. */

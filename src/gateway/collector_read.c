@@ -1,15 +1,15 @@
 /* What is asked: devices, their newest readings, history and aggregates, documents.
  *
  * The newest readings are answered at once, from memory, and can be observed; whatever needs the store is
- * deferred. The body of an answer lives in a job until it has been sent, block by block.
+ * deferred. The body of an answer lives in a job until it has been sent, block by block; histories, which have no
+ * bound, are read as they are fetched: collector_history.c.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "collector_body.h"
 #include "collector_query.h"
 #include "collector_state.h"
 
-#include "store/csv.h"
 #include "store/identity.h"
-#include "store/senml.h"
 
 #include <copse/mem.h>
 
@@ -20,53 +20,7 @@
 
 #define LATEST_MAX (1u << 20) /* bytes of the longest answer made at once */
 
-/* --- a body --- */
-
-struct body {
-	struct senml_writer writer;
-	struct store_buffer *out;
-	uint32_t format; /* Content-Format of the answer */
-	bool csv;
-	uint32_t rows;
-};
-
-/* Plain text: the value alone of one reading, a line each of several. */
-static void put_text(struct body *b, const struct store_reading *r, bool alone)
-{
-	if (!alone) {
-		store_csv_time(b->out, r->time);
-		store_buffer_format(b->out, " %s %s ", r->device, r->name);
-	}
-	store_csv_value(b->out, r, false);
-	if (!alone)
-		store_buffer_format(b->out, "%s%s\n", r->unit[0] ? " " : "", r->unit);
-}
-
-static void put_reading(struct body *b, const struct store_reading *r, bool alone)
-{
-	if (b->csv && !b->rows)
-		store_csv_head(b->out);
-	if (b->csv)
-		store_csv_reading(b->out, r);
-	else if (b->format == COPSE_FORMAT_TEXT)
-		put_text(b, r, alone);
-	else
-		senml_encode_reading(&b->writer, r);
-	b->rows++;
-}
-
-static void put_end(struct body *b)
-{
-	if (!b->csv && b->format != COPSE_FORMAT_TEXT)
-		senml_encode_end(&b->writer);
-}
-
-static void begin_body(struct body *b, const struct copse_request *rq, bool csv, struct store_buffer *out)
-{
-	*b = (struct body){.out = out, .csv = csv, .format = csv ? COPSE_FORMAT_TEXT : rq->accept};
-	b->writer.format = b->format;
-	b->writer.out = out;
-}
+/* --- answers made at once, or collected whole --- */
 
 static int read_job(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 {
@@ -141,8 +95,7 @@ static uint32_t select_devices(const struct copse_request *rq, struct gw_heard *
 	return n;
 }
 
-/* The name of the series that the path is about: what stands behind the device. Returns false for all of them. */
-static bool series_name(const struct copse_request *rq, char name[STORE_NAME_MAX + 1])
+bool gw_series_name(const struct copse_request *rq, char name[STORE_NAME_MAX + 1])
 {
 	size_t used = 0, len;
 	const char *segment;
@@ -178,8 +131,8 @@ static void give_latest(const struct copse_request *rq, struct copse_response *r
 	int64_t now = gw_collector_now(gw_collector_of(rq));
 	struct store_job *job = store_job_new(0);
 	char name[STORE_NAME_MAX + 1];
-	bool one = series_name(rq, name);
-	struct body body;
+	bool one = gw_series_name(rq, name);
+	struct gw_body body;
 	uint32_t age = COPSE_MAX_AGE_DEFAULT;
 
 	if (!job) {
@@ -187,15 +140,15 @@ static void give_latest(const struct copse_request *rq, struct copse_response *r
 		return;
 	}
 	job->out.max = LATEST_MAX;
-	begin_body(&body, rq, csv, &job->out);
+	gw_body_begin(&body, rq->accept, csv, &job->out);
 	for (uint32_t i = 0; i < n; i++)
 		for (const struct gw_series *s = device[i]->series; s; s = s->next) {
 			if (!s->has_latest || s->latest.expires <= now || (one && strcmp(s->name, name) != 0))
 				continue;
-			put_reading(&body, &s->latest, one && n == 1);
+			gw_body_put(&body, &s->latest, one && n == 1);
 			age = max_age(device[i], &s->latest, now, age);
 		}
-	put_end(&body);
+	gw_body_end(&body);
 	if (job->out.failed || (one && body.rows == 0)) {
 		if (job->out.failed)
 			gw_collector_unavailable(rs, STORE_NOMEM);
@@ -208,31 +161,17 @@ static void give_latest(const struct copse_request *rq, struct copse_response *r
 	give_job(rs, body.format, job);
 }
 
-/* --- history --- */
+/* --- documents --- */
 
 /* In the memory of a job: who asks, and what for. */
 struct asking {
 	struct gw_collector *c;
-	struct body body;
-	bool document; /* else readings */
-	bool paths;    /* which documents there are */
+	uint32_t rows;
+	bool paths; /* which documents there are */
 	int64_t now;
 	uint32_t found; /* format of the document */
 	char name[STORE_PATH_MAX + 1];
-	const char *device[];
 };
-
-static int render_readings(void *user, struct store_buffer *out, const struct store_row *row)
-{
-	struct asking *a = user;
-
-	a->body.out = a->body.writer.out = out;
-	if (row)
-		put_reading(&a->body, row->reading, false);
-	else
-		put_end(&a->body);
-	return 0;
-}
 
 static int render_document(void *user, struct store_buffer *out, const struct store_row *row)
 {
@@ -241,9 +180,9 @@ static int render_document(void *user, struct store_buffer *out, const struct st
 	if (row && !a->paths && row->document->expires > a->now) {
 		store_buffer_put(out, row->document->bytes, row->document->len);
 		a->found = row->document->format;
-		a->body.rows++;
+		a->rows++;
 	} else if (row && a->paths) {
-		store_buffer_text(out, a->body.rows++ ? ",<" : "<");
+		store_buffer_text(out, a->rows++ ? ",<" : "<");
 		for (const char *at = row->document->path; *at; at++)
 			if (strchr("<>\"%", *at) || (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
 				store_buffer_format(out, "%%%02X", (unsigned char)*at);
@@ -255,20 +194,6 @@ static int render_document(void *user, struct store_buffer *out, const struct st
 		store_buffer_format(out, ";sz=%u", row->document->len);
 	}
 	return 0;
-}
-
-static struct store_job *make_job(const struct copse_request *rq, uint32_t devices)
-{
-	struct store_job *job =
-	    store_job_new(sizeof(struct asking) + devices * (sizeof(char *) + STORE_DEVICE_MAX + 1));
-
-	if (job) {
-		struct asking *a = (struct asking *)job->room;
-		a->c = gw_collector_of(rq);
-		a->now = gw_collector_now(a->c);
-		job->user = a;
-	}
-	return job;
 }
 
 /* Hand a query over; the answer is given by gw_collector_asked. */
@@ -292,45 +217,13 @@ static void ask(const struct copse_request *rq, struct copse_response *rs, struc
 	store_service_put(c->service, job);
 }
 
-static void ask_history(const struct copse_request *rq, struct copse_response *rs,
-			struct gw_heard *const *device, uint32_t n, const struct gw_readings_query *q)
-{
-	struct store_job *job = make_job(rq, n);
-
-	if (job) {
-		struct asking *a = (struct asking *)job->room;
-		char *at = (char *)&a->device[n];
-		begin_body(&a->body, rq, q->csv, NULL);
-		for (uint32_t i = 0; i < n; i++) {
-			size_t len = strlen(device[i]->id) + 1;
-			memcpy(at, device[i]->id, len);
-			a->device[i] = at;
-			at += len;
-		}
-		char name[STORE_NAME_MAX + 1];
-		bool one = series_name(rq, name);
-		memcpy(a->name, name, sizeof(name));
-		job->query = (struct store_query){.subject = STORE_READINGS,
-						  .device = a->device,
-						  .device_n = n,
-						  .name = one ? a->name : NULL,
-						  .from = q->from,
-						  .to = q->to,
-						  .last = q->last,
-						  .every = q->every,
-						  .agg = q->agg};
-		job->render = render_readings;
-	}
-	ask(rq, rs, job);
-}
-
 void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_collector *c = gw_collector_of(rq);
 	struct gw_readings_query q;
 	struct gw_heard **device = NULL;
 
-	if (!gw_collector_admit(rq, rs))
+	if (gw_history_continue(rq, rs) || !gw_collector_admit(rq, rs))
 		return;
 	const char *why = gw_readings_query_parse(rq, gw_collector_now(c), &q);
 	if (why) {
@@ -341,7 +234,7 @@ void gw_collector_get_readings(const struct copse_request *rq, struct copse_resp
 	if (n == 0)
 		copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no such device, type or group");
 	else if (q.history)
-		ask_history(rq, rs, device, n, &q);
+		gw_history_begin(rq, rs, device, n, &q);
 	else
 		give_latest(rq, rs, device, n, q.csv);
 	copse_mem_free(device);
@@ -351,11 +244,12 @@ void gw_collector_store_get(const struct copse_request *rq, struct copse_respons
 {
 	if (!gw_collector_admit(rq, rs))
 		return;
-	struct store_job *job = make_job(rq, 0);
+	struct store_job *job = store_job_new(sizeof(struct asking));
 	if (job) {
 		struct asking *a = (struct asking *)job->room;
 		size_t len;
-		a->document = true;
+		job->user = a;
+		a->now = gw_collector_now(gw_collector_of(rq));
 		a->paths = !copse_request_segment(rq, 1, &len);
 		if (copse_request_path(rq, a->name, sizeof(a->name)) > STORE_PATH_MAX) {
 			copse_response_error(rs, COPSE_CODE_NOT_FOUND, NULL);
@@ -373,18 +267,14 @@ void gw_collector_store_get(const struct copse_request *rq, struct copse_respons
 static void answer(struct copse_response *rs, struct store_job *job)
 {
 	const struct asking *a = (const struct asking *)job->room;
-	uint32_t format = a->document ? a->paths ? COPSE_FORMAT_LINK : a->found : a->body.format;
 
-	if (job->result < 0 && job->out.failed)
-		copse_response_problem(rs, COPSE_CODE_BAD_REQUEST, "Answer too long",
-				       "ask for less: from, to, last, every");
-	else if (job->result < 0)
-		gw_collector_unavailable(rs, job->result);
-	else if (a->document && !a->paths && a->body.rows == 0)
+	if (job->result < 0)
+		gw_collector_unavailable(rs, job->out.failed ? STORE_NOMEM : job->result);
+	else if (!a->paths && a->rows == 0)
 		copse_response_error(rs, COPSE_CODE_NOT_FOUND, "nothing that is current was stored here");
 	else {
 		rs->max_age = 0;
-		give_job(rs, format, job);
+		give_job(rs, a->paths ? COPSE_FORMAT_LINK : a->found, job);
 		return;
 	}
 	store_job_free(job);
@@ -395,6 +285,8 @@ void gw_collector_asked(struct gw_collector *c, struct store_job *job, copse_ms 
 	struct copse_response rs;
 	copse_handle tag = job->tag;
 
+	if (gw_history_read(c, job, now))
+		return;
 	if (copse_server_reply(c->around.server, tag, &rs) != 0) {
 		store_job_free(job);
 		return;

@@ -5,6 +5,7 @@
 #define GATEWAY_COLLECTOR_STATE_H
 
 #include "collector.h"
+#include "collector_query.h"
 
 #include "core/table.h"
 
@@ -47,6 +48,9 @@ struct gw_collector {
 
 	struct copse_resource resources[GW_COLLECTOR_RESOURCES]; /* with this collector as `user` */
 	const struct copse_resource *series_resource, *device_resource;
+
+	struct gw_history *history[GW_COLLECTOR_HISTORIES]; /* being fetched; NULL: none */
+	uint64_t histories;                                 /* since the beginning */
 };
 
 /* collector_devices.c */
@@ -88,6 +92,24 @@ void gw_collector_get_readings(const struct copse_request *rq, struct copse_resp
 void gw_collector_get_meta(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_set_meta(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_store_get(const struct copse_request *rq, struct copse_response *rs);
+/* The name of the series that the path is about: what stands behind the device. Returns false for all of them. */
+bool gw_series_name(const struct copse_request *rq, char name[STORE_NAME_MAX + 1]);
+
+/* collector_history.c */
+
+/* Begin to answer with the readings that `q` asks for, of `n` devices ascending in id. */
+void gw_history_begin(const struct copse_request *rq, struct copse_response *rs,
+		      struct gw_heard *const *device, uint32_t n, const struct gw_readings_query *q);
+
+/* Answer a request for a further block of a history that is being fetched. Returns whether it is one. */
+bool gw_history_continue(const struct copse_request *rq, struct copse_response *rs);
+
+/* Take a page that the store has read. Returns whether `job` is one. */
+bool gw_history_read(struct gw_collector *c, struct store_job *job, copse_ms now);
+
+/* When nothing is in the store's thread any more. */
+void gw_history_free_all(struct gw_collector *c);
+
 /* Takes the job. */
 void gw_collector_asked(struct gw_collector *c, struct store_job *job, copse_ms now);
 

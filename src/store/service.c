@@ -145,7 +145,7 @@ static void answer(struct store_service *s, struct store_job *job)
 	job->out.max = s->config.answer_max;
 	job->result = store_read(&s->store, &job->query, take_row, job);
 	if (job->result == STORE_OK)
-		job->result = take_row(job, NULL);
+		job->result = take_row(job, NULL) < 0 ? STORE_FULL : STORE_OK;
 	s->queries++;
 	s->queries_long += job->out.failed;
 	s->queries_failed += job->result < 0 && !job->out.failed;

@@ -21,7 +21,8 @@
 struct store_service;
 
 /* Write an answer: called in the store's thread, with the job's `user`, for each row, then once with NULL at the
- * end. Returns 0, or < 0 to give up. */
+ * end, of a page where there are pages. Returns 0, < 0 to give up, > 0: the page is full. A job may be handed in again
+ * for its next page, which is appended to `out`. */
 typedef int store_render_fn(void *user, struct store_buffer *out, const struct store_row *row);
 
 struct store_job {
