@@ -267,7 +267,8 @@ static bool is_there(const struct gw_history *h, uint32_t offset, uint32_t size)
 	return h->job && offset >= h->before_at && (h->whole || (uint64_t)offset + size < end_of(h));
 }
 
-static size_t copy_part(uint64_t at, const struct store_buffer *page, uint64_t offset, uint8_t *buf, size_t cap)
+static size_t copy_part(uint64_t at, const struct store_buffer *page, uint64_t offset, uint8_t *buf,
+			size_t cap)
 {
 	if (offset < at || offset >= at + page->len)
 		return 0;

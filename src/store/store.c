@@ -219,8 +219,7 @@ static int take_reading(void *user, const struct store_row *row)
 {
 	struct page *p = user;
 	const struct store_query *q = p->aggregate.query;
-	int err = q->agg ? aggregate(&p->aggregate, row->reading)
-			 : p->aggregate.row(p->aggregate.user, row);
+	int err = q->agg ? aggregate(&p->aggregate, row->reading) : p->aggregate.row(p->aggregate.user, row);
 
 	if (err < 0 || !q->cursor)
 		return err < 0 ? err : 0;

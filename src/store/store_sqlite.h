@@ -64,7 +64,8 @@ struct sqlite_store {
 	struct store_vector series;     /* of struct sqlite_series, in the order in which they were met */
 	struct store_vector pending;    /* of struct sqlite_pending, in the order of their ids */
 	struct core_table index;        /* of series, by hash: place + 1 */
-	const struct sqlite_series **order; /* ascending in device and name; of order_n series: else to be made anew */
+	const struct sqlite_series *
+	    *order; /* ascending in device and name; of order_n series: else to be made anew */
 	size_t order_n;
 	uint32_t index_cap;
 	uint64_t key[2];

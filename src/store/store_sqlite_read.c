@@ -264,7 +264,8 @@ static bool make_order(struct sqlite_store *s)
 /* The place of the first series from (device, name) on. */
 static size_t order_place(const struct sqlite_store *s, const char *device, const char *name)
 {
-	const struct sqlite_series wanted = {.device = (char *)(uintptr_t)device, .name = name}, *key = &wanted;
+	const struct sqlite_series wanted = {.device = (char *)(uintptr_t)device, .name = name},
+				   *key = &wanted;
 	size_t low = 0, high = s->order_n;
 
 	while (low < high) {

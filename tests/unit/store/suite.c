@@ -472,8 +472,9 @@ static void put_many(struct store *store)
 		for (int d = 0; d < 3; d++)
 			for (int n = 0; n < 2; n++) {
 				int64_t time = (i * 7 % 20) / 3 * 10;
-				assert_int_equal(suite_put(store, suite_number(devices[d], n ? "x" : "y", time, i), 0),
-						 STORE_OK);
+				assert_int_equal(
+				    suite_put(store, suite_number(devices[d], n ? "x" : "y", time, i), 0),
+				    STORE_OK);
 			}
 }
 
