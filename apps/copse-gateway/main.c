@@ -1,8 +1,8 @@
-/* copse-gateway: arguments, configuration, signals. The main thread reads signals and configurations; the worker runs
- * in a thread of its own.
+/* copse-gateway: arguments, configuration, signals. The main thread reads signals and configurations; each worker
+ * runs in a thread of its own.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "thread.h"
+#include "crew.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: copse-gateway [-c FILE] [-l ADDRESS]... [--log-level LEVEL] [--check]\n"
+    "usage: copse-gateway [-c FILE] [-l ADDRESS]... [--workers N] [--log-level LEVEL] [--check]\n"
     "\n"
     "A CoAP forward proxy between clients and a mesh of constrained devices.\n"
     "\n"
     "  -c, --config FILE      the configuration (default /etc/copse/gateway.conf)\n"
     "  -l, --listen ADDRESS   listen here instead, as 127.0.0.1:5683; may be repeated\n"
+    "      --workers N        threads that share the work, 1 to 8; 0: one for each core\n"
     "      --check            check the configuration, say what is wrong, and end\n"
     "      --log-level LEVEL  error, warn, info or debug\n"
     "  -h, --help             this text\n"
@@ -28,16 +29,18 @@ struct arguments {
 	struct copse_address listen[GW_LISTEN_MAX];
 	size_t listen_n;
 	int log_level; /* -1: the configuration's */
+	int workers;   /* the same */
 	bool check;
 };
 
-enum { OPTION_CHECK = 256, OPTION_LOG_LEVEL };
+enum { OPTION_CHECK = 256, OPTION_LOG_LEVEL, OPTION_WORKERS };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"listen", required_argument, NULL, 'l'},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"workers", required_argument, NULL, OPTION_WORKERS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -64,6 +67,11 @@ static int take_option(struct arguments *a, int option)
 	case OPTION_LOG_LEVEL:
 		a->log_level = gw_log_level_from_text(optarg);
 		return a->log_level < 0 ? wrong("not a level:", optarg) : -1;
+	case OPTION_WORKERS:
+		if (strlen(optarg) != 1 || optarg[0] < '0' || optarg[0] > '0' + GW_WORKERS_MAX)
+			return wrong("not a number of workers:", optarg);
+		a->workers = optarg[0] - '0';
+		return -1;
 	case 'h': fputs(usage, stdout); return 0;
 	case 'V': printf("copse-gateway %s\n", COPSE_RELEASE); return 0;
 	default: fputs(usage, stderr); return 1;
@@ -89,6 +97,8 @@ static struct gw_config *read_config(const struct arguments *a, char why[GW_CONF
 		memcpy(config->listen, a->listen, sizeof(a->listen));
 		config->listen_n = a->listen_n;
 	}
+	if (config && a->workers >= 0)
+		config->workers = (uint32_t)a->workers;
 	if (config && a->log_level >= 0)
 		config->log_level = (enum gw_log_level)a->log_level;
 	return config;
@@ -115,7 +125,7 @@ static void log_read(struct gw_log *log, const struct gw_config *config, const c
 }
 
 /* What needs a restart is compared with what the gateway was started with: `first`. */
-static void reload(const struct arguments *a, struct gw_thread *thread, struct gw_log *log,
+static void reload(const struct arguments *a, struct gw_crew *crew, struct gw_log *log,
 		   const struct gw_config *first)
 {
 	char why[GW_CONFIG_WHY], names[256];
@@ -130,10 +140,10 @@ static void reload(const struct arguments *a, struct gw_thread *thread, struct g
 	if (gw_config_restart_needed(first, config, names, sizeof(names))[0])
 		gw_log(log, GW_LOG_WARN, "config", "changed, but needs a restart", {"options", names});
 	log_read(log, config, "reloaded");
-	gw_thread_adopt(thread, config);
+	gw_crew_adopt(crew, config);
 }
 
-static void serve_signals(const struct arguments *a, struct gw_thread *thread, struct gw_log *log,
+static void serve_signals(const struct arguments *a, struct gw_crew *crew, struct gw_log *log,
 			  const struct gw_config *first, const sigset_t *signals)
 {
 	int caught;
@@ -143,7 +153,7 @@ static void serve_signals(const struct arguments *a, struct gw_thread *thread, s
 			continue;
 		if (caught != SIGHUP)
 			break;
-		reload(a, thread, log, first);
+		reload(a, crew, log, first);
 	}
 	/* stopping takes no time; who asks again does not want to wait at all */
 	signal(SIGTERM, SIG_DFL);
@@ -155,7 +165,7 @@ static void serve_signals(const struct arguments *a, struct gw_thread *thread, s
 static int run(const struct arguments *a, struct gw_config *config, struct gw_log *log)
 {
 	struct gw_config first = *config; /* for comparison: its pointers are not followed */
-	struct gw_thread *thread;
+	struct gw_crew *crew;
 	sigset_t signals;
 
 	sigemptyset(&signals);
@@ -164,25 +174,23 @@ static int run(const struct arguments *a, struct gw_config *config, struct gw_lo
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	log_read(log, config, "read");
-	thread = gw_thread_new(config, log);
-	if (!thread) {
-		gw_config_free(config);
+	crew = gw_crew_new(config, log);
+	if (!crew)
 		return 1;
-	}
-	if (gw_thread_start(thread) != 0) {
+	if (gw_crew_start(crew) != 0) {
 		gw_log(log, GW_LOG_ERROR, "gateway", "cannot start a thread");
-		gw_thread_free(thread);
+		gw_crew_free(crew);
 		return 1;
 	}
-	serve_signals(a, thread, log, &first, &signals);
-	gw_thread_free(thread);
+	serve_signals(a, crew, log, &first, &signals);
+	gw_crew_free(crew);
 	gw_log(log, GW_LOG_INFO, "gateway", "stopped");
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments a = {.config = "/etc/copse/gateway.conf", .log_level = -1};
+	struct arguments a = {.config = "/etc/copse/gateway.conf", .log_level = -1, .workers = -1};
 	char why[GW_CONFIG_WHY];
 	int status = take_arguments(&a, argc, argv);
 

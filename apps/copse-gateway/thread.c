@@ -1,9 +1,14 @@
 /* See thread.h. Two threads meet here: the one that owns the worker and its loop, and the one that reads
  * signals and configurations. A new configuration crosses in one atomic slot, of which the newest wins;
- * nothing else is shared.
+ * what workers share is crossing.h's.
+ *
+ * The sockets towards clients have the same ids in every worker: a client is the same peer to all of them. Each of the
+ * others has its place in every worker too; where it is another's, a stand-in (far.h) sends by the ring.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "thread.h"
+
+#include "far.h"
 
 #include "gateway/worker.h"
 
@@ -19,15 +24,41 @@
 #include <string.h>
 #include <time.h>
 
+struct gw_snapshot *gw_snapshot_new(struct gw_config *config, unsigned holders)
+{
+	struct gw_snapshot *snapshot = copse_mem_new(1, sizeof(*snapshot));
+
+	if (!snapshot)
+		return NULL;
+	snapshot->config = config;
+	atomic_init(&snapshot->holders, holders);
+	return snapshot;
+}
+
+void gw_snapshot_let_go(struct gw_snapshot *snapshot)
+{
+	if (!snapshot || atomic_fetch_sub(&snapshot->holders, 1) > 1)
+		return;
+	gw_config_free(snapshot->config);
+	copse_mem_free(snapshot);
+}
+
 struct gw_thread {
 	/* shared */
-	_Atomic(struct gw_config *) next; /* to be adopted; NULL: nothing new */
+	_Atomic(struct gw_snapshot *) next; /* to be adopted; NULL: nothing new */
 	/* the starter's */
 	pthread_t thread;
 	bool started;
 	/* the worker's thread's, once started */
-	struct gw_config *config;
+	struct gw_snapshot *snapshot;
+	const struct gw_config *config; /* of `snapshot` */
 	struct gw_log *log;
+	struct gw_crossing *cross; /* NULL: it is the only one */
+	unsigned number, workers;
+	const struct gw_thread *first; /* NULL: it is the first */
+	struct copse_transport *common[GW_LISTEN_MAX];
+	size_t common_n;
+	struct copse_prepare before, last;
 	struct copse_loop *loop;
 	struct copse_host *host;
 	struct copse_transport *mesh, *secure_mesh;    /* secure_mesh: NULL without keys */
@@ -53,7 +84,7 @@ static bool proved(void *self, const struct copse_peer *peer)
 	const struct gw_thread *t = self;
 	const struct copse_transport *from = copse_host_transport(t->host, peer);
 
-	return from && copse_transport_is_dtls(from);
+	return from && (copse_transport_is_dtls(from) || far_is_secure(from));
 }
 
 static void add_counters(const struct copse_transport *from, struct copse_dtls_counters *sum,
@@ -116,8 +147,12 @@ static void wake(void *self)
 static const struct copse_transport *transport_at(void *self, size_t i)
 {
 	const struct gw_thread *t = self;
+	const struct copse_transport *found = copse_host_transport_at(t->host, 0);
 
-	return copse_host_transport_at(t->host, i);
+	for (size_t at = 0; found; found = copse_host_transport_at(t->host, ++at))
+		if (!far_is(found) && i-- == 0)
+			return found;
+	return NULL;
 }
 
 static const struct copse_host_counters *host_counters(void *self)
@@ -125,6 +160,91 @@ static const struct copse_host_counters *host_counters(void *self)
 	const struct gw_thread *t = self;
 
 	return copse_host_counters(t->host);
+}
+
+/* --- of one among several --- */
+
+static void take(void *self, const struct copse_peer *peer, const void *bytes, size_t len, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	copse_host_take(t->host, peer, bytes, len, now);
+}
+
+static void unreachable(void *self, const struct copse_peer *peer, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	copse_host_unreachable(t->host, peer, now);
+}
+
+static bool pass(void *self, struct copse_datagram *datagram, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	return copse_host_pass(t->host, datagram, now);
+}
+
+static bool is_common(void *self, const struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+	uint16_t id = copse_peer_transport(peer);
+
+	return id >= 1 && id <= t->common_n;
+}
+
+static void set_path(void *self, const struct copse_address *from, struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+	struct copse_address address;
+	struct copse_peer found;
+
+	peer->path = 0;
+	if (from->len && !copse_address_is_any(from) && copse_peer_address(peer, &address) == COPSE_OK &&
+	    copse_udp_peer_from(copse_host_transport(t->host, peer), &address, from, &found) == COPSE_OK)
+		peer->path = found.path;
+}
+
+static bool divert(void *self, const struct copse_datagram *datagram, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	return gw_worker_divert(t->worker, datagram, now);
+}
+
+static void told_unreachable(void *self, const struct copse_peer *peer, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	(void)now;
+	gw_worker_unreachable(t->worker, peer);
+}
+
+static bool reply(void *self, unsigned to, const struct copse_datagram *datagram)
+{
+	const struct gw_thread *t = self;
+
+	return gw_worker_reply(t->worker, to, datagram);
+}
+
+/* Before everything else that is done before the loop sleeps: what has come by the rings. */
+static void before_all(void *self, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	gw_crossing_awake(t->cross, t->number);
+	gw_worker_drain(t->worker, now);
+}
+
+/* And behind everything else: let others know what has been sent to them, and sleep if there is nothing new. */
+static void after_all(void *self, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	(void)now;
+	gw_crossing_wake(t->cross, t->number);
+	if (!gw_crossing_sleep(t->cross, t->number))
+		copse_loop_wake(t->loop);
 }
 
 /* --- what the host asks of the worker --- */
@@ -156,8 +276,12 @@ static void expire(void *self, copse_ms now)
 static struct copse_transport *listen_at(struct gw_thread *t, const struct copse_address *bind, uint8_t group,
 					 const char *what)
 {
-	const struct copse_udp_config udp = {
-	    .bind = *bind, .group = group, .hop_limit = group == GW_GROUP_MESH ? t->config->mesh_hops : 0};
+	const bool clients = group == GW_GROUP_CLIENTS;
+	const struct copse_udp_config udp = {.bind = *bind,
+					     .group = group,
+					     .share_port = clients && t->cross && !t->first,
+					     .reuse_port = clients && t->first,
+					     .hop_limit = clients ? 0 : t->config->mesh_hops};
 	char why[256], text[COPSE_ADDRESS_TEXT];
 	struct copse_address local;
 	struct copse_transport *transport = copse_host_listen(t->host, &udp, why, sizeof(why));
@@ -170,7 +294,9 @@ static struct copse_transport *listen_at(struct gw_thread *t, const struct copse
 		gw_log(t->log, GW_LOG_WARN, "gateway", copse_udp_warning(transport), {"for", what});
 	copse_transport_local(transport, NULL, &local);
 	copse_address_text(&local, text, sizeof(text));
-	if (group == GW_GROUP_CLIENTS)
+	if (clients && t->first)
+		return transport;
+	if (clients)
 		gw_log(t->log, GW_LOG_INFO, "gateway", "listening", {"address", text});
 	else
 		gw_log(t->log, GW_LOG_INFO, "gateway", "towards the mesh", {"address", text});
@@ -215,17 +341,16 @@ static struct copse_transport *open_secure(struct gw_thread *t, const struct cop
 static bool open_secure_mesh(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
+	const uint32_t associations = (c->associations + t->workers - 1) / t->workers;
 	struct copse_dtls_config dtls = {.udp = {.bind = c->mesh_bind, .group = GW_GROUP_MESH},
 					 .secure = c->mesh_keys,
-					 .associations = c->associations,
+					 .associations = associations,
 					 .handshakes = c->handshakes,
 					 .idle_ms = c->association_idle_ms,
 					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
 					 .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
 					 .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms};
 
-	if (!c->mesh_keys)
-		return true;
 	copse_address_set_port(&dtls.udp.bind, 0); /* the other socket may have a port of its own */
 	t->secure_mesh = open_secure(t, &dtls, "mesh.bind");
 	return t->secure_mesh != NULL;
@@ -266,10 +391,15 @@ static void adopt_keys(struct gw_thread *t, const struct gw_config *next)
 static bool make_host(struct gw_thread *t)
 {
 	struct copse_host_config config = COPSE_HOST_DEFAULT;
-	const struct copse_handler handler = {event, t, deadline, expire};
+	const struct copse_handler handler = {.event = event,
+					      .self = t,
+					      .deadline = deadline,
+					      .expire = expire,
+					      .divert = t->cross ? divert : NULL,
+					      .unreachable = t->cross ? told_unreachable : NULL};
 
-	gw_worker_endpoint_config(t->config, &config.endpoint);
-	config.transports = 2 * GW_LISTEN_MAX + 2;
+	gw_worker_endpoint_config(t->config, t->workers, t->number, &config.endpoint);
+	config.transports = 2 * GW_LISTEN_MAX + 2 * GW_WORKERS_MAX;
 	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
 	if (config.send_size < COPSE_MESSAGE_LEN) /* of the local resources */
 		config.send_size = COPSE_MESSAGE_LEN;
@@ -289,7 +419,14 @@ static bool make_worker(struct gw_thread *t)
 					       .wall_us = wall_us,
 					       .wake = wake,
 					       .transport = transport_at,
-					       .host_counters = host_counters};
+					       .host_counters = host_counters,
+					       .cross = t->cross,
+					       .worker = t->number,
+					       .take = take,
+					       .unreachable = unreachable,
+					       .pass = pass,
+					       .is_common = is_common,
+					       .set_path = set_path};
 
 	t->worker = gw_worker_new(t->config, &around, copse_host_endpoint(t->host), copse_clock_ms());
 	return t->worker != NULL;
@@ -333,51 +470,130 @@ static void join_groups(struct gw_thread *t, struct copse_transport *transport,
 	}
 }
 
+static bool open_common(struct gw_thread *t)
+{
+	struct copse_address bind;
+
+	for (size_t i = 0; i < t->config->listen_n; i++) {
+		bind = t->config->listen[i];
+		if (t->first) /* where the system chose the port, it is the same one */
+			copse_transport_local(t->first->common[i], NULL, &bind);
+		t->common[i] = listen_at(t, &bind, GW_GROUP_CLIENTS, "listen");
+		if (!t->common[i])
+			return false;
+		t->common_n++;
+		if (!t->first)
+			join_groups(t, t->common[i], &t->config->listen[i]);
+	}
+	return true;
+}
+
+/* A port of the configuration's is the first worker's; the others take those behind it. */
+static bool open_mesh(struct gw_thread *t)
+{
+	struct copse_address bind = t->config->mesh_bind;
+
+	if (copse_address_port(&bind))
+		copse_address_set_port(&bind, (uint16_t)(copse_address_port(&bind) + t->number));
+	t->mesh = listen_at(t, &bind, GW_GROUP_MESH, "mesh.bind");
+	return t->mesh && (!t->config->mesh_keys || open_secure_mesh(t));
+}
+
+/* In the place of each socket that worker `of` has for itself. */
+static bool open_far(struct gw_thread *t, unsigned of)
+{
+	const struct gw_config *c = t->config;
+	const size_t clear = 1, mesh = c->mesh_keys ? 1 : 0;
+	const size_t clients = of == GW_FIRST && c->client_keys ? c->secure_listen_n : 0;
+
+	for (size_t i = 0; i < clear + mesh + clients; i++) {
+		struct copse_transport *far = far_open(of, i >= clear, reply, t);
+		if (!far || copse_host_attach(t->host, far) != COPSE_OK) {
+			copse_transport_close(far);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* In the same order at each worker: so a socket has the same id everywhere. */
 static bool open_sockets(struct gw_thread *t)
 {
-	t->mesh = listen_at(t, &t->config->mesh_bind, GW_GROUP_MESH, "mesh.bind");
-	if (!t->mesh)
+	if (!open_common(t))
 		return false;
-	for (size_t i = 0; i < t->config->listen_n; i++) {
-		struct copse_transport *transport =
-		    listen_at(t, &t->config->listen[i], GW_GROUP_CLIENTS, "listen");
-		if (!transport)
+	for (unsigned of = 0; of < t->workers; of++) {
+		if (of != t->number) {
+			if (!open_far(t, of))
+				return false;
+			continue;
+		}
+		if (!open_mesh(t) || (of == GW_FIRST && !open_secure_clients(t)))
 			return false;
-		join_groups(t, transport, &t->config->listen[i]);
 	}
-	return open_secure_mesh(t) && open_secure_clients(t);
+	return true;
 }
 
 static void woken(void *self, copse_ms now)
 {
 	struct gw_thread *t = self;
-	struct gw_config *next = atomic_exchange(&t->next, NULL);
+	struct gw_snapshot *next = atomic_exchange(&t->next, NULL);
 
 	gw_worker_woken(t->worker, now);
 	if (!next)
 		return;
-	gw_worker_adopt(t->worker, next, now);
-	adopt_keys(t, next);
-	gw_config_free(t->config); /* lent to nobody any more */
-	t->config = next;
+	gw_worker_adopt(t->worker, next->config, now);
+	adopt_keys(t, next->config);
+	gw_snapshot_let_go(t->snapshot); /* lent to nobody any more */
+	t->snapshot = next;
+	t->config = next->config;
 }
 
-struct gw_thread *gw_thread_new(struct gw_config *config, struct gw_log *log)
+static void wake_loop(void *self)
+{
+	const struct gw_thread *t = self;
+
+	copse_loop_wake(t->loop);
+}
+
+/* The loop calls first what was prepared last. */
+static bool make(struct gw_thread *t)
+{
+	t->loop = copse_loop_new();
+	if (!t->loop)
+		return false;
+	t->last = (struct copse_prepare){.before = after_all, .self = t};
+	if (t->cross)
+		copse_loop_prepare(t->loop, &t->last);
+	if (!make_host(t) || !make_worker(t))
+		return false;
+	t->before = (struct copse_prepare){.before = before_all, .self = t};
+	if (!t->cross)
+		return true;
+	copse_loop_prepare(t->loop, &t->before);
+	gw_crossing_on_wake(t->cross, t->number, wake_loop, t);
+	return true;
+}
+
+struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
+				unsigned number, const struct gw_thread *first)
 {
 	struct gw_thread *t = copse_mem_new(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->config = config;
+	t->config = snapshot->config;
 	t->log = log;
-	t->loop = copse_loop_new();
-	if (!t->loop || !make_host(t) || !make_worker(t)) {
+	t->cross = cross;
+	t->number = number;
+	t->workers = cross ? gw_crossing_workers(cross) : 1;
+	t->first = first;
+	if (!make(t)) {
 		gw_log(log, GW_LOG_ERROR, "gateway", "out of memory");
 	} else if (open_sockets(t)) {
 		copse_loop_on_wake(t->loop, woken, t);
+		t->snapshot = snapshot;
 		return t;
 	}
-	t->config = NULL;
 	gw_thread_free(t);
 	return NULL;
 }
@@ -402,24 +618,30 @@ int gw_thread_start(struct gw_thread *t)
 	return err;
 }
 
-void gw_thread_adopt(struct gw_thread *t, struct gw_config *config)
+void gw_thread_adopt(struct gw_thread *t, struct gw_snapshot *snapshot)
 {
-	gw_config_free(atomic_exchange(&t->next, config));
+	gw_snapshot_let_go(atomic_exchange(&t->next, snapshot));
 	copse_loop_wake(t->loop);
+}
+
+void gw_thread_stop(struct gw_thread *t)
+{
+	if (!t->started)
+		return;
+	copse_loop_stop(t->loop);
+	pthread_join(t->thread, NULL);
+	t->started = false;
 }
 
 void gw_thread_free(struct gw_thread *t)
 {
 	if (!t)
 		return;
-	if (t->started) {
-		copse_loop_stop(t->loop);
-		pthread_join(t->thread, NULL);
-	}
+	gw_thread_stop(t);
 	copse_host_free(t->host);
 	gw_worker_free(t->worker);
 	copse_loop_free(t->loop);
-	gw_config_free(atomic_exchange(&t->next, NULL));
-	gw_config_free(t->config);
+	gw_snapshot_let_go(atomic_exchange(&t->next, NULL));
+	gw_snapshot_let_go(t->snapshot);
 	copse_mem_free(t);
 }

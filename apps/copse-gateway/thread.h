@@ -5,21 +5,39 @@
 #define COPSE_GATEWAY_THREAD_H
 
 #include "gateway/config.h"
+#include "gateway/crossing.h"
 #include "gateway/log.h"
+
+#include <stdatomic.h>
 
 struct gw_thread;
 
-/* Open the sockets and make the worker. `config` becomes the thread's. What goes wrong is logged.
- * Returns NULL then; `config` stays the caller's. */
-struct gw_thread *gw_thread_new(struct gw_config *config, struct gw_log *log);
+/* A configuration that several threads use; the last one to let it go frees it. */
+struct gw_snapshot {
+	struct gw_config *config;
+	_Atomic unsigned holders;
+};
+
+/* Held `holders` times; `config` becomes the snapshot's. Returns NULL without memory. */
+struct gw_snapshot *gw_snapshot_new(struct gw_config *config, unsigned holders);
+void gw_snapshot_let_go(struct gw_snapshot *snapshot); /* NULL is taken */
+
+/* Open the sockets and make the worker: number `number` of those that share `cross` (NULL: the only one). `first` is the
+ * first worker's thread, whose addresses it takes; NULL: it is the first. One hold of `snapshot` becomes the thread's. What
+ * goes wrong is logged. Returns NULL then; the hold stays the caller's. */
+struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
+				unsigned number, const struct gw_thread *first);
 
 /* Let it run. Returns 0, or an errno. */
 int gw_thread_start(struct gw_thread *thread);
 
-/* From the thread that started it: use `config` from now on; it is the thread's. */
-void gw_thread_adopt(struct gw_thread *thread, struct gw_config *config);
+/* From the thread that started it: use `snapshot` from now on; a hold of it is the thread's. */
+void gw_thread_adopt(struct gw_thread *thread, struct gw_snapshot *snapshot);
 
-/* Stop it if it was started, close everything, free it and its configuration. NULL is taken. */
+/* Stop it if it was started, and wait until it has ended. */
+void gw_thread_stop(struct gw_thread *thread);
+
+/* Stop it, close everything, free it and let its snapshot go. NULL is taken. */
 void gw_thread_free(struct gw_thread *thread);
 
 #endif

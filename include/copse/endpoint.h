@@ -99,6 +99,10 @@ struct copse_config {
 	/* Message IDs begin here; 0: at random. A program that comes back by the same port within EXCHANGE_LIFETIME goes
 	 * on where it left: an ID used again would be taken for a duplicate (RFC 7252 §4.4). */
 	uint16_t first_id;
+	/* Of several endpoints that speak from one address and port each takes message IDs of its own: those whose bits
+	 * in `id_mask` (its low ones) are `id_tag`. Whoever receives for all of them tells by these bits whom an
+	 * acknowledgement is for. 0: all are ours. */
+	uint16_t id_mask, id_tag;
 	/* Secret and random: tokens, message IDs, jitter and hash keys come from it. */
 	uint64_t seed[2];
 };

@@ -26,6 +26,12 @@ struct copse_handler {
 	void *self;
 	copse_ms (*deadline)(void *self);
 	void (*expire)(void *self, copse_ms now);
+
+	/* For hosts that share their work with others; each may be NULL. `divert` is shown each datagram before the
+	 * endpoint: it returns true when somebody else has taken it; it may call copse_host_take for others.
+	 * `unreachable` is told what the endpoint is: that a peer cannot be reached. */
+	bool (*divert)(void *self, const struct copse_datagram *datagram, copse_ms now);
+	void (*unreachable)(void *self, const struct copse_peer *peer, copse_ms now);
 };
 
 /* Begin with COPSE_HOST_DEFAULT. */
@@ -89,6 +95,18 @@ int copse_host_step(struct copse_host *host, copse_ms now);
 /* Send what the endpoint has ready; called by step and by the loop, harmless at any time but inside a handler. With a
  * loop `now` is the loop's, refreshed. */
 void copse_host_flush(struct copse_host *host, copse_ms now);
+
+/* Hand a datagram to the endpoint that came another way, and its events to the application. Not from within an
+ * event. */
+void copse_host_take(struct copse_host *host, const struct copse_peer *peer, const void *bytes, size_t len,
+		     copse_ms now);
+
+/* The same for the news that a peer cannot be reached. */
+void copse_host_unreachable(struct copse_host *host, const struct copse_peer *peer, copse_ms now);
+
+/* Send a datagram by the transport of its peer, past the endpoint. Returns false when it was not sent: it may be lost
+ * like any other. */
+bool copse_host_pass(struct copse_host *host, struct copse_datagram *datagram, copse_ms now);
 
 /* When copse_host_step must next be called though nothing is received, or COPSE_NEVER. */
 copse_ms copse_host_deadline(const struct copse_host *host);

@@ -26,6 +26,9 @@ struct copse_udp_config {
 
 	bool only_v6;    /* a socket on every IPv6 address does not take IPv4 too */
 	bool reuse_port; /* SO_REUSEPORT: several sockets of several workers share the port */
+	/* Take the port alone, and only then let others share it by `reuse_port`: the first of several sockets. Without
+	 * it the system could give a port that it chooses to two programs of one user. */
+	bool share_port;
 	bool no_loop;    /* what this host sends to a group does not come back to it */
 
 	/* Each local address is an endpoint of its own: a peer that asks two addresses of this socket is two peers. For

@@ -97,7 +97,8 @@ static bool take_agg(const char *text, size_t len, enum store_aggregate *out)
 	return false;
 }
 
-const char *gw_readings_query_parse(const struct copse_request *rq, int64_t now, struct gw_readings_query *out)
+const char *gw_readings_query_parse(const struct copse_request *rq, int64_t now,
+				    struct gw_readings_query *out)
 {
 	const char *text;
 	size_t len;

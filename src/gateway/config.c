@@ -54,6 +54,7 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 	}
 	for (unsigned i = 0; i < c->listen_n; i++)
 		copse_address_parse(cfg_getnstr(cfg, "listen", i), COPSE_PORT, &c->listen[i]);
+	c->workers = (uint32_t)cfg_getint(cfg, "workers");
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
 	return take_name(c, cfg);
 }
@@ -745,6 +746,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	} rows[] = {
 	    {strcmp(a->name, b->name) == 0, "name"},
 	    {same_listen(a, b), "listen"},
+	    {a->workers == b->workers, "workers"},
 	    {same_secure(a, b), "secure (addresses and bounds)"},
 	    {!a->mesh_keys == !b->mesh_keys, "mesh.psk_file, whether there is one"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},

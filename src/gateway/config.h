@@ -23,6 +23,7 @@
 #define GW_CLAIM_MAX   63   /* name of the claim with the account */
 #define GW_CONFIG_WHY  2048 /* room for what is wrong with a configuration */
 #define GW_LISTEN_MAX  8
+#define GW_WORKERS_MAX 8
 
 /* Parameter groups of the endpoint. */
 #define GW_GROUP_CLIENTS 0
@@ -157,6 +158,7 @@ struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
 	size_t listen_n;
+	uint32_t workers; /* 0: one for each core */
 	enum gw_log_level log_level;
 
 	/* The secure sides. Keys are held; NULL: there is no such side. */

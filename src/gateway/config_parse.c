@@ -326,12 +326,21 @@ static int check_mismatch(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_workers(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (cfg_opt_getnint(opt, 0) >= 0 && cfg_opt_getnint(opt, 0) <= GW_WORKERS_MAX)
+		return 0;
+	cfg_error(cfg, "'%s' must be 0 to %d", opt->name, GW_WORKERS_MAX);
+	return -1;
+}
+
 static const struct {
 	const char *option;
 	cfg_validate_callback_t check;
 } checks[] = {
     {"name", check_name},
     {"listen", check_address},
+    {"workers", check_workers},
     {"log|level", check_level},
     {"key", check_title},
     {"key|algorithm", check_algorithm},
@@ -555,6 +564,7 @@ static cfg_opt_t group_options[] = {
 static cfg_opt_t root_options[] = {
     CFG_STR("name", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("listen", listen_list, CFGF_NONE),
+    CFG_INT("workers", 1, CFGF_NONE),
     CFG_SEC("log", log_options, CFGF_NONE),
     CFG_SEC("key", key_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("token", token_options, CFGF_NONE),

@@ -4,6 +4,7 @@
 #include "group.h"
 
 #include "access.h"
+#include "worker_cross.h"
 
 #include <copse/mem.h>
 #include <copse/udp.h>
@@ -98,7 +99,7 @@ static void give_back(struct gw_worker *w, struct group_request *g)
 	struct gw_session *s = gw_sessions_at(w->sessions, g->session, g->generation);
 
 	if (s)
-		s->pending--;
+		gw_cross_pending(w, s, -1);
 	g->state = GROUP_FREE;
 	g->next_free = t->free;
 	t->free = (uint32_t)(g - t->request) + 1;
@@ -223,6 +224,7 @@ static void forget_stored(struct gw_worker *w, const struct gw_session *s, const
 		return;
 	gw_cache_key_make(&w->keys, &w->upstream, &scope, &key);
 	gw_proxy_invalidate(w, key.uri, now);
+	gw_cross_invalidate(w, key.uri);
 }
 
 /* Into w->out: the answer with its origin. Returns its length, or < 0. */
@@ -367,7 +369,7 @@ static void fill(struct gw_pass *p, struct group_request *g, uint32_t seconds)
 	    p->now + 1000 * (copse_ms)(seconds == 0 || seconds > group->timeout ? group->timeout : seconds);
 	g->message_len = p->message_len;
 	memcpy(g->message, w->out, p->message_len);
-	p->session->pending++;
+	gw_cross_pending(w, p->session, 1);
 	if (g->ends < w->groups->next)
 		w->groups->next = g->ends;
 }

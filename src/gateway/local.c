@@ -4,7 +4,7 @@
 #include "metrics.h"
 #include "resolver.h"
 #include "visible.h"
-#include "worker_state.h"
+#include "worker_cross.h"
 
 #include <copse/host.h>
 #include <copse/mem.h>
@@ -52,7 +52,7 @@ static void show_session(const struct copse_request *rq, struct copse_response *
 	time_text(ends, w, s->ends, rq->now);
 	snprintf(text, sizeof(text), "account: %s\nends: %s\nidle: %llu\nsecurity: %s\npending: %u\n",
 		 s->account, ends, (unsigned long long)(w->config->session_idle_ms / 1000),
-		 s->secure ? "secure" : "none", s->pending);
+		 s->secure ? "secure" : "none", (unsigned)gw_cross_pending_of(w, s));
 	copse_response_text(rs, text);
 	rs->max_age = 0;
 }
@@ -73,16 +73,30 @@ static void sessions_get(const struct copse_request *rq, struct copse_response *
 		no_session(rq, rs);
 }
 
+/* A change that not all workers can be told of does not happen. */
+static bool refuse_behind(struct gw_worker *w, struct copse_response *rs)
+{
+	if (gw_cross_has_room(w))
+		return false;
+	w->counters.refused_crossing++;
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "the gateway is behind");
+	rs->max_age = 1;
+	return true;
+}
+
 static void sessions_delete(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_worker *w = worker_of(rq);
 	struct gw_session *s = gw_sessions_find(w->sessions, rq->peer, rq->now);
 	char peer[GW_PEER_TEXT];
 
+	if (s && refuse_behind(w, rs))
+		return;
 	if (s) {
 		gw_log(w->around.log, GW_LOG_INFO, "sessions", "closed", {"account", s->account},
 		       {"peer", copse_peer_text(rq->peer, peer, sizeof(peer))});
 		gw_sessions_close(w->sessions, s);
+		gw_cross_closed(w, rq->peer);
 		w->counters.sessions_closed++;
 	}
 	rs->code = COPSE_CODE_DELETED;
@@ -166,6 +180,8 @@ static void open_session(const struct copse_request *rq, struct copse_response *
 	};
 	struct gw_session *s = NULL;
 
+	if (refuse_behind(w, rs))
+		return;
 	if (!take_grant(w, claims, &asked.grant)) {
 		w->counters.refused_grants++;
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE,
@@ -191,6 +207,9 @@ static void open_session(const struct copse_request *rq, struct copse_response *
 	w->counters.sessions_opened += result == GW_SESSION_OPENED;
 	w->counters.sessions_renewed += result == GW_SESSION_RENEWED;
 	w->counters.sessions_moved += result == GW_SESSION_MOVED;
+	gw_cross_opened(w, &asked, asked.grant ? &claims->grant : NULL);
+	gw_cross_pending(w, s, 0);
+	gw_cross_observers(w, s);
 	log_opened(w, s, result);
 	copse_server_verified(w->server, rq->peer, rq->now);
 	rs->code = COPSE_CODE_CREATED;
@@ -318,25 +337,60 @@ static void devices_get(const struct copse_request *rq, struct copse_response *r
 		list_some(rq, rs, s);
 }
 
-static void metrics_get(const struct copse_request *rq, struct copse_response *rs)
+static void say_metrics(struct gw_worker *w, const struct gw_report *report, struct copse_response *rs)
 {
-	struct gw_worker *w = worker_of(rq);
-
-	if (!gw_sessions_find(w->sessions, rq->peer, rq->now)) {
-		no_session(rq, rs);
-		return;
-	}
 	/* the store's thread goes on counting meanwhile: numbers may become longer */
-	size_t cap = gw_metrics_text(w, NULL, 0) + 256;
+	size_t cap = gw_metrics_text(w, report, NULL, 0) + 256;
 	struct kept *metrics = copse_mem_new(sizeof(*metrics) + cap, 1);
+
 	if (!metrics) {
 		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
 		return;
 	}
-	size_t len = gw_metrics_text(w, metrics->text, cap);
+	size_t len = gw_metrics_text(w, report, metrics->text, cap);
 	metrics->len = (uint32_t)(len < cap ? len : cap - 1);
 	rs->max_age = 0;
 	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_kept, copse_mem_free, metrics);
+}
+
+void gw_local_metrics(struct gw_worker *w, copse_handle asker, const struct gw_report *report, copse_ms now)
+{
+	struct copse_response rs;
+
+	if (copse_server_reply(w->server, asker, &rs) != COPSE_OK)
+		return;
+	say_metrics(w, report, &rs);
+	if (copse_server_reply_send(w->server, asker, &rs, now) == COPSE_ERR_NOROOM)
+		copse_server_reply_drop(w->server, asker, now);
+}
+
+/* The others are asked what they have counted; the answer follows when all have said it. */
+static void ask_all(struct gw_worker *w, const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_round *round = gw_round_begin(w);
+
+	if (round) {
+		gw_round_set_asker(round, copse_request_defer(rq));
+		return;
+	}
+	w->counters.refused_crossing++;
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "the gateway is behind");
+	rs->max_age = 1;
+}
+
+static void metrics_get(const struct copse_request *rq, struct copse_response *rs)
+{
+	struct gw_worker *w = worker_of(rq);
+	struct gw_report report = {0};
+
+	if (!gw_sessions_find(w->sessions, rq->peer, rq->now)) {
+		no_session(rq, rs);
+	} else if (w->cross) {
+		ask_all(w, rq, rs);
+	} else {
+		gw_report_take(w, &report);
+		say_metrics(w, &report, rs);
+	}
 }
 
 /* GET has no body by its definition, but who sends one to be echoed means it. */
@@ -386,9 +440,7 @@ static copse_ms wait_for(void *self, const struct copse_peer *peer, copse_ms now
 
 	if (publishes)
 		return gw_rates_take(w->device_rates, peer->key, peer->len, &w->config->collector.rate, now);
-	return s ? gw_rates_take(w->account_rates, s->account, strlen(s->account), &w->config->account_rate,
-				 now)
-		 : 0;
+	return s ? gw_cross_rate(w, s->account, now) : 0;
 }
 
 static void local_address(void *self, const struct copse_peer *peer, struct copse_address *address)
@@ -503,8 +555,8 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	memcpy(w->resources, resources, sizeof(resources));
 	for (size_t i = 0; i < RESOURCES; i++)
 		w->resources[i].user = w;
-	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 && add_collector(w) &&
-	       add_directory(w);
+	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 &&
+	       (!gw_cross_is_first(w) || (add_collector(w) && add_directory(w)));
 }
 
 /* The critical options that the server and we understand in a request. */
@@ -552,12 +604,27 @@ static void take_understood(struct gw_worker *w, const struct copse_event *event
 	copse_server_take(w->server, event, now);
 }
 
+static void refuse_late(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	static const uint8_t soon[] = {0xd1, COPSE_OPTION_MAX_AGE - 13, 1}; /* Max-Age: 1 */
+	const struct copse_out out = {
+	    .code = COPSE_CODE_SERVICE_UNAVAILABLE, .rest = soon, .rest_len = sizeof(soon)};
+
+	w->counters.refused_crossing++;
+	if (copse_endpoint_respond(w->ep, event->exchange, &out, now) != 0)
+		copse_endpoint_ignore(w->ep, event->exchange, now);
+}
+
 void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
 	static const uint8_t text[] = "\xff"
 				      "critical option not understood";
 	struct copse_out out = {.code = COPSE_CODE_BAD_OPTION, .rest = text, .rest_len = sizeof(text) - 1};
 
+	if (!gw_cross_is_first(w)) { /* there was no room for it in the first one's ring */
+		refuse_late(w, event, now);
+		return;
+	}
 	if (!gw_local_may_say(w, event->message, out.rest_len))
 		out.rest_len = 0;
 	if (is_understood(event->message))

@@ -4,14 +4,16 @@
 #include "metrics.h"
 
 #include "group.h"
-#include "worker_state.h"
+#include "worker_cross.h"
 
 #include "store/service.h"
 
 #include <copse/host.h>
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct text {
 	char *buf;
@@ -40,38 +42,30 @@ static void put_gauge(struct text *t, const char *name, const char *help, uint64
 	    (unsigned long long)value);
 }
 
-static void put_gateway(struct text *t, const struct gw_worker *w)
+static void put_gateway(struct text *t, const struct gw_report *r)
 {
-	const struct gw_counters *c = &w->counters;
-
-#define COUNTER(name, help) put_counter(t, "gateway", #name, help, c->name);
+#define COUNTER(name, help) put_counter(t, "gateway", #name, help, r->gateway.name);
 #include <copse/registry/gateway_counters.def>
 #undef COUNTER
 }
 
-static void put_cache(struct text *t, const struct gw_worker *w)
+static void put_cache(struct text *t, const struct gw_report *r)
 {
-	const struct gw_cache_counters *c = gw_cache_counters(w->cache);
-
-#define COUNTER(name, help) put_counter(t, "cache", #name, help, c->name);
+#define COUNTER(name, help) put_counter(t, "cache", #name, help, r->cache.name);
 #include <copse/registry/cache_counters.def>
 #undef COUNTER
 }
 
-static void put_endpoint(struct text *t, const struct gw_worker *w)
+static void put_endpoint(struct text *t, const struct gw_report *r)
 {
-	const struct copse_endpoint_counters *c = copse_endpoint_counters(w->ep);
-
-#define COUNTER(name, help) put_counter(t, "endpoint", #name, help, c->name);
+#define COUNTER(name, help) put_counter(t, "endpoint", #name, help, r->endpoint.name);
 #include <copse/registry/endpoint_counters.def>
 #undef COUNTER
 }
 
-static void put_server(struct text *t, const struct gw_worker *w)
+static void put_server(struct text *t, const struct gw_report *r)
 {
-	const struct copse_server_counters *c = copse_server_counters(w->server);
-
-#define COUNTER(name, help) put_counter(t, "server", #name, help, c->name);
+#define COUNTER(name, help) put_counter(t, "server", #name, help, r->server.name);
 #include <copse/registry/server_counters.def>
 #undef COUNTER
 }
@@ -87,66 +81,84 @@ static void put_directory(struct text *t, const struct gw_worker *w)
 		  gw_directory_count(gw_rd_directory(w->rd)));
 }
 
-static void put_usage(struct text *t, const struct gw_worker *w)
+/* Name, help, and where the number comes from. What is the same at all workers is told by the first. */
+#define GAUGES(GAUGE)                                                                                        \
+	GAUGE(gateway_sessions, "sessions that are open", first ? gw_sessions_count(w->sessions) : 0)        \
+	GAUGE(gateway_requests, "proxy requests under way, unacknowledged answers included",                 \
+	      w->requests_used)                                                                              \
+	GAUGE(gateway_lanes, "devices that have a request under way", lanes.lanes)                           \
+	GAUGE(gateway_waiting, "requests that wait in queues of lanes", lanes.waiting)                       \
+	GAUGE(gateway_observations, "registrations at devices, shared by observers", observe.observations)   \
+	GAUGE(gateway_observers, "clients that observe", observe.observers)                                  \
+	GAUGE(gateway_notifying, "confirmable notifications under way", w->notifying)                        \
+	GAUGE(gateway_groups, "requests to groups under way", gw_groups_count(w->groups))                    \
+	GAUGE(gateway_gathers_open, "blocks being put together of a device's smaller ones",                  \
+	      gw_gathers_count(w->gathers))                                                                  \
+	GAUGE(gateway_transfers_open, "bodies on their way in several blocks",                               \
+	      gw_transfers_count(w->transfers))                                                              \
+	GAUGE(gateway_grants, "distinct rules of tokens", first ? gw_grants_count(w->grants) : 0)            \
+	GAUGE(gateway_account_rates, "accounts whose rate is watched", account_rates(w))                     \
+	GAUGE(gateway_device_rates, "devices whose rate is watched", gw_rates_count(w->device_rates))        \
+	GAUGE(cache_entries, "answers in the cache", cache.entries)                                          \
+	GAUGE(cache_bytes, "bytes of the cache in use", cache.bytes)                                         \
+	GAUGE(endpoint_exchanges, "requests and confirmable messages of ours under way", u.exchanges)        \
+	GAUGE(endpoint_incoming, "messages remembered for duplicate detection", u.incoming)                  \
+	GAUGE(endpoint_peers, "peers that requests are sent to", u.peers)                                    \
+	GAUGE(endpoint_chunks, "pieces of messages that may have to be sent again", u.chunks)                \
+	GAUGE(endpoint_replies, "acknowledgements and resets not yet sent", u.replies)
+
+enum gauge {
+#define GAUGE(name, help, value) GAUGE_##name,
+	GAUGES(GAUGE)
+#undef GAUGE
+	    GAUGE_N
+};
+static_assert(GAUGE_N <= GW_REPORT_GAUGES, "a report has room for each");
+
+static uint64_t account_rates(const struct gw_worker *w)
 {
+	if (!w->cross)
+		return gw_rates_count(w->account_rates);
+	return gw_cross_is_first(w) ? gw_crossing_rates(w->cross) : 0;
+}
+
+static void take_gauges(const struct gw_worker *w, uint64_t gauge[GAUGE_N])
+{
+	const bool first = gw_cross_is_first(w);
+	struct copse_endpoint_usage u;
 	struct gw_cache_usage cache;
 	struct gw_lanes_usage lanes;
 	struct gw_observe_usage observe;
 
+	copse_endpoint_usage(w->ep, &u);
 	gw_observations_usage(w->observations, &observe);
 	gw_cache_usage(w->cache, &cache);
 	gw_lanes_usage(w->lanes, &lanes);
-	put_gauge(t, "gateway_sessions", "sessions that are open", gw_sessions_count(w->sessions));
-	put_gauge(t, "gateway_requests", "proxy requests under way, unacknowledged answers included",
-		  w->requests_used);
-	put_gauge(t, "gateway_lanes", "devices that have a request under way", lanes.lanes);
-	put_gauge(t, "gateway_waiting", "requests that wait in queues of lanes", lanes.waiting);
-	put_gauge(t, "gateway_observations", "registrations at devices, shared by observers",
-		  observe.observations);
-	put_gauge(t, "gateway_observers", "clients that observe", observe.observers);
-	put_gauge(t, "gateway_notifying", "confirmable notifications under way", w->notifying);
-	put_gauge(t, "gateway_groups", "requests to groups under way", gw_groups_count(w->groups));
-	put_gauge(t, "gateway_gathers_open", "blocks being put together of a device's smaller ones",
-		  gw_gathers_count(w->gathers));
-	put_gauge(t, "gateway_transfers_open", "bodies on their way in several blocks",
-		  gw_transfers_count(w->transfers));
-	put_gauge(t, "gateway_grants", "distinct rules of tokens", gw_grants_count(w->grants));
-	put_gauge(t, "gateway_account_rates", "accounts whose rate is watched",
-		  gw_rates_count(w->account_rates));
-	put_gauge(t, "gateway_device_rates", "devices whose rate is watched",
-		  gw_rates_count(w->device_rates));
-	put_gauge(t, "cache_entries", "answers in the cache", cache.entries);
-	put_gauge(t, "cache_bytes", "bytes of the cache in use", cache.bytes);
+#define GAUGE(name, help, value) gauge[GAUGE_##name] = (value);
+	GAUGES(GAUGE)
+#undef GAUGE
 }
 
-static void put_endpoint_usage(struct text *t, const struct gw_worker *w)
+static void put_gauges(struct text *t, const struct gw_report *r)
 {
-	struct copse_endpoint_usage u;
-
-	copse_endpoint_usage(w->ep, &u);
-	put_gauge(t, "endpoint_exchanges", "requests and confirmable messages of ours under way",
-		  u.exchanges);
-	put_gauge(t, "endpoint_incoming", "messages remembered for duplicate detection", u.incoming);
-	put_gauge(t, "endpoint_peers", "peers that requests are sent to", u.peers);
-	put_gauge(t, "endpoint_chunks", "pieces of messages that may have to be sent again", u.chunks);
-	put_gauge(t, "endpoint_replies", "acknowledgements and resets not yet sent", u.replies);
+#define GAUGE(name, help, value) put_gauge(t, #name, help, r->gauge[GAUGE_##name]);
+	GAUGES(GAUGE)
+#undef GAUGE
 }
 
-static void put_dtls(struct text *t, const struct gw_worker *w, bool mesh)
+static void put_dtls(struct text *t, const struct gw_report *r, bool mesh)
 {
 	const char *of = mesh ? "dtls_mesh" : "dtls_clients";
-	struct copse_dtls_counters count = {0}, *c = &count;
-	struct copse_dtls_usage usage = {0};
+	const struct copse_dtls_counters *c = &r->dtls[mesh];
+	const struct copse_dtls_usage *usage = &r->dtls_usage[mesh];
 
-	if (w->around.dtls)
-		w->around.dtls(w->around.self, mesh, c, &usage);
 #define COUNTER(name, help) put_counter(t, of, #name, help, c->name);
 #include <copse/registry/dtls_counters.def>
 #undef COUNTER
 	put_gauge(t, mesh ? "dtls_mesh_open" : "dtls_clients_open", "associations that are open",
-		  usage.associations);
+		  usage->associations);
 	put_gauge(t, mesh ? "dtls_mesh_shaking" : "dtls_clients_shaking", "handshakes under way",
-		  usage.handshakes);
+		  usage->handshakes);
 }
 
 static void put_collector(struct text *t, const struct gw_worker *w)
@@ -166,62 +178,126 @@ static void put_collector(struct text *t, const struct gw_worker *w)
 #undef COUNTER
 }
 
-#define TRANSPORTS_MAX 64
-
 /* One family for each counter, with a line for each socket: what belongs together must stand together. */
-static void put_transports(struct text *t, const struct gw_worker *w)
+static void put_transports(struct text *t, const struct gw_report *r)
 {
-	const struct copse_transport *transport[TRANSPORTS_MAX];
-	char address[TRANSPORTS_MAX][COPSE_ADDRESS_TEXT];
-	struct copse_address local;
-	size_t n = 0;
-
-	while (w->around.transport && n < TRANSPORTS_MAX &&
-	       (transport[n] = w->around.transport(w->around.self, n)) != NULL) {
-		copse_transport_local(transport[n], NULL, &local);
-		copse_address_text(&local, address[n], sizeof(address[n]));
-		n++;
-	}
-	for (size_t i = 0; n > 0 && i < copse_transport_counter_n(); i++) {
+	for (size_t i = 0; r->transport_n > 0 && i < copse_transport_counter_n(); i++) {
 		const char *name = copse_transport_counter_name(i);
 		put(t, "# TYPE copse_transport_%s counter\n# HELP copse_transport_%s %s\n", name, name,
 		    copse_transport_counter_text(i));
-		for (size_t k = 0; k < n; k++)
+		for (size_t k = 0; k < r->transport_n; k++) {
+			const struct copse_transport one = {.counters = r->transport[k].counters};
 			put(t, "copse_transport_%s_total{scheme=\"%s\",address=\"%s\"} %llu\n", name,
-			    transport[k]->scheme, address[k],
-			    (unsigned long long)copse_transport_counter(transport[k], i));
+			    r->transport[k].scheme, r->transport[k].address,
+			    (unsigned long long)copse_transport_counter(&one, i));
+		}
 	}
 }
 
-static void put_host(struct text *t, const struct gw_worker *w)
+static void put_host(struct text *t, const struct gw_report *r)
 {
-	const struct copse_host_counters *c =
-	    w->around.host_counters ? w->around.host_counters(w->around.self) : NULL;
-
-	if (!c)
-		return;
-#define COUNTER(name, help) put_counter(t, "host", #name, help, c->name);
+#define COUNTER(name, help) put_counter(t, "host", #name, help, r->host.name);
 #include <copse/registry/host_counters.def>
 #undef COUNTER
 }
 
-size_t gw_metrics_text(const struct gw_worker *w, char *buf, size_t cap)
+/* --- reports --- */
+
+static void take_transports(const struct gw_worker *w, struct gw_report *r)
+{
+	const struct copse_transport *transport;
+	struct copse_address local;
+
+	for (size_t i = 0; w->around.transport && r->transport_n < GW_REPORT_TRANSPORTS &&
+			   (transport = w->around.transport(w->around.self, i)) != NULL;
+	     i++) {
+		struct gw_report_transport *to = &r->transport[r->transport_n++];
+		copse_transport_local(transport, NULL, &local);
+		copse_address_text(&local, to->address, sizeof(to->address));
+		to->scheme = transport->scheme;
+		to->counters = transport->counters;
+	}
+}
+
+void gw_report_take(const struct gw_worker *w, struct gw_report *r)
+{
+	*r = (struct gw_report){.gateway = w->counters,
+				.cache = *gw_cache_counters(w->cache),
+				.endpoint = *copse_endpoint_counters(w->ep),
+				.server = *copse_server_counters(w->server)};
+	if (w->around.host_counters)
+		r->host = *w->around.host_counters(w->around.self);
+	for (unsigned mesh = 0; w->around.dtls && mesh < 2; mesh++)
+		w->around.dtls(w->around.self, mesh, &r->dtls[mesh], &r->dtls_usage[mesh]);
+	take_gauges(w, r->gauge);
+	take_transports(w, r);
+}
+
+static void add_transport(struct gw_report *sum, const struct gw_report_transport *part)
+{
+	struct gw_report_transport *to = sum->transport;
+
+	while (to < sum->transport + sum->transport_n &&
+	       (strcmp(to->scheme, part->scheme) != 0 || strcmp(to->address, part->address) != 0))
+		to++;
+	if (to == sum->transport + GW_REPORT_TRANSPORTS)
+		return;
+	if (to == sum->transport + sum->transport_n) {
+		sum->transport_n++;
+		*to = *part;
+		return;
+	}
+#define COUNTER(name, help) to->counters.name += part->counters.name;
+#include <copse/registry/transport_counters.def>
+#undef COUNTER
+}
+
+void gw_report_add(struct gw_report *sum, const struct gw_report *part)
+{
+#define COUNTER(name, help) sum->gateway.name += part->gateway.name;
+#include <copse/registry/gateway_counters.def>
+#undef COUNTER
+#define COUNTER(name, help) sum->cache.name += part->cache.name;
+#include <copse/registry/cache_counters.def>
+#undef COUNTER
+#define COUNTER(name, help) sum->endpoint.name += part->endpoint.name;
+#include <copse/registry/endpoint_counters.def>
+#undef COUNTER
+#define COUNTER(name, help) sum->server.name += part->server.name;
+#include <copse/registry/server_counters.def>
+#undef COUNTER
+#define COUNTER(name, help) sum->host.name += part->host.name;
+#include <copse/registry/host_counters.def>
+#undef COUNTER
+	for (unsigned k = 0; k < 2; k++) {
+#define COUNTER(name, help) sum->dtls[k].name += part->dtls[k].name;
+#include <copse/registry/dtls_counters.def>
+#undef COUNTER
+		sum->dtls_usage[k].associations += part->dtls_usage[k].associations;
+		sum->dtls_usage[k].handshakes += part->dtls_usage[k].handshakes;
+	}
+	for (unsigned i = 0; i < GAUGE_N; i++)
+		sum->gauge[i] += part->gauge[i];
+	for (size_t i = 0; i < part->transport_n; i++)
+		add_transport(sum, &part->transport[i]);
+}
+
+size_t gw_metrics_text(const struct gw_worker *w, const struct gw_report *r, char *buf, size_t cap)
 {
 	struct text t = {buf, cap, 0};
 
-	put_gateway(&t, w);
-	put_cache(&t, w);
-	put_endpoint(&t, w);
-	put_server(&t, w);
+	put_gateway(&t, r);
+	put_cache(&t, r);
+	put_endpoint(&t, r);
+	put_server(&t, r);
 	if (w->rd)
 		put_directory(&t, w);
-	put_usage(&t, w);
-	put_endpoint_usage(&t, w);
-	put_dtls(&t, w, false);
-	put_dtls(&t, w, true);
+	put_gauges(&t, r);
+	put_dtls(&t, r, false);
+	put_dtls(&t, r, true);
 	put_collector(&t, w);
-	put_host(&t, w);
-	put_transports(&t, w);
+	put_host(&t, r);
+	put_transports(&t, r);
 	put(&t, "# EOF\n");
 	return t.len;
 }

@@ -6,12 +6,14 @@
 #include "access.h"
 #include "group.h"
 #include "proxy_pass.h"
+#include "worker_cross.h"
 
 #include <stdio.h>
 #include <string.h>
 
 typedef enum gw_step step_run(struct gw_pass *p);
-static step_run session, recall, target, policy, resolve, prepare, permit, lane, forward, answer, refuse, local;
+static step_run session, recall, target, policy, resolve, prepare, permit, lane, forward, answer, refuse,
+    local;
 
 #define MAY(step) (1u << GW_STEP_##step)
 
@@ -50,7 +52,7 @@ static void release(struct gw_worker *w, struct gw_request *r)
 	    r->session == UINT32_MAX ? NULL : gw_sessions_at(w->sessions, r->session, r->generation);
 
 	if (s)
-		s->pending--;
+		gw_cross_pending(w, s, -1);
 	if (r->observe)
 		w->observers_reserved--;
 	r->observe = false;
@@ -106,7 +108,7 @@ enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms
 static enum gw_step session(struct gw_pass *p)
 {
 	p->session = gw_sessions_find(p->w->sessions, p->event->peer, p->now);
-	return p->session && gw_memory_has(p) ? GW_STEP_RECALL : GW_STEP_TARGET;
+	return p->session && !p->w->ring_full && gw_memory_has(p) ? GW_STEP_RECALL : GW_STEP_TARGET;
 }
 
 static enum gw_step refuse_anonymous(struct gw_pass *p)
@@ -124,19 +126,18 @@ static enum gw_step refuse_anonymous(struct gw_pass *p)
 }
 
 /* RFC 7252 §5.7.2: a host that is the proxy itself makes the request a local one. */
-static bool is_here(struct gw_pass *p)
+bool gw_proxy_is_here(const struct gw_worker *w, const struct copse_peer *peer, const struct gw_asked *asked)
 {
-	const struct gw_asked *asked = &p->asked;
 	struct copse_address local;
 	struct copse_ip literal, own;
 
 	if (asked->here)
 		return true;
-	p->w->around.local(p->w->around.self, p->event->peer, &local);
+	w->around.local(w->around.self, peer, &local);
 	if (asked->port != copse_address_port(&local))
 		return false;
 	if (!copse_ip_parse(&literal, asked->host, asked->host_len, NULL))
-		return copse_host_equal(asked->host, asked->host_len, p->w->name, strlen(p->w->name));
+		return copse_host_equal(asked->host, asked->host_len, w->name, strlen(w->name));
 	own.family = local.sa.sa_family == AF_INET ? 4 : 6;
 	if (own.family == 4)
 		memcpy(own.bytes, &local.in.sin_addr, 4);
@@ -160,7 +161,11 @@ static enum gw_step target(struct gw_pass *p)
 	struct gw_refusal refusal = gw_options_asked(p->m, p->w->config->hop_limit, &p->asked);
 
 	p->no_response = p->asked.no_response;
-	if (!refusal.code && is_here(p))
+	if (p->w->ring_full) {
+		p->w->counters.refused_crossing++;
+		return gw_proxy_refuse_busy(p, "the gateway is behind");
+	}
+	if (!refusal.code && gw_proxy_is_here(p->w, p->event->peer, &p->asked))
 		return GW_STEP_LOCAL;
 	if (!p->session)
 		return refuse_anonymous(p);
@@ -182,10 +187,9 @@ static enum gw_step target(struct gw_pass *p)
 /* May it now? `next` if it may. */
 static enum gw_step admit(struct gw_pass *p, enum gw_step next)
 {
-	if (p->session->pending >= p->w->config->session_requests)
+	if (gw_cross_pending_of(p->w, p->session) >= p->w->config->session_requests)
 		return gw_proxy_refuse_busy(p, "too many requests of this session are under way");
-	copse_ms wait = gw_rates_take(p->w->account_rates, p->session->account, strlen(p->session->account),
-				      &p->w->config->account_rate, p->now);
+	copse_ms wait = gw_cross_rate(p->w, p->session->account, p->now);
 	if (wait)
 		return gw_proxy_refuse_rate(p, &p->w->counters.refused_account_rate, wait,
 					    "too many requests of this account");
@@ -226,6 +230,10 @@ static enum gw_resolution find_device(struct gw_pass *p)
 	const struct gw_asked *a = &p->asked;
 	const struct gw_config *config = p->w->config;
 	uint16_t own = copse_scheme_port(a->scheme);
+	if (p->w->given) {
+		p->target = *p->w->given;
+		return GW_RESOLVED;
+	}
 	enum gw_resolution found = gw_resolve(config, a->host, a->host_len, a->port, own, &p->target);
 
 	p->by_directory = found == GW_RESOLVE_UNKNOWN && p->w->rd;
@@ -369,7 +377,7 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .rate = p->target.class->rate,
 	    .to = p->to,
 	};
-	p->session->pending++;
+	gw_cross_pending(w, p->session, 1);
 	w->observers_reserved += p->observe;
 	return r;
 }

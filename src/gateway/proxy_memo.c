@@ -77,7 +77,8 @@ static bool is_plain(const struct gw_pass *p)
 {
 	struct copse_ip ip;
 
-	return !p->no_response && !p->target.group &&
+	/* nor is what another worker's directory said, which may change without a word */
+	return !p->no_response && !p->target.group && !p->w->given &&
 	       !copse_message_option(&p->w->upstream, COPSE_OPTION_ETAG) &&
 	       !copse_message_option(&p->w->upstream, COPSE_OPTION_BLOCK2) &&
 	       !copse_ip_parse(&ip, p->asked.host, p->asked.host_len, NULL) &&

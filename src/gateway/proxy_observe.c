@@ -12,6 +12,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy_pass.h"
+#include "worker_cross.h"
 
 #include <copse/block.h>
 
@@ -55,7 +56,9 @@ static void free_observer(struct gw_worker *w, struct gw_observer *o, copse_ms n
 	forget_notification(w, o);
 	if (o->request)
 		w->requests[o->request - 1].observer = 0;
+	const struct gw_session *s = gw_sessions_at(w->sessions, o->session, o->generation);
 	gw_observer_free(w->observations, o);
+	gw_cross_observers(w, s);
 }
 
 /* One client less. */
@@ -241,7 +244,8 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 
 	copse_build_rest(&b, ob->state, p->w->rest_cap);
 	if (observed) {
-		p->w->observe_sequence = (p->w->observe_sequence + 1) & SEQUENCE_MASK;
+		p->w->observe_sequence = p->w->cross ? gw_crossing_next_sequence(p->w->cross)
+						     : (p->w->observe_sequence + 1) & SEQUENCE_MASK;
 		copse_build_uint(&b, COPSE_OPTION_OBSERVE, p->w->observe_sequence);
 		if (!copse_message_option(p->m, COPSE_OPTION_MAX_AGE))
 			copse_build_uint(&b, COPSE_OPTION_MAX_AGE, max_age);
@@ -353,8 +357,10 @@ static void promote(struct gw_worker *w, struct gw_observation *ob, struct gw_re
 		leave(w, o, &w->counters.observers_left, now);
 		o = NULL;
 	}
-	if (!o)
+	if (!o) {
 		o = gw_observer_new(w->observations, ob, &peer, token, token_len);
+		gw_cross_observes(w, &peer, token, token_len);
+	}
 	if (!o)
 		return;
 	gw_observer_idle(w->observations, o);
@@ -362,6 +368,7 @@ static void promote(struct gw_worker *w, struct gw_observation *ob, struct gw_re
 	o->con_at = (uint32_t)(now / 1000);
 	o->session = r->session;
 	o->generation = r->generation;
+	gw_cross_observers(w, gw_sessions_at(w->sessions, o->session, o->generation));
 	if (o->request)
 		w->requests[o->request - 1].observer = 0;
 	o->request = r->acknowledged ? number_of(w, r) : 0;
@@ -531,7 +538,7 @@ static enum gw_step begin(struct gw_pass *p, struct gw_observer *o)
 	if (!is_observable(p))
 		return answer_plainly(&w->counters.observe_plain);
 	if (!o && (!gw_observers_room(w->observations, w->observers_reserved) ||
-		   gw_observers_of(w->observations, p->event->peer, w->config->session_observers) >=
+		   gw_cross_observers_of(w, p->session, w->config->session_observers) >=
 		       w->config->session_observers))
 		return answer_plainly(&w->counters.observe_full);
 	if (!ob && !gw_observations_room(w->observations))
@@ -699,6 +706,15 @@ void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct 
 	leave(w, o,
 	      event->error == COPSE_ERR_RESET ? &w->counters.observers_left : &w->counters.observers_dead,
 	      now);
+}
+
+void gw_observe_elsewhere(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *token,
+			  size_t token_len, copse_ms now)
+{
+	struct gw_observer *o = gw_observer_find(w->observations, peer, token, token_len);
+
+	if (o)
+		leave(w, o, &w->counters.observers_left, now);
 }
 
 bool gw_observe_reset(struct gw_worker *w, const struct copse_event *event, copse_ms now)

@@ -9,6 +9,7 @@
 #include "core/table.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Each of the two tables has less than four slots a session. */
@@ -26,6 +27,7 @@ struct gw_sessions {
 	struct core_table accounts; /* number + 1 of the first of an account's list */
 	struct core_heap heap;
 	struct gw_grants *grants; /* may be NULL */
+	_Atomic uint64_t *used;   /* may be NULL: there are no other tables */
 };
 
 size_t gw_sessions_bytes_each(void)
@@ -60,6 +62,11 @@ struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64
 void gw_sessions_set_grants(struct gw_sessions *t, struct gw_grants *grants)
 {
 	t->grants = grants;
+}
+
+void gw_sessions_share(struct gw_sessions *t, _Atomic uint64_t *used)
+{
+	t->used = used;
 }
 
 static void set_grant(struct gw_sessions *t, struct gw_session *s, uint32_t grant)
@@ -146,9 +153,18 @@ static bool has_many(const struct gw_session *first, uint32_t limit)
 
 static copse_ms when_due(const struct gw_sessions *t, const struct gw_session *s)
 {
-	copse_ms idle = s->used + t->idle_ms;
+	copse_ms used = t->used ? atomic_load_explicit(&t->used[s - t->record], memory_order_relaxed) : 0;
+	copse_ms idle = (used > s->used ? used : s->used) + t->idle_ms;
 
 	return idle < s->ends ? idle : s->ends;
+}
+
+/* The timer goes off early and is set anew then: no heap operation for each request. */
+static void use(struct gw_sessions *t, struct gw_session *s, copse_ms now)
+{
+	s->used = now;
+	if (t->used && atomic_load_explicit(&t->used[s - t->record], memory_order_relaxed) < now)
+		atomic_store_explicit(&t->used[s - t->record], now, memory_order_relaxed);
 }
 
 static void set_peer(struct gw_sessions *t, struct gw_session *s, const struct copse_peer *peer)
@@ -223,7 +239,7 @@ static void apply(struct gw_sessions *t, struct gw_session *s, const struct gw_s
 		  copse_ms now)
 {
 	s->ends = wish->ends;
-	s->used = now;
+	use(t, s, now);
 	s->secure = wish->secure;
 	set_grant(t, s, wish->grant);
 	core_heap_set(&t->heap, &s->timer, when_due(t, s));
@@ -304,8 +320,13 @@ struct gw_session *gw_sessions_find(struct gw_sessions *t, const struct copse_pe
 
 	if (!s || now >= when_due(t, s)) /* due, but not yet swept */
 		return NULL;
-	s->used = now; /* the timer goes off early and is set anew then: no heap operation for each request */
+	use(t, s, now);
 	return s;
+}
+
+struct gw_session *gw_sessions_any(struct gw_sessions *t, const struct copse_peer *peer)
+{
+	return find_peer(t, peer);
 }
 
 void gw_sessions_close(struct gw_sessions *t, struct gw_session *s)
@@ -319,6 +340,12 @@ void gw_sessions_close(struct gw_sessions *t, struct gw_session *s)
 	s->next = t->free;
 	t->free = gw_sessions_number(t, s) + 1;
 	t->count--;
+}
+
+void gw_sessions_end(struct gw_sessions *t, struct gw_session *s, copse_ms now)
+{
+	s->ends = now;
+	core_heap_set(&t->heap, &s->timer, now);
 }
 
 copse_ms gw_sessions_deadline(const struct gw_sessions *t)

@@ -55,6 +55,13 @@ struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64
 /* The table that grants of sessions are let go to when these end. Without one sessions have none. */
 void gw_sessions_set_grants(struct gw_sessions *sessions, struct gw_grants *grants);
 
+/* `used` has a place for each session, where all tables that are kept equal to this one say when it was last used. NULL:
+ * there are no others. */
+void gw_sessions_share(struct gw_sessions *sessions, _Atomic uint64_t *used);
+
+/* `session` ends at `now`: the next gw_sessions_expire tells. */
+void gw_sessions_end(struct gw_sessions *sessions, struct gw_session *session, copse_ms now);
+
 /* Change the idle time, also of sessions that are open. */
 void gw_sessions_set_idle(struct gw_sessions *sessions, copse_ms idle_ms);
 
@@ -67,6 +74,9 @@ size_t gw_sessions_bytes_each(void);
 /* The session of `peer`, or NULL; its idle time begins anew. */
 struct gw_session *gw_sessions_find(struct gw_sessions *sessions, const struct copse_peer *peer,
 				    copse_ms now);
+
+/* The same also when its time is over, and without using it. */
+struct gw_session *gw_sessions_any(struct gw_sessions *sessions, const struct copse_peer *peer);
 
 /* Open, renew or move a session. `*session` (may be NULL) is set unless the result is LIMIT or FULL. */
 enum gw_session_result gw_sessions_open(struct gw_sessions *sessions, const struct gw_session_wish *wish,

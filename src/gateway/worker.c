@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "group.h"
 #include "proxy_pass.h"
+#include "worker_cross.h"
 
 #include <copse/host.h>
 #include <copse/mem.h>
@@ -25,18 +26,24 @@ bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now)
 }
 
 /* Confirmable notifications under way: more of them wait. */
-static uint32_t notifying_max(const struct gw_config *config)
+static uint32_t notifying_max(const struct gw_config *config, unsigned workers)
 {
-	return config->observers_max < 8192 ? config->observers_max : 8192;
+	return gw_cross_share(workers, config->observers_max < 8192 ? config->observers_max : 8192);
 }
 
 /* Each request has at most one exchange of ours under way, and as many bytes as the largest message: so what has been
  * accepted never finds the endpoint full. Messages of clients are remembered for longer than requests take. */
-void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out)
+void gw_worker_endpoint_config(const struct gw_config *config, unsigned workers, unsigned worker,
+			       struct copse_config *out)
 {
+	const uint32_t requests = gw_cross_share(workers, config->requests_max);
 	uint32_t pieces = (config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX) / COPSE_CHUNK + 1;
 	/* for answers of the local server that are messages of their own, and for notifications */
-	uint32_t spare = 1024 + notifying_max(config);
+	uint32_t spare = 1024 + notifying_max(config, workers);
+
+	while (workers > out->id_mask + 1u)
+		out->id_mask = (uint16_t)(out->id_mask * 2 + 1);
+	out->id_tag = (uint16_t)worker;
 
 	out->group[GW_GROUP_CLIENTS] = config->clients;
 	out->group[GW_GROUP_MESH] = config->mesh;
@@ -44,16 +51,16 @@ void gw_worker_endpoint_config(const struct gw_config *config, struct copse_conf
 	for (unsigned i = GW_GROUP_CLASSES; i < config->group_n; i++)
 		out->group[i] = config->groups[i];
 	/* an observation keeps its exchange with the device open */
-	out->exchange_cap = config->requests_max + config->observations_max + spare;
-	out->incoming_cap = 65536 + 4 * config->requests_max;
+	out->exchange_cap = requests + gw_cross_share(workers, config->observations_max) + spare;
+	out->incoming_cap = gw_cross_share(workers, 65536) + 4 * requests;
 	out->peer_cap = out->exchange_cap;
-	out->chunk_cap = (config->requests_max + spare) * pieces + 65536;
+	out->chunk_cap = (requests + spare) * pieces + 65536;
 	out->reply_cap = 4096;
 }
 
 static bool make_requests(struct gw_worker *w)
 {
-	w->requests_max = w->config->requests_max;
+	w->requests_max = gw_cross_share(w->workers, w->config->requests_max);
 	w->requests = copse_mem_new(w->requests_max, sizeof(*w->requests));
 	if (!w->requests)
 		return false;
@@ -75,6 +82,8 @@ static bool make_buffers(struct gw_worker *w)
 	w->scratch = copse_mem_new(w->keys.scratch_cap, 1);
 	w->keys.scratch = w->scratch;
 	copse_host_random(w->keys.secret, sizeof(w->keys.secret));
+	if (w->cross)
+		memcpy(w->keys.secret, gw_crossing_secret(w->cross), sizeof(w->keys.secret));
 	return w->out && w->stored && w->scratch;
 }
 
@@ -92,38 +101,46 @@ static bool make_policy(struct gw_worker *w)
 	if (!w->grants || !w->account_rates || !w->device_rates)
 		return false;
 	gw_sessions_set_grants(w->sessions, w->grants);
+	if (w->cross)
+		gw_sessions_share(w->sessions, gw_crossing_used(w->cross));
 	return true;
 }
 
 static bool make_cache(struct gw_worker *w)
 {
 	const struct gw_lane_bounds bounds = {.requests = w->requests_max,
-					      .waiting = w->config->waiting_max,
-					      .steps = w->config->transfers_max,
+					      .waiting = gw_cross_share(w->workers, w->config->waiting_max),
+					      .steps = gw_cross_share(w->workers, w->config->transfers_max),
 					      .message_len = w->config->max_message};
-	const struct gw_observe_bounds observe = {.observations = w->config->observations_max,
-						  .observers = w->config->observers_max,
-						  .message_len = w->config->max_message};
+	const struct gw_observe_bounds observe = {
+	    .observations = gw_cross_share(w->workers, w->config->observations_max),
+	    .observers = gw_cross_share(w->workers, w->config->observers_max),
+	    .message_len = w->config->max_message};
 	uint64_t key[2];
 
 	copse_host_random(key, sizeof(key));
-	w->cache = gw_cache_new(w->config->cache_entries, w->config->cache_bytes, key);
-	w->memo = gw_memo_new(w->config->cache_entries < 2 ? 2 : w->config->cache_entries, key);
+	w->cache = gw_cache_new(gw_cross_share(w->workers, w->config->cache_entries),
+				(w->config->cache_bytes + w->workers - 1) / w->workers, key);
+	const uint32_t memos = gw_cross_share(w->workers, w->config->cache_entries);
+	w->memo = gw_memo_new(memos < 2 ? 2 : memos, key);
 	w->flights = gw_flights_new(w->requests_max, key);
 	w->lanes = gw_lanes_new(&bounds, key);
 	w->observations = gw_observations_new(&observe, key);
-	w->notifying_max = notifying_max(w->config);
+	w->notifying_max = notifying_max(w->config, w->workers);
 	/* Who registers again under the same token, with another observation or after a restart of ours, may compare:
 	 * what comes then has to be newer. A clock (RFC 7641 §4.4), sixteen times a second to be ahead of what was sent. */
 	w->observe_sequence = (uint32_t)(w->around.wall(w->around.self) * 16) & 0xffffffu;
+	if (w->cross && w->number == GW_FIRST)
+		gw_crossing_begin_sequence(w->cross, w->observe_sequence);
 	w->groups = gw_groups_new(w->config->max_message);
 	copse_host_random(&w->next_tag, sizeof(w->next_tag));
-	w->transfers = gw_transfers_new(w->config->transfers_max, w->out_cap, key);
+	w->transfers =
+	    gw_transfers_new(gw_cross_share(w->workers, w->config->transfers_max), w->out_cap, key);
 	if (w->memo)
 		gw_memory_begin(w);
-	w->gathers = gw_gathers_new(w->config->transfers_max, w->out_cap);
-	return w->memo && w->cache && w->flights && w->lanes && w->observations && w->groups && w->transfers &&
-	       w->gathers;
+	w->gathers = gw_gathers_new(gw_cross_share(w->workers, w->config->transfers_max), w->out_cap);
+	return w->memo && w->cache && w->flights && w->lanes && w->observations && w->groups &&
+	       w->transfers && w->gathers;
 }
 
 struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_surroundings *surroundings,
@@ -138,6 +155,9 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 	w->config = config;
 	w->around = *surroundings;
 	w->ep = ep;
+	w->cross = surroundings->cross;
+	w->number = surroundings->worker;
+	w->workers = w->cross ? gw_crossing_workers(w->cross) : 1;
 	w->verifications.at = now;
 	w->verifications.left = config->token.rate * 1000;
 	memcpy(w->name, config->name, sizeof(w->name));
@@ -161,6 +181,7 @@ void gw_worker_free(struct gw_worker *w)
 	w->magic = 0;
 	if (w->server)
 		copse_server_end(w->server);
+	gw_rounds_free(w);
 	gw_collector_free(w->collector);
 	gw_rd_free(w->rd);
 	gw_sessions_free(w->sessions);
@@ -243,7 +264,12 @@ void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms
 	w->counters.sessions_gone++;
 	gw_log(w->around.log, GW_LOG_INFO, "sessions", "ended with its association", {"account", s->account},
 	       {"peer", copse_peer_text(peer, text, sizeof(text))});
+	if (!gw_cross_has_room(w)) {
+		gw_sessions_end(w->sessions, s, now);
+		return;
+	}
 	gw_sessions_close(w->sessions, s);
+	gw_cross_closed(w, peer);
 }
 
 void gw_worker_woken(struct gw_worker *w, copse_ms now)
@@ -252,9 +278,37 @@ void gw_worker_woken(struct gw_worker *w, copse_ms now)
 		gw_collector_done(w->collector, now);
 }
 
+/* The first worker ends sessions for all. */
+static copse_ms sessions_deadline(const struct gw_worker *w)
+{
+	copse_ms at = gw_cross_is_first(w) ? gw_sessions_deadline(w->sessions) : COPSE_NEVER;
+
+	return at < w->close_again ? w->close_again : at;
+}
+
+#define CLOSE_AGAIN_MS 100 /* until there may be room to tell the others */
+
+static void expire_sessions(struct gw_worker *w, copse_ms now)
+{
+	struct gw_session ended;
+	char peer[GW_PEER_TEXT];
+
+	if (sessions_deadline(w) > now)
+		return;
+	while (gw_cross_has_room(w)) {
+		if (!gw_sessions_expire(w->sessions, now, &ended))
+			return;
+		w->counters.sessions_expired++;
+		gw_log(w->around.log, GW_LOG_INFO, "sessions", "expired", {"account", ended.account},
+		       {"peer", copse_peer_text(&ended.peer, peer, sizeof(peer))});
+		gw_cross_closed(w, &ended.peer);
+	}
+	w->close_again = now + CLOSE_AGAIN_MS;
+}
+
 copse_ms gw_worker_deadline(const struct gw_worker *w)
 {
-	copse_ms sessions = gw_sessions_deadline(w->sessions), server = copse_server_deadline(w->server);
+	copse_ms sessions = sessions_deadline(w), server = copse_server_deadline(w->server);
 	copse_ms observations = gw_observations_deadline(w->observations), transfers = gw_block_deadline(w);
 	copse_ms rd = w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER;
 	copse_ms local = sessions < server ? sessions : server;
@@ -268,14 +322,7 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 
 void gw_worker_expire(struct gw_worker *w, copse_ms now)
 {
-	struct gw_session ended;
-	char peer[GW_PEER_TEXT];
-
-	while (gw_sessions_expire(w->sessions, now, &ended)) {
-		w->counters.sessions_expired++;
-		gw_log(w->around.log, GW_LOG_INFO, "sessions", "expired", {"account", ended.account},
-		       {"peer", copse_peer_text(&ended.peer, peer, sizeof(peer))});
-	}
+	expire_sessions(w, now);
 	gw_observe_expire(w, now);
 	gw_groups_expire(w, now);
 	if (w->rd)
@@ -292,6 +339,6 @@ const struct gw_counters *gw_worker_counters(const struct gw_worker *w)
 
 void gw_worker_usage(const struct gw_worker *w, struct gw_usage *usage)
 {
-	usage->sessions = gw_sessions_count(w->sessions);
+	usage->sessions = gw_cross_is_first(w) ? gw_sessions_count(w->sessions) : 0;
 	usage->requests = w->requests_used;
 }

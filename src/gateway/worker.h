@@ -19,6 +19,8 @@
 
 struct copse_transport;
 struct copse_host_counters;
+struct copse_datagram;
+struct gw_crossing;
 
 /* What a worker has from its surroundings. All of it must live as long as the worker. */
 struct gw_surroundings {
@@ -54,12 +56,28 @@ struct gw_surroundings {
 	/* The i-th socket, or NULL behind the last; and what the host counts. For /metrics; may be NULL. */
 	const struct copse_transport *(*transport)(void *self, size_t i);
 	const struct copse_host_counters *(*host_counters)(void *self);
+
+	/* One of several workers: what they share, and which one it is. NULL: the only one; then the rest may be, too. */
+	struct gw_crossing *cross;
+	unsigned worker;
+
+	/* Give a datagram, or the news that a peer cannot be reached, to the endpoint; send one past it. */
+	void (*take)(void *self, const struct copse_peer *peer, const void *bytes, size_t len, copse_ms now);
+	void (*unreachable)(void *self, const struct copse_peer *peer, copse_ms now);
+	bool (*pass)(void *self, struct copse_datagram *datagram, copse_ms now);
+
+	/* Whether all workers have a socket at the address that `peer` speaks to, under the same id; and let `peer` be
+	 * answered from `local` (len 0: from any) by this worker's. */
+	bool (*is_common)(void *self, const struct copse_peer *peer);
+	void (*set_path)(void *self, const struct copse_address *local, struct copse_peer *peer);
 };
 
 struct gw_worker;
 
-/* Fill what `config` says about an endpoint: groups and bounds. `seed` stays as it is. */
-void gw_worker_endpoint_config(const struct gw_config *config, struct copse_config *out);
+/* Fill what `config` says about the endpoint of worker `worker` of `workers`: groups, its share of the bounds, which
+ * message IDs are its own. `seed` stays as it is. */
+void gw_worker_endpoint_config(const struct gw_config *config, unsigned workers, unsigned worker,
+			       struct copse_config *out);
 
 /* Make a worker on `ep`, which was made with gw_worker_endpoint_config and is used by nobody else.
  * `config` is lent until another is adopted or the worker freed. Returns NULL without memory. */
@@ -81,6 +99,17 @@ void gw_worker_gone(struct gw_worker *worker, const struct copse_peer *peer, cop
 
 /* Do what `wake` was called for. */
 void gw_worker_woken(struct gw_worker *worker, copse_ms now);
+
+/* One of several workers. A datagram has come to one of its sockets: true when it belongs to another worker, which
+ * has it now. Messages of others are taken, each time and by gw_worker_drain. */
+bool gw_worker_divert(struct gw_worker *worker, const struct copse_datagram *datagram, copse_ms now);
+void gw_worker_drain(struct gw_worker *worker, copse_ms now);
+
+/* Let worker `to` send a datagram by a socket of its own. Returns false when its ring is full: lost. */
+bool gw_worker_reply(struct gw_worker *worker, unsigned to, const struct copse_datagram *datagram);
+
+/* The system says that `peer`, met by a socket that all workers have, cannot be reached. */
+void gw_worker_unreachable(struct gw_worker *worker, const struct copse_peer *peer);
 
 copse_ms gw_worker_deadline(const struct gw_worker *worker);
 void gw_worker_expire(struct gw_worker *worker, copse_ms now);

@@ -76,8 +76,8 @@ struct gw_request {
 	struct gw_cache_key key;
 	uint64_t operation, operation_base; /* of a request that is not safe, see gw_operation_key */
 	uint32_t transfer;                  /* that it is a step of; 0: none */
-	uint32_t gather;		    /* where pieces of its answer are put together; 0: nowhere */
-	bool has_b2;			    /* its client wants this block: */
+	uint32_t gather;                    /* where pieces of its answer are put together; 0: nowhere */
+	bool has_b2;                        /* its client wants this block: */
 	struct copse_block b2;
 	struct gw_cache_entry *entry; /* pinned: it is being validated; NULL: none */
 
@@ -96,6 +96,8 @@ struct gw_bucket {
 bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now);
 
 struct gw_groups;
+struct gw_report;
+struct gw_round;
 
 struct gw_worker {
 	uint32_t magic;
@@ -132,7 +134,7 @@ struct gw_worker {
 	struct gw_transfers *transfers;
 	struct gw_gathers *gathers;
 	uint32_t next_tag; /* Request-Tag of the next transfer to a device */
-	uint8_t group_n; /* of the endpoint, as it was made */
+	uint8_t group_n;   /* of the endpoint, as it was made */
 	char name[GW_NAME_MAX + 1];
 
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
@@ -141,17 +143,30 @@ struct gw_worker {
 	struct gw_collector *collector;     /* NULL: there is none */
 	struct gw_rd *rd;                   /* the resource directory; NULL: there is none */
 	struct copse_message local_message; /* a proxy request for the gateway itself, rewritten */
+
+	struct gw_crossing *cross; /* NULL: it is the only one */
+	unsigned number, workers;
+	struct copse_message routed;   /* a datagram whose worker is looked for */
+	const struct gw_target *given; /* of the request being taken: the device, found by another worker */
+	bool ring_full;                /* the request being taken was not for this worker: it is refused */
+	struct gw_round *rounds;       /* of reports that are waited for */
+	copse_ms close_again;          /* sessions that are over: not before */
 };
 
 /* local.c: make the server of local resources. Returns false without memory. */
 bool gw_local_new(struct gw_worker *w, copse_ms now);
 /* Whether `rest_len` bytes of answer to `m` are few enough for an address without a session (RFC 9175 §2.4). */
 bool gw_local_may_say(const struct gw_worker *w, const struct copse_message *m, size_t rest_len);
+/* All workers have said what they count: answer GET /metrics. */
+void gw_local_metrics(struct gw_worker *w, copse_handle asker, const struct gw_report *report, copse_ms now);
 /* Take a request for the gateway itself. */
 void gw_local_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 
 /* proxy.c */
 bool gw_proxy_is_for(const struct copse_message *m);
+struct gw_asked;
+/* Whether what `peer` asks is for the gateway itself. */
+bool gw_proxy_is_here(const struct gw_worker *w, const struct copse_peer *peer, const struct gw_asked *asked);
 void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 /* An event of an exchange that belongs to `r`. */
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now);
@@ -165,6 +180,9 @@ void gw_observer_event(struct gw_worker *w, struct gw_observer *o, const struct 
 		       copse_ms now);
 bool gw_observe_reset(struct gw_worker *w, const struct copse_event *event, copse_ms now);
 void gw_observe_expire(struct gw_worker *w, copse_ms now);
+/* What this client observed under this token it observes no more: another worker has it (RFC 7641 §4.1). */
+void gw_observe_elsewhere(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *token,
+			  size_t token_len, copse_ms now);
 
 /* The text of a peer's address, for logs. */
 #define GW_PEER_TEXT COPSE_ADDRESS_TEXT

@@ -89,6 +89,13 @@ static void hand_out_events(struct copse_host *host, copse_ms now)
 	}
 }
 
+void copse_host_take(struct copse_host *host, const struct copse_peer *peer, const void *bytes, size_t len,
+		     copse_ms now)
+{
+	copse_endpoint_receive(host->endpoint, peer, bytes, len, now);
+	hand_out_events(host, now);
+}
+
 /* What a transport does may move its next deadline: asked after every use. */
 static void tick(struct slot *s, copse_ms now)
 {
@@ -107,8 +114,8 @@ static int receive_once(struct slot *s, copse_ms now)
 	for (size_t i = 0; i < n; i++) {
 		const struct copse_datagram *d = &host->in[i];
 
-		copse_endpoint_receive(host->endpoint, &d->peer, d->data, d->len, now);
-		hand_out_events(host, now);
+		if (!host->handler.divert || !host->handler.divert(host->handler.self, d, now))
+			copse_host_take(host, &d->peer, d->data, d->len, now);
 	}
 	if (s->transport)
 		tick(s, now);
@@ -125,14 +132,21 @@ static int receive_batch(struct slot *s, copse_ms now)
 	return n;
 }
 
+void copse_host_unreachable(struct copse_host *host, const struct copse_peer *peer, copse_ms now)
+{
+	copse_endpoint_unreachable(host->endpoint, peer, now);
+	hand_out_events(host, now);
+}
+
 static int report_failures(struct slot *s, copse_ms now)
 {
 	struct copse_peer peer;
 	int n = 0;
 
 	while (s->transport && copse_transport_failure(s->transport, &peer)) {
-		copse_endpoint_unreachable(s->host->endpoint, &peer, now);
-		hand_out_events(s->host, now);
+		copse_host_unreachable(s->host, &peer, now);
+		if (s->host->handler.unreachable)
+			s->host->handler.unreachable(s->host->handler.self, &peer, now);
 		n++;
 	}
 	return n;
@@ -292,6 +306,22 @@ void copse_host_flush(struct copse_host *host, copse_ms now)
 {
 	/* copse_loop_now must not lag behind what the endpoint has seen. */
 	flush(host, host->loop ? copse_loop_refresh(host->loop) : now);
+}
+
+bool copse_host_pass(struct copse_host *host, struct copse_datagram *datagram, copse_ms now)
+{
+	struct slot *s = slot_of(host, &datagram->peer);
+	size_t done;
+
+	if (!s || s->waiting)
+		return false;
+	datagram->flags = 0;
+	done = copse_transport_send(s->transport, &datagram, 1, now);
+	s->waiting = done == 0;
+	host->failed |= s->transport->failed;
+	watch_output(s);
+	tick(s, now);
+	return done > 0 && !(datagram->flags & COPSE_DATAGRAM_DROPPED);
 }
 
 /* ---- driven by a loop, or step by step ---- */

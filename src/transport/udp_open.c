@@ -134,6 +134,10 @@ static int open_socket(struct copse_udp *u, const struct copse_udp_config *c, ch
 		return COPSE_ERR_ARGUMENT;
 	}
 	u->bound.len = len;
+	if (c->share_port && !set(u->base.fd, SOL_SOCKET, SO_REUSEPORT, 1)) {
+		say(why, why_cap, "cannot share %s: %s", text, strerror(errno));
+		return COPSE_ERR_ARGUMENT;
+	}
 	size_buffers(u, c);
 	return COPSE_OK;
 }

@@ -30,6 +30,7 @@ IF_MATCH, URI_HOST, ETAG, OBSERVE, URI_PORT, URI_PATH, CONTENT_FORMAT, MAX_AGE, 
 PROXY_URI, PROXY_SCHEME, ECHO = 35, 39, 252
 
 SECRET = "a secret of the interoperability tests, long enough"
+GATEWAY = os.environ.get("COPSE_GATEWAY_OPTIONS", "").split()  # as "--workers 2": tests that are run in both ways
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -346,7 +347,7 @@ class Stage:
         conf = self.path("gateway.conf")
         with open(conf, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
-        process = self.start("copse-gateway", [self.program("copse-gateway"), "-c", conf])
+        process = self.start("copse-gateway", [self.program("copse-gateway"), "-c", conf, *GATEWAY])
         port = process.says(r"msg=listening.*?127\.0\.0\.1:(\d+)").group(1)
         self.gateway_address = ("127.0.0.1", int(port))
         return process

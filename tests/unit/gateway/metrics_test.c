@@ -87,16 +87,19 @@ static void test_text(void **state)
 	open_session(ALICE, "a");
 	get(ALICE, COPSE_NON, 1, "t", "coap://d1/a");
 	run_for(100);
-	size_t len = gw_metrics_text(worker, text, sizeof(text));
+	static struct gw_report report;
+
+	gw_report_take(worker, &report);
+	size_t len = gw_metrics_text(worker, &report, text, sizeof(text));
 	assert_int_equal(strlen(text), len);
 	assert_true(check_text(text) > 60);
 	assert_int_equal(value_of(text, "copse_gateway_forwarded_total"), 1);
 	assert_int_equal(value_of(text, "copse_gateway_sessions"), 1);
 	assert_int_equal(value_of(text, "copse_gateway_requests"), 0);
-	assert_int_equal(gw_metrics_text(worker, NULL, 0), len);
+	assert_int_equal(gw_metrics_text(worker, &report, NULL, 0), len);
 	for (size_t cap = 1; cap <= sizeof(cut); cap++) { /* cut off, never beyond */
 		memset(cut, 'x', sizeof(cut));
-		assert_int_equal(gw_metrics_text(worker, cut, cap), len);
+		assert_int_equal(gw_metrics_text(worker, &report, cut, cap), len);
 		assert_int_equal(strlen(cut), cap - 1);
 		assert_memory_equal(cut, text, cap - 1);
 		if (cap < sizeof(cut))

@@ -182,7 +182,7 @@ static void test_steady_state(void **state)
 	struct gw_usage usage;
 
 	(void)state;
-	gw_worker_endpoint_config(config, &ep_config);
+	gw_worker_endpoint_config(config, 1, 0, &ep_config);
 	size_t len = copse_endpoint_bytes(&ep_config);
 	void *memory = copse_mem_new(len, 1);
 	ep = copse_endpoint_init(memory, len, &ep_config, now);

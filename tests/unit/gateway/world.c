@@ -339,7 +339,7 @@ void start_world(const char *configuration, struct sim_link link)
 	memset(client, 0, sizeof(client));
 	to_devices = 0;
 	config = read_config(configuration);
-	gw_worker_endpoint_config(config, &ep);
+	gw_worker_endpoint_config(config, 1, 0, &ep);
 	ep.incoming_cap = 512; /* smaller than the daemon's, so that a test takes no time */
 	ep.chunk_cap = 2048;
 	sim_init(&sim, 3, link);

@@ -441,7 +441,7 @@ static void test_deadline_above(void **state)
 {
 	struct copse_host_config c = small();
 	struct program p = {.wake_at = 300};
-	struct copse_handler handler = {event, &p, wake_at, wake};
+	struct copse_handler handler = {.event = event, .self = &p, .deadline = wake_at, .expire = wake};
 	struct copse_loop *loop = copse_loop_new();
 
 	(void)state;
