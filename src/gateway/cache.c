@@ -203,7 +203,8 @@ static void drop(struct gw_cache *c, struct gw_cache_entry *e)
 {
 	COPSE_ASSERT(e->linked);
 	core_table_remove(&c->keys, key_hash(c, &e->key), number(c, e));
-	unlink_uri(c, e);
+	if (!e->piece)
+		unlink_uri(c, e);
 	e->linked = false;
 	if (e->pins)
 		return;
@@ -255,6 +256,9 @@ static void fill(struct gw_cache *c, struct gw_cache_entry *e, const struct gw_c
 	append(c, &tail, &last, &filled, a->payload, a->payload_len);
 	e->options_len = (uint32_t)a->options_len;
 	e->payload_len = (uint32_t)a->payload_len;
+	e->more = a->more;
+	e->piece = a->piece;
+	e->szx = a->szx;
 	e->etag_len = (uint8_t)a->etag_len;
 	if (a->etag_len)
 		memcpy(e->etag, a->etag, a->etag_len);
@@ -282,7 +286,8 @@ bool gw_cache_store(struct gw_cache *c, const struct gw_cache_key *key, const st
 	e->key = *key;
 	e->linked = true;
 	core_table_insert(&c->keys, key_hash(c, key), number(c, e));
-	link_uri(c, e);
+	if (!e->piece)
+		link_uri(c, e);
 	use(c, e);
 	c->counters.stored++;
 	return true;
@@ -311,6 +316,20 @@ void gw_cache_refresh(struct gw_cache *c, struct gw_cache_entry *e, uint32_t max
 		return;
 	e->expires = now + COPSE_SECONDS(max_age);
 	c->counters.refreshed++;
+}
+
+void gw_cache_shorten(struct gw_cache_entry *e, uint32_t max_age, copse_ms now)
+{
+	if (e->expires > now + COPSE_SECONDS(max_age))
+		e->expires = now + COPSE_SECONDS(max_age);
+}
+
+void gw_cache_forget(struct gw_cache *c, const struct gw_cache_key *key)
+{
+	struct gw_cache_entry *e = lookup(c, key);
+
+	if (e)
+		drop(c, e);
 }
 
 void gw_cache_invalidate(struct gw_cache *c, uint64_t uri, copse_ms now)

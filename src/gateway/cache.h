@@ -4,6 +4,10 @@
  * that was used least recently goes. An entry never changes its bytes: a newer answer is a new entry. One that is held (its
  * ETag is on the way to the device) is not evicted and stays readable after it was replaced.
  *
+ * An answer that is the first block of several is an entry like others, and says so; the other blocks are pieces: entries
+ * under keys of their own, made of the representation's ETag, which are found only through the first one, and are as fresh as
+ * that. So they never mix with another representation's, and when the first one is invalidated they are, too.
+ *
  * The cache knows nothing of messages: keys are made by cache_key.c, answers are two runs of bytes. One worker owns it;
  * nothing in it blocks or allocates after gw_cache_new.
  *
@@ -25,6 +29,9 @@ struct gw_cache_entry {
 	struct gw_cache_key key;
 	copse_ms expires; /* when it becomes stale */
 	uint32_t options_len, payload_len;
+	bool more;	  /* others follow, of the same size: */
+	bool piece;	  /* it is one of those that follow */
+	uint8_t szx;	  /* meaningful with either of them */
 	uint8_t etag_len; /* 0: it has none, and is of no use once it is stale */
 	uint8_t etag[GW_ETAG_MAX];
 
@@ -43,6 +50,8 @@ struct gw_cache_answer {
 	const void *etag;
 	size_t etag_len;  /* 0: none */
 	uint32_t max_age; /* seconds */
+	bool more, piece;
+	uint8_t szx;
 };
 
 /* Counters since the beginning, one for each row of registry/cache_counters.def. */
@@ -88,6 +97,12 @@ bool gw_cache_store(struct gw_cache *cache, const struct gw_cache_key *key,
 /* The device says that the entry is still good (2.03): it is fresh for `max_age` seconds more. No effect on one that was
  * replaced. */
 void gw_cache_refresh(struct gw_cache *cache, struct gw_cache_entry *entry, uint32_t max_age, copse_ms now);
+
+/* It is fresh for `max_age` seconds from now on at most. */
+void gw_cache_shorten(struct gw_cache_entry *entry, uint32_t max_age, copse_ms now);
+
+/* What is stored under `key` is gone. */
+void gw_cache_forget(struct gw_cache *cache, const struct gw_cache_key *key);
 
 /* Whatever is stored of the resource `uri` is stale from now on, for all accounts, secure and clear. */
 void gw_cache_invalidate(struct gw_cache *cache, uint64_t uri, copse_ms now);

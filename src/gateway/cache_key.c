@@ -55,10 +55,11 @@ static uint64_t hash_one(const struct gw_key_maker *maker, const struct writer *
 }
 
 /* RFC 7252 §5.6: NoCacheKey options make no difference; nor do those that this cache interprets: ETag (§5.10.6), and
- * Hop-Limit, which matters on the way alone (RFC 8768 §3). Observe, Proxy-* and No-Response do not get here. */
+ * Hop-Limit, which matters on the way alone (RFC 8768 §3); nor Block2, which names a part of what is stored (RFC 7959 §2.1).
+ * Observe, Proxy-* and No-Response do not get here. */
 static bool counts(uint16_t number)
 {
-	if (number == COPSE_OPTION_ETAG || number == COPSE_OPTION_HOP_LIMIT)
+	if (number == COPSE_OPTION_ETAG || number == COPSE_OPTION_HOP_LIMIT || number == COPSE_OPTION_BLOCK2)
 		return false;
 	return !copse_option_is_no_cache_key(number);
 }
@@ -95,19 +96,48 @@ void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_mess
 	key->uri = uri_of(maker, m, scope->device, COPSE_OPTION_URI_PATH);
 }
 
-void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
-		      const struct gw_cache_key *key, struct gw_cache_key *joined)
+static void narrow(const struct gw_key_maker *maker, const struct copse_message *m, bool etags,
+		   const struct gw_cache_key *key, struct gw_cache_key *narrowed)
 {
 	struct writer w = {maker->scratch, maker->scratch + maker->scratch_cap};
-	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_ETAG);
+	const struct copse_option *block = copse_message_option(m, COPSE_OPTION_BLOCK2);
+	const struct copse_option *o = etags ? copse_message_option(m, COPSE_OPTION_ETAG) : NULL;
 
-	*joined = *key;
-	if (!o)
+	*narrowed = *key;
+	if (!o && !block)
 		return;
 	put(&w, key->id, sizeof(key->id));
 	for (; o; o = copse_message_option_next(m, o))
-		put(&w, copse_option_value(m, o), o->len);
-	hash(maker, &w, joined->id);
+		put_option(&w, o->number, m, o);
+	if (block)
+		put_option(&w, block->number, m, block);
+	hash(maker, &w, narrowed->id);
+}
+
+void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
+		      const struct gw_cache_key *key, struct gw_cache_key *joined)
+{
+	narrow(maker, m, true, key, joined);
+}
+
+void gw_observe_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
+			 const struct gw_cache_key *key, struct gw_cache_key *observed)
+{
+	narrow(maker, m, false, key, observed);
+}
+
+void gw_piece_key_make(const struct gw_key_maker *maker, const struct gw_cache_key *body,
+		       const struct gw_piece *piece, struct gw_cache_key *key)
+{
+	struct writer w = {maker->scratch, maker->scratch + maker->scratch_cap};
+	const uint8_t at[5] = {piece->szx, (uint8_t)(piece->num >> 24), (uint8_t)(piece->num >> 16),
+			       (uint8_t)(piece->num >> 8), (uint8_t)piece->num};
+
+	put(&w, body->id, sizeof(body->id));
+	put(&w, piece->etag, piece->etag_len);
+	put(&w, at, sizeof(at));
+	hash(maker, &w, key->id);
+	key->uri = body->uri;
 }
 
 void gw_operation_key(const struct gw_key_maker *maker, const struct copse_message *m,

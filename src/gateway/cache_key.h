@@ -12,7 +12,7 @@
 
 struct gw_cache_key {
 	uint64_t id
-	    [2]; /* the request: method, device, options but the NoCacheKey ones and ETag, payload of FETCH */
+	    [2]; /* the request: method, device, options but the NoCacheKey ones, ETag and Block2, payload of FETCH */
 	uint64_t uri; /* the resource alone: device and path */
 };
 
@@ -49,7 +49,23 @@ static inline bool gw_cache_key_equal(const struct gw_cache_key *a, const struct
 void gw_cache_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
 		       const struct gw_key_scope *scope, struct gw_cache_key *key);
 
-/* The same with the ETags of `m` in it: two requests with equal ones can be answered by one exchange. */
+/* The same with Block2 in it: what is observed in blocks of one size is told in those. */
+void gw_observe_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
+			 const struct gw_cache_key *key, struct gw_cache_key *observed);
+
+/* Piece `num`, in pieces of this size, of the representation of `body` that has this ETag: those of another one have other
+ * keys. */
+struct gw_piece {
+	const void *etag;
+	size_t etag_len;
+	uint8_t szx;
+	uint32_t num;
+};
+
+void gw_piece_key_make(const struct gw_key_maker *maker, const struct gw_cache_key *body,
+		       const struct gw_piece *piece, struct gw_cache_key *key);
+
+/* The same with Block2 and the ETags of `m` in it: two requests with equal ones can be answered by one exchange. */
 void gw_join_key_make(const struct gw_key_maker *maker, const struct copse_message *m,
 		      const struct gw_cache_key *key, struct gw_cache_key *joined);
 

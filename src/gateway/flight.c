@@ -96,6 +96,11 @@ bool gw_flights_end(struct gw_flights *f, uint32_t number)
 	return true;
 }
 
+bool gw_flights_is_open(const struct gw_flights *f, uint32_t number)
+{
+	return f->flight[number - 1].open;
+}
+
 static uint32_t find_uri(const struct gw_flights *f, uint64_t uri)
 {
 	uint32_t hash = uri_hash(f, uri), pos = hash & f->uris.mask, found;

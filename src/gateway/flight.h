@@ -23,6 +23,9 @@ uint32_t gw_flights_find(const struct gw_flights *flights, const struct gw_cache
 /* Flight `number`, which there is not, begins. There is none with its key (asserted). */
 void gw_flights_begin(struct gw_flights *flights, uint32_t number, const struct gw_cache_key *key);
 
+/* Whether it would be open if it ended now. */
+bool gw_flights_is_open(const struct gw_flights *flights, uint32_t number);
+
 /* Flight `number` ends; no effect when there is none. Returns whether it was open to the end: what it brings is no
  * older than any change of its resource that this gateway knows of. */
 bool gw_flights_end(struct gw_flights *flights, uint32_t number);

@@ -41,6 +41,7 @@ struct gw_observation {
 	struct gw_lane_rule lane;   /* of the device's class */
 	struct gw_rate rate;
 	struct gw_cache_key key;
+	struct gw_cache_key body; /* what its states are stored under */
 	uint32_t leader;   /* the request that is under way to the device for it: number + 1 */
 	uint32_t sequence; /* of the device's newest notification, 24 bits */
 	uint8_t method;

@@ -206,7 +206,7 @@ static enum gw_step policy(struct gw_pass *p)
 static enum gw_step recall(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
-	const struct gw_cache_entry *e = NULL;
+	struct gw_cache_entry *e = NULL;
 
 	if (w->config->classes[p->known->class].cache != GW_SHARE_NOTHING)
 		e = gw_cache_find(w->cache, &p->known->key, p->now);

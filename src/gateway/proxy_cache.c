@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#define BLOCK_LEN   6
 #define MAX_AGE_LEN 8 /* bytes of the option at most, and of what it may add to the head of the next one */
 
 static bool names_etag(const struct copse_message *m, const struct gw_cache_entry *e)
@@ -56,29 +57,137 @@ static size_t build_valid(struct gw_worker *w, const struct gw_cache_entry *e, c
 	return finish(&b);
 }
 
-/* 2.05 with what is stored, and the Max-Age that is left of it (§5.10.5). */
-static size_t build_content(struct gw_worker *w, const struct gw_cache_entry *e, copse_ms now)
-{
-	struct copse_builder b;
+/* Where a block lies in the cache: in so many entries, of which the first is used from `skip` on. */
+struct found {
+	const struct gw_cache_entry *entry[1024 / 16];
+	unsigned n;
+	uint32_t skip, len;
+	bool more;
+};
 
-	gw_cache_read(w->cache, e, w->stored);
-	copse_build_rest(&b, w->out, w->rest_cap);
-	copse_build_options(&b, w->stored, e->options_len);
-	copse_build_uint(&b, COPSE_OPTION_MAX_AGE, gw_cache_left(e, now));
-	copse_build_payload(&b, w->stored + e->options_len, e->payload_len);
-	return finish(&b);
+/* Piece `num` of the body that begins with `e`. */
+static struct gw_cache_entry *find_piece(struct gw_worker *w, struct gw_cache_entry *e, uint32_t num,
+					 copse_ms now)
+{
+	const struct gw_piece piece = {
+	    .etag = e->etag, .etag_len = e->etag_len, .szx = e->szx, .num = num};
+	struct gw_cache_key key;
+
+	if (!num)
+		return e;
+	gw_piece_key_make(&w->keys, &e->key, &piece, &key);
+	return gw_cache_find(w->cache, &key, now);
 }
 
-enum gw_step gw_proxy_answer_from(struct gw_pass *p, const struct gw_cache_entry *e)
+/* Block `b2` of what begins with `e`, if all of it is stored. Parts are worth something only with an ETag by which the
+ * client can tell that they belong together. */
+static bool find_block(struct gw_worker *w, struct gw_cache_entry *e, const struct copse_block *b2, copse_ms now,
+		       struct found *f)
+{
+	const uint32_t begin = copse_block_offset(b2), size = copse_block_size(b2->szx);
+	const uint32_t unit = e->more ? copse_block_size(e->szx) : UINT32_MAX;
+	uint32_t num = begin / unit;
+
+	*f = (struct found){.skip = begin % unit, .more = true};
+	if (!e->etag_len && (begin || e->more || e->payload_len > size))
+		return false;
+	for (; f->len < size && f->more; num++) {
+		const struct gw_cache_entry *piece = find_piece(w, e, num, now);
+		const uint32_t skip = f->n ? 0 : f->skip;
+		if (!piece || piece->payload_len < skip || (piece->payload_len == skip && begin))
+			return false;
+		f->entry[f->n++] = piece;
+		f->len += piece->payload_len - skip;
+		f->more = piece->more;
+	}
+	f->more |= f->len > size;
+	f->len = f->len < size ? f->len : size;
+	return true;
+}
+
+/* 2.05 with what is stored, the block `b2` of it or, with NULL, as it came; and the Max-Age that is left (§5.10.5).
+ * Returns 0 when there is no such message. */
+static size_t build_found(struct gw_worker *w, const struct gw_cache_entry *e, const struct copse_block *b2,
+			  const struct found *f, copse_ms now)
+{
+	struct copse_builder b;
+	uint32_t left = f->len;
+
+	copse_build_rest(&b, w->out, w->rest_cap);
+	for (unsigned i = 0; i < f->n; i++) {
+		const uint32_t skip = i ? 0 : f->skip, there = f->entry[i]->payload_len - skip;
+		const uint32_t n = left < there ? left : there;
+		gw_cache_read(w->cache, f->entry[i], w->stored);
+		if (i == 0) {
+			copse_build_options(&b, w->stored, f->entry[i]->options_len);
+			if (b2)
+				copse_build_block(
+				    &b, COPSE_OPTION_BLOCK2,
+				    &(struct copse_block){.num = b2->num, .more = f->more, .szx = b2->szx});
+			copse_build_uint(&b, COPSE_OPTION_MAX_AGE, gw_cache_left(e, now));
+		}
+		copse_build_payload(&b, w->stored + f->entry[i]->options_len + skip, n);
+		left -= n;
+	}
+	int n = copse_build_finish(&b);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What came with the entry, as it came. */
+static size_t build_entry(struct gw_worker *w, const struct gw_cache_entry *e, copse_ms now)
+{
+	const struct found f = {.entry = {e}, .n = 1, .len = e->payload_len, .more = e->more};
+
+	return build_found(w, e, e->more ? &(struct copse_block){.szx = e->szx} : NULL, &f, now);
+}
+
+/* What is stored for a request that wants the block `b2`; NULL: names none. Returns 0 when that is not stored. */
+static size_t build_content(struct gw_worker *w, struct gw_cache_entry *e, const struct copse_block *b2,
+			    copse_ms now)
+{
+	struct found f;
+
+	if (!b2)
+		return build_entry(w, e, now);
+	return find_block(w, e, b2, now, &f) ? build_found(w, e, b2, &f, now) : 0;
+}
+
+/* From the entry that is fresh: the number of bytes and the code; 0: it cannot be. */
+static size_t build_answer(struct gw_pass *p, struct gw_cache_entry *e, uint8_t *code)
 {
 	struct gw_worker *w = p->w;
 
-	w->counters.cache_hits++;
+	*code = COPSE_CODE_CONTENT;
+	if (p->b2.num && copse_message_option(p->m, COPSE_OPTION_ETAG))
+		return 0; /* what that would mean is the device's to say */
 	if (e->etag_len && names_etag(p->m, e)) {
 		w->counters.cache_valid++;
-		return gw_proxy_respond(p, COPSE_CODE_VALID, build_valid(w, e, p->now));
+		*code = COPSE_CODE_VALID;
+		return build_valid(w, e, p->now);
 	}
-	return gw_proxy_respond(p, COPSE_CODE_CONTENT, build_content(w, e, p->now));
+	return build_content(w, e, p->has_b2 ? &p->b2 : NULL, p->now);
+}
+
+enum gw_step gw_proxy_answer_from(struct gw_pass *p, struct gw_cache_entry *e)
+{
+	uint8_t code;
+	const size_t len = build_answer(p, e, &code);
+
+	COPSE_ASSERT(len); /* what is asked for without Block2 is there */
+	p->w->counters.cache_hits++;
+	return gw_proxy_respond(p, code, len);
+}
+
+/* The block is not there, but what it is a part of may be: the device is asked for pieces as they are stored. */
+static void ask_as_stored(struct gw_pass *p, const struct gw_cache_entry *e)
+{
+	const uint8_t szx = e->szx;
+
+	if (!p->has_b2 || !e->more || szx <= p->b2.szx || szx > p->target.class->szx)
+		return;
+	p->asked.reblock = true;
+	p->asked.block2 = copse_block_value(
+	    &(struct copse_block){.num = copse_block_offset(&p->b2) / copse_block_size(szx), .szx = szx});
 }
 
 enum gw_step gw_proxy_join(struct gw_pass *p, struct gw_request *first, bool bounded)
@@ -133,13 +242,20 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 		gw_memory_keep(p);
 	gw_gather_size(p);
 	struct gw_cache_entry *e = p->storable ? gw_cache_find(w->cache, &p->key, p->now) : NULL;
-	if (e && gw_cache_is_fresh(e, p->now))
-		return gw_proxy_answer_from(p, e);
+	if (e && gw_cache_is_fresh(e, p->now)) {
+		uint8_t code;
+		const size_t len = build_answer(p, e, &code);
+		w->counters.cache_hits += len > 0;
+		if (len)
+			return gw_proxy_respond(p, code, len);
+		ask_as_stored(p, e);
+	}
 	uint32_t under_way = gw_flights_find(w->flights, &p->join);
 	if (under_way)
 		return gw_proxy_join(p, &w->requests[under_way - 1], true);
 	w->counters.cache_misses += p->storable;
-	p->entry = e;
+	/* a further block with an ETag would not be asked whether it is still good */
+	p->entry = e && !gw_cache_is_fresh(e, p->now) && !p->b2.num ? e : NULL;
 	if (p->asked.reblock && !gw_proxy_build(p))
 		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
 				       "the request is too large to be forwarded");
@@ -189,13 +305,12 @@ void gw_proxy_depart(struct gw_pass *p)
 
 /* --- learning --- */
 
-/* A part of a body is of no use without the rest, which may be another's; Echo is for the one that asked
+/* Whether it may be stored, and which block of a body it is: all of it, with a `b2` of zeros. Echo is for the one that asked
  * (RFC 9175 §2.3). */
-static bool is_whole(const struct copse_message *m)
+static bool is_of_body(const struct copse_message *m, struct copse_block *b2)
 {
-	struct copse_block b2 = {0};
-
-	return copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) >= 0 && !b2.num && !b2.more &&
+	*b2 = (struct copse_block){0};
+	return copse_block_read(m, COPSE_OPTION_BLOCK2, b2) >= 0 &&
 	       !copse_message_option(m, COPSE_OPTION_BLOCK1) && !copse_message_option(m, COPSE_OPTION_ECHO);
 }
 
@@ -216,12 +331,13 @@ static void keep_options(struct copse_builder *b, const struct copse_message *m,
 {
 	for (unsigned i = 0; i < m->option_n; i++) {
 		const struct copse_option *o = &m->option[i];
-		if (o->number != COPSE_OPTION_MAX_AGE && !(but && copse_message_option(but, o->number)))
+		if (o->number != COPSE_OPTION_MAX_AGE && o->number != COPSE_OPTION_BLOCK2 && !(but && copse_message_option(but, o->number)))
 			copse_build_raw(b, o->number, copse_option_value(m, o), o->len);
 	}
 }
 
-/* Store what `b`, over `out`, has of options, with the payload: if there is room for a Max-Age in it. */
+/* Store what `b`, over `out`, has of options, with the payload: if there is room for Max-Age, and for Block2 where others
+ * follow. */
 static void store(struct gw_pass *p, const struct gw_cache_key *key, struct copse_builder *b,
 		  const struct gw_cache_answer *rest)
 {
@@ -229,24 +345,88 @@ static void store(struct gw_pass *p, const struct gw_cache_key *key, struct cops
 	struct gw_cache_answer answer = *rest;
 	int n = copse_build_finish(b);
 
-	if (n < 0 || (size_t)n + 1 + answer.payload_len + MAX_AGE_LEN > w->rest_cap)
+	const size_t extra = MAX_AGE_LEN + (answer.more || answer.piece ? BLOCK_LEN : 0);
+
+	if (n < 0 || (size_t)n + 1 + answer.payload_len + extra > w->rest_cap)
 		return;
 	answer.options = w->out;
 	answer.options_len = (size_t)n;
 	gw_cache_store(w->cache, key, &answer, p->now);
 }
 
+/* A further block of the body that begins with `e`: in pieces of the size of that. */
+static void remember_pieces(struct gw_pass *p, struct gw_cache_entry *e, const struct copse_message *m,
+			    const struct copse_block *b2)
+{
+	struct gw_worker *w = p->w;
+	const uint32_t unit = copse_block_size(e->szx), max_age = copse_message_uint(
+							    m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT);
+	struct gw_piece piece = {.etag = e->etag, .etag_len = e->etag_len, .szx = e->szx};
+	struct gw_cache_key key;
+	struct copse_builder b;
+
+	gw_cache_shorten(e, max_age, p->now); /* the newest word is how long all of it is fresh */
+	gw_cache_pin(w->cache, e);
+	for (uint32_t at = 0; at < m->payload_len; at += unit) {
+		const uint32_t left = (uint32_t)m->payload_len - at;
+		const struct gw_cache_answer answer = {
+		    .payload = copse_message_payload(m) + at,
+		    .payload_len = left < unit ? left : unit,
+		    .etag = e->etag,
+		    .etag_len = e->etag_len,
+		    .max_age = max_age,
+		    .more = b2->more || left > unit,
+		    .piece = true,
+		    .szx = e->szx,
+		};
+		piece.num = (copse_block_offset(b2) + at) / unit;
+		gw_piece_key_make(&w->keys, &e->key, &piece, &key);
+		copse_build_rest(&b, w->out, w->rest_cap);
+		keep_options(&b, m, NULL);
+		store(p, &key, &b, &answer);
+	}
+	gw_cache_unpin(w->cache, e);
+}
+
+/* A block other than the first of the body under `key`. One that has another ETag says that what is stored is no more. */
+static void remember_block(struct gw_pass *p, const struct gw_cache_key *key, const struct copse_block *b2)
+{
+	struct gw_worker *w = p->w;
+	const struct copse_option *etag = copse_message_option(p->m, COPSE_OPTION_ETAG);
+	struct gw_cache_entry *e = gw_cache_find(w->cache, key, p->now);
+
+	if (!e)
+		return;
+	if (!etag || !copse_option_is(p->m, etag, e->etag, e->etag_len)) {
+		w->counters.cache_changed++;
+		gw_cache_forget(w->cache, key);
+		return;
+	}
+	if (!e->more || b2->szx < e->szx || !copse_block_fits(b2, p->m->payload_len))
+		return;
+	const struct copse_message *m = gw_proxy_passed_on(w, p->m);
+	if (m)
+		remember_pieces(p, e, m, b2);
+}
+
 void gw_proxy_remember(struct gw_pass *p, const struct gw_cache_key *key)
 {
 	struct gw_worker *w = p->w;
 	struct copse_builder b;
+	struct copse_block b2;
 
-	if (p->m->code != COPSE_CODE_CONTENT || !is_whole(p->m))
+	if (p->m->code != COPSE_CODE_CONTENT || !is_of_body(p->m, &b2))
 		return;
+	if (b2.num) {
+		remember_block(p, key, &b2);
+		return;
+	}
 	const struct copse_message *m = gw_proxy_passed_on(w, p->m);
-	if (!m)
+	const struct copse_option *etag = m ? copse_message_option(m, COPSE_OPTION_ETAG) : NULL;
+	if (!m || (b2.more && (!etag || !copse_block_fits(&b2, m->payload_len)))) {
+		gw_cache_forget(w->cache, key); /* what the others are a part of could not be told */
 		return;
-	const struct copse_option *etag = copse_message_option(m, COPSE_OPTION_ETAG);
+	}
 	copse_build_rest(&b, w->out, w->rest_cap);
 	keep_options(&b, m, NULL);
 	const struct gw_cache_answer answer = {
@@ -255,6 +435,8 @@ void gw_proxy_remember(struct gw_pass *p, const struct gw_cache_key *key)
 	    .etag = etag ? copse_option_value(m, etag) : NULL,
 	    .etag_len = etag ? etag->len : 0,
 	    .max_age = copse_message_uint(m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT),
+	    .more = b2.more,
+	    .szx = b2.szx,
 	};
 	store(p, key, &b, &answer);
 }
@@ -293,7 +475,9 @@ static void renew(struct gw_pass *p, const struct gw_cache_entry *e, uint32_t ma
 					       .payload_len = e->payload_len,
 					       .etag = e->etag,
 					       .etag_len = e->etag_len,
-					       .max_age = max_age};
+					       .max_age = max_age,
+					       .more = e->more,
+					       .szx = e->szx};
 	store(p, &p->r->key, &b, &answer);
 }
 
@@ -322,7 +506,11 @@ static bool learn_valid(struct gw_pass *p, bool current, uint8_t *code, size_t *
 	if (!p->r->own_etag) /* the client asked whether it is still good: it is */
 		return false;
 	*code = COPSE_CODE_CONTENT;
-	*len = build_content(w, renewed ? renewed : e, p->now);
+	if (renewed)
+		e = renewed;
+	*len = build_content(w, e, p->r->has_b2 ? &p->r->b2 : NULL, p->now);
+	if (!*len) /* not all of so large a block: the first one as it is stored will do (RFC 7959 §2.4) */
+		*len = build_entry(w, e, p->now);
 	return true;
 }
 
@@ -341,7 +529,10 @@ void gw_proxy_unknown(struct gw_pass *p)
 
 void gw_proxy_learn_piece(struct gw_pass *p)
 {
-	(void)p;
+	const uint32_t number = (uint32_t)(p->r - p->w->requests) + 1;
+
+	if (p->r->storable && gw_flights_is_open(p->w->flights, number))
+		gw_proxy_remember(p, &p->r->key);
 }
 
 bool gw_proxy_learn(struct gw_pass *p, uint8_t *code, size_t *len)

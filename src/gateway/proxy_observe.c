@@ -264,7 +264,7 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 	ob->heard = p->now;
 	ob->expires = p->now + COPSE_SECONDS(max_age) + late_ms(ob);
 	if (ob->storable)
-		gw_proxy_remember(p, &ob->key);
+		gw_proxy_remember(p, &ob->body);
 	return refusal;
 }
 
@@ -532,7 +532,8 @@ static enum gw_step answer_plainly(uint64_t *counter)
 static enum gw_step begin(struct gw_pass *p, struct gw_observer *o)
 {
 	struct gw_worker *w = p->w;
-	struct gw_observation *ob = gw_observation_find(w->observations, &p->key);
+	gw_observe_key_make(&w->keys, &w->upstream, &p->key, &p->observed);
+	struct gw_observation *ob = gw_observation_find(w->observations, &p->observed);
 	struct gw_request *leader = ob ? leader_of(w, ob) : NULL;
 
 	if (!is_observable(p))
@@ -595,9 +596,10 @@ enum gw_step gw_observe_begin(struct gw_pass *p)
 static struct gw_observation *make(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
-	struct gw_observation *ob = gw_observation_new(w->observations, &p->key);
+	struct gw_observation *ob = gw_observation_new(w->observations, &p->observed);
 
 	COPSE_ASSERT(ob); /* there was room when the request came, in the same breath */
+	ob->body = p->key;
 	ob->peer = p->device;
 	ob->to = p->to;
 	ob->lane = p->target.class->lane;

@@ -33,7 +33,8 @@ struct gw_pass {
 	size_t message_len;
 	bool sharable;                 /* its answer may be another's too */
 	bool storable;                 /* and may be stored */
-	struct gw_cache_key key, join; /* `join`: ETags included */
+	struct gw_cache_key key, join; /* `join`: with Block2 and ETags */
+	struct gw_cache_key observed;  /* with Block2, of an observation that begins */
 	struct gw_cache_entry *entry;  /* stale, to be validated; NULL: none */
 	bool own_etag;                 /* its ETag is ours, the client has not named it */
 	bool observe;                  /* the client wants to observe, and will be able to */
@@ -109,7 +110,7 @@ void gw_gather_left(struct gw_pass *p);
 /* proxy_cache.c: the steps and parts of steps that know the cache. */
 
 /* The answer from the entry, which is fresh: the next step. */
-enum gw_step gw_proxy_answer_from(struct gw_pass *p, const struct gw_cache_entry *e);
+enum gw_step gw_proxy_answer_from(struct gw_pass *p, struct gw_cache_entry *e);
 
 /* The step: answer from the cache, join a request under way, or go on. */
 enum gw_step gw_proxy_cache(struct gw_pass *p);

@@ -412,6 +412,230 @@ static void test_size2(void **state)
 	end();
 }
 
+/* --- the cache --- */
+
+/* What one client has read block by block another one gets without the device, in blocks of any size. */
+static void test_cached(void **state)
+{
+	(void)state;
+	for (uint8_t szx = 0; szx <= COPSE_BLOCK_SZX_MAX; szx++) {
+		start("", "");
+		dev.szx = 3;
+		read_all(ALICE, 3);
+		const unsigned gets = dev.gets;
+		run_for(5000);
+		read_all(BOB, szx);
+		assert_int_equal(dev.gets, gets);
+		assert_in_range(reply[BOB].max_age, 1, 25); /* of what came first */
+		end();
+	}
+}
+
+/* Gathered blocks are stored piece by piece. */
+static void test_gathered_is_cached(void **state)
+{
+	(void)state;
+	start("", "");
+	dev.szx = 1;
+	read_all(ALICE, 6);
+	const unsigned gets = dev.gets;
+	read_all(BOB, 2);
+	const struct reply *r = get_block(BOB, 0, NONE); /* without a size: as the device has it */
+	assert_int_equal(r->size, 32);
+	assert_true(r->more);
+	assert_memory_equal(r->bytes, dev.body, 32);
+	assert_int_equal(dev.gets, gets);
+	end();
+}
+
+/* A whole answer is there for who wants it in blocks. */
+static void test_whole_in_parts(void **state)
+{
+	(void)state;
+	start("", "");
+	dev.len = 1000;
+	assert_int_equal(get_block(ALICE, 0, NONE)->len, 1000);
+	assert_false(reply[ALICE].has);
+	read_all(BOB, 2);
+	read_all(BOB, 6);
+	assert_int_equal(dev.gets, 1);
+	assert_int_equal(get_block(BOB, 100, 2)->code, COPSE_CODE_INTERNAL_SERVER_ERROR); /* the device's to say */
+	assert_int_equal(dev.gets, 2);
+	end();
+}
+
+/* A part that is not there is asked for as the others are stored: then it serves its neighbours too. */
+static void test_asked_as_stored(void **state)
+{
+	(void)state;
+	start("", "");
+	dev.szx = 5;
+	expect(get_block(ALICE, 0, 5), 0, 5);
+	expect(get_block(BOB, 16, 1), 16, 1); /* the beginning of block 1 */
+	assert_int_equal(dev.asked_szx, 5);
+	for (uint32_t num = 17; num < 32; num++)
+		expect(get_block(BOB, num, 1), num, 1);
+	assert_int_equal(dev.gets, 2);
+	expect(get_block(ALICE, 1, 5), 1, 5);
+	assert_int_equal(dev.gets, 2);
+	end();
+}
+
+/* A part of another representation ends what is stored: whoever begins anew has the new one, all of it. */
+static void test_never_mixed(void **state)
+{
+	(void)state;
+	start("", "");
+	expect(get_block(ALICE, 0, 4), 0, 4);
+	expect(get_block(ALICE, 1, 4), 1, 4);
+	set_body('n');
+	assert_string_equal(get_block(ALICE, 1, 4)->etag, "a!"); /* fresh, and old */
+	expect(get_block(ALICE, 2, 4), 2, 4);			 /* new: the client notices, and begins anew */
+	assert_int_equal(counted()->cache_changed, 1);
+	read_all(ALICE, 4);
+	read_all(BOB, 4);
+	set_body('a'); /* the old one comes back: what is left of it may be used, it is the same */
+	run_for(31000);
+	read_all(ALICE, 4);
+	end();
+}
+
+/* Without ETags nobody could tell what belongs together: nothing is stored. */
+static void test_no_etag(void **state)
+{
+	(void)state;
+	start("", "");
+	dev.no_etag = true;
+	read_all(ALICE, 4);
+	const unsigned gets = dev.gets;
+	read_all(BOB, 4);
+	assert_int_equal(dev.gets, 2 * gets);
+	end();
+}
+
+/* When it is stale the first block is asked whether it is still good, and speaks for all. */
+static void test_validated(void **state)
+{
+	(void)state;
+	start("", "");
+	read_all(ALICE, 4);
+	const unsigned gets = dev.gets;
+	run_for(31000);
+	read_all(BOB, 4);
+	assert_int_equal(dev.gets, gets + 1);
+	assert_int_equal(dev.named, 1);
+	run_for(31000);
+	set_body('n');
+	read_all(BOB, 4);
+	assert_int_equal(dev.gets, 2 * gets + 1);
+	end();
+}
+
+/* A client that has it gets 2.03; a further block is not asked about. */
+static void test_valid(void **state)
+{
+	(void)state;
+	start("", "");
+	read_all(ALICE, 4);
+	ask_block(BOB, 0, 4);
+	add(COPSE_OPTION_ETAG, "a!");
+	send_it(BOB);
+	run_and_ack(BOB);
+	assert_int_equal(reply[BOB].code, COPSE_CODE_VALID);
+	const unsigned gets = dev.gets;
+	ask_block(BOB, 1, 4);
+	add(COPSE_OPTION_ETAG, "a!");
+	send_it(BOB);
+	run_and_ack(BOB);
+	expect(&reply[BOB], 1, 4);
+	assert_int_equal(dev.gets, gets + 1);
+	end();
+}
+
+/* A change through the gateway makes all of it stale. */
+static void test_changed(void **state)
+{
+	(void)state;
+	start("", "");
+	read_all(ALICE, 4);
+	const unsigned gets = dev.gets;
+	begin(COPSE_CON, COPSE_CODE_PUT, next_id++, "p");
+	add(COPSE_OPTION_PROXY_URI, thing);
+	send_it(ALICE);
+	reply[ALICE].n = 0;
+	run_and_ack(ALICE);
+	assert_int_equal(reply[ALICE].code, COPSE_CODE_CHANGED);
+	read_all(BOB, 4); /* of the new body: every block is asked for */
+	assert_int_equal(dev.gets, 2 * gets + 1);
+	assert_int_equal(counted()->cache_validations, 1);
+	end();
+}
+
+/* The newest word on how long it is fresh holds, for all of it. */
+static void test_shortest_max_age(void **state)
+{
+	(void)state;
+	start("", "");
+	expect(get_block(ALICE, 0, 4), 0, 4);
+	dev.max_age = 5;
+	expect(get_block(ALICE, 1, 4), 1, 4);
+	assert_in_range(get_block(BOB, 0, 4)->max_age, 4, 5);
+	run_for(5000);
+	dev.max_age = 30;
+	expect(get_block(BOB, 0, 4), 0, 4);
+	assert_int_equal(counted()->cache_validated, 1);
+	assert_in_range(get_block(BOB, 1, 4)->max_age, 28, 30);
+	assert_int_equal(dev.gets, 3);
+	end();
+}
+
+/* The cache is full of pieces: the oldest go, the answers stay right. */
+static void test_small_cache(void **state)
+{
+	(void)state;
+	start("", "}\ncache {\n entries = 5\n bytes = 4096");
+	for (unsigned i = 0; i < 3; i++) {
+		read_all(ALICE, 3);
+		read_all(BOB, 5);
+	}
+	end();
+}
+
+/* A notification is the first block of a new body: the others are never of the one before. */
+static void test_observed(void **state)
+{
+	(void)state;
+	start("", "");
+	read_all(ALICE, 4);
+	reply[BOB].n = 0;
+	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "o");
+	add(COPSE_OPTION_OBSERVE, "");
+	add(COPSE_OPTION_PROXY_URI, thing);
+	copse_build_block(&request, COPSE_OPTION_BLOCK2, &(struct copse_block){.szx = 4});
+	send_it(BOB);
+	run_and_ack(BOB);
+	expect(&reply[BOB], 0, 4);
+	unsigned gets = dev.gets;
+	expect(get_block(BOB, 1, 4), 1, 4); /* of the same: from the cache */
+	assert_int_equal(dev.gets, gets);
+	set_body('n');
+	char text[257] = "";
+	memcpy(text, dev.body, 256);
+	device[DEVICE1].max_age = 30;
+	device[DEVICE1].extra_number = COPSE_OPTION_BLOCK2;
+	device[DEVICE1].extra = "\x0c";
+	reply[BOB].n = 0;
+	device_notify(DEVICE1, COPSE_NON, COPSE_CODE_CONTENT, 2, text); /* it names no ETag */
+	run_and_ack(BOB);
+	assert_int_equal(reply[BOB].n, 1);
+	assert_memory_equal(reply[BOB].bytes, dev.body, 256);
+	gets = dev.gets;
+	expect(get_block(BOB, 1, 4), 1, 4); /* of the new one */
+	assert_int_equal(dev.gets, gets + 1);
+	read_all(ALICE, 4);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +644,18 @@ int main(void)
 	    cmocka_unit_test(test_changes),  cmocka_unit_test(test_fails),
 	    cmocka_unit_test(test_many),     cmocka_unit_test(test_lane),
 	    cmocka_unit_test(test_size2),
+	    cmocka_unit_test(test_cached),
+	    cmocka_unit_test(test_gathered_is_cached),
+	    cmocka_unit_test(test_whole_in_parts),
+	    cmocka_unit_test(test_asked_as_stored),
+	    cmocka_unit_test(test_never_mixed),
+	    cmocka_unit_test(test_no_etag),
+	    cmocka_unit_test(test_validated),
+	    cmocka_unit_test(test_valid),
+	    cmocka_unit_test(test_changed),
+	    cmocka_unit_test(test_shortest_max_age),
+	    cmocka_unit_test(test_small_cache),
+	    cmocka_unit_test(test_observed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

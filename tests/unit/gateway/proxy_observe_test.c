@@ -576,7 +576,7 @@ static void test_feeds_the_cache(void **state)
 	assert_int_equal(device[DEVICE1].runs, runs);
 }
 
-/* Of a state in several blocks observers get the first, and fetch the others with GET, which goes to the device. */
+/* Of a state in several blocks observers get the first, and fetch the others with GET: not those of another state. */
 static void test_first_block(void **state)
 {
 	static const uint16_t block2 = COPSE_OPTION_BLOCK2;
