@@ -5,8 +5,8 @@
  * ETag is on the way to the device) is not evicted and stays readable after it was replaced.
  *
  * An answer that is the first block of several is an entry like others, and says so; the other blocks are pieces: entries
- * under keys of their own, made of the representation's ETag, which are found only through the first one, and are as fresh as
- * that. So they never mix with another representation's, and when the first one is invalidated they are, too.
+ * under keys of their own, made of the representation's ETag, which are found only through the first one, and are as
+ * fresh as that. So they never mix with another representation's, and when the first one is invalidated they are, too.
  *
  * The cache knows nothing of messages: keys are made by cache_key.c, answers are two runs of bytes. One worker owns it;
  * nothing in it blocks or allocates after gw_cache_new.

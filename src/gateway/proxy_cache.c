@@ -81,8 +81,8 @@ static struct gw_cache_entry *find_piece(struct gw_worker *w, struct gw_cache_en
 
 /* Block `b2` of what begins with `e`, if all of it is stored. Parts are worth something only with an ETag by which the
  * client can tell that they belong together. */
-static bool find_block(struct gw_worker *w, struct gw_cache_entry *e, const struct copse_block *b2, copse_ms now,
-		       struct found *f)
+static bool find_block(struct gw_worker *w, struct gw_cache_entry *e, const struct copse_block *b2,
+		       copse_ms now, struct found *f)
 {
 	const uint32_t begin = copse_block_offset(b2), size = copse_block_size(b2->szx);
 	const uint32_t unit = e->more ? copse_block_size(e->szx) : UINT32_MAX;
@@ -331,7 +331,8 @@ static void keep_options(struct copse_builder *b, const struct copse_message *m,
 {
 	for (unsigned i = 0; i < m->option_n; i++) {
 		const struct copse_option *o = &m->option[i];
-		if (o->number != COPSE_OPTION_MAX_AGE && o->number != COPSE_OPTION_BLOCK2 && !(but && copse_message_option(but, o->number)))
+		if (o->number != COPSE_OPTION_MAX_AGE && o->number != COPSE_OPTION_BLOCK2 &&
+		    !(but && copse_message_option(but, o->number)))
 			copse_build_raw(b, o->number, copse_option_value(m, o), o->len);
 	}
 }

@@ -59,15 +59,17 @@ static struct gw_cache_key simple(void)
 
 static void test_what_counts(void **state)
 {
-	static const uint16_t counting[] = {COPSE_OPTION_URI_QUERY,
-					    COPSE_OPTION_ACCEPT,
-					    COPSE_OPTION_IF_MATCH,
-					    COPSE_OPTION_URI_HOST,
-					    COPSE_OPTION_REQUEST_TAG,
-					    65000 /* nobody knows it, and its bits say so */};
-	static const uint16_t idle[] = {COPSE_OPTION_ETAG,      COPSE_OPTION_SIZE1,
-					COPSE_OPTION_SIZE2,     COPSE_OPTION_ECHO,       COPSE_OPTION_BLOCK2,
-					COPSE_OPTION_HOP_LIMIT, 65020 /* & 0x1e == 0x1c */};
+	static const uint16_t counting[] = {
+	    COPSE_OPTION_URI_QUERY,   COPSE_OPTION_ACCEPT,
+	    COPSE_OPTION_IF_MATCH,    COPSE_OPTION_URI_HOST,
+	    COPSE_OPTION_REQUEST_TAG, 65000 /* nobody knows it, and its bits say so */};
+	static const uint16_t idle[] = {COPSE_OPTION_ETAG,
+					COPSE_OPTION_SIZE1,
+					COPSE_OPTION_SIZE2,
+					COPSE_OPTION_ECHO,
+					COPSE_OPTION_BLOCK2,
+					COPSE_OPTION_HOP_LIMIT,
+					65020 /* & 0x1e == 0x1c */};
 	struct gw_cache_key first = simple(), again = simple();
 
 	(void)state;

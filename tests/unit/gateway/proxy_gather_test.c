@@ -459,7 +459,8 @@ static void test_whole_in_parts(void **state)
 	read_all(BOB, 2);
 	read_all(BOB, 6);
 	assert_int_equal(dev.gets, 1);
-	assert_int_equal(get_block(BOB, 100, 2)->code, COPSE_CODE_INTERNAL_SERVER_ERROR); /* the device's to say */
+	assert_int_equal(get_block(BOB, 100, 2)->code,
+			 COPSE_CODE_INTERNAL_SERVER_ERROR); /* the device's to say */
 	assert_int_equal(dev.gets, 2);
 	end();
 }
@@ -639,10 +640,14 @@ static void test_observed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_sizes),    cmocka_unit_test(test_smaller),
-	    cmocka_unit_test(test_stubborn), cmocka_unit_test(test_configured),
-	    cmocka_unit_test(test_changes),  cmocka_unit_test(test_fails),
-	    cmocka_unit_test(test_many),     cmocka_unit_test(test_lane),
+	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_smaller),
+	    cmocka_unit_test(test_stubborn),
+	    cmocka_unit_test(test_configured),
+	    cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_fails),
+	    cmocka_unit_test(test_many),
+	    cmocka_unit_test(test_lane),
 	    cmocka_unit_test(test_size2),
 	    cmocka_unit_test(test_cached),
 	    cmocka_unit_test(test_gathered_is_cached),
