@@ -256,7 +256,8 @@ int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer
 void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, copse_ms now);
 
 /* The transport learnt that `peer` cannot be reached (ICMP): requests and confirmable messages under way to it end
- * with FAILED, COPSE_ERR_TRANSPORT.  Costs as much as there are exchanges with that peer. */
+ * with FAILED, COPSE_ERR_TRANSPORT; over a reliable transport what is open (COPSE_REQUEST_MANY) does too, since it has
+ * ended with the connection.  Costs as much as there are exchanges with that peer. */
 void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_peer *peer, copse_ms now);
 
 /* Which critical options the application understands, beyond those that any server must (Uri-*, Accept) and those

@@ -88,9 +88,10 @@ struct copse_transport {
 	int fd; /* to poll for input, and for output while `blocked`; stays the same; -1: nothing to poll */
 	uint16_t
 	    id; /* in the key of every peer, unique in an endpoint; set by the host before any peer is made */
-	bool blocked;          /* send took less than it was given; cleared by a send that succeeds */
-	bool failed;           /* failure() has something to tell */
-	bool more;             /* receive has more to hand out, though `fd` may not show input any more */
+	bool blocked; /* send took less than it was given; cleared by a send that succeeds */
+	bool failed;  /* failure() has something to tell */
+	bool
+	    more; /* receive has more to hand out, though `fd` may not show input any more; send sets it too */
 	struct copse_tap *tap; /* set by the user; NULL: none */
 	struct copse_transport_counters counters;
 };

@@ -57,13 +57,20 @@ void observe_settle(struct copse_client *client, struct call_slot *slot, copse_m
 	call_timer_set(client, slot, slot->stale_at);
 }
 
+/* RFC 8323 §7.1: over a reliable transport the order is that of arrival, and the sequence number says nothing. */
+static bool in_order(const struct call_turn *turn)
+{
+	return CALL_KNOWS_RELIABLE && (turn->in->peer->flags & COPSE_PEER_RELIABLE);
+}
+
 static int act_notified(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
 	const struct copse_message *m = turn->message;
 	uint32_t sequence = copse_message_uint(m, COPSE_OPTION_OBSERVE, 0);
 
-	if (slot->notified && !observe_is_newer(slot->sequence, slot->notified_at, sequence, turn->now)) {
+	if (slot->notified && !in_order(turn) &&
+	    !observe_is_newer(slot->sequence, slot->notified_at, sequence, turn->now)) {
 		turn->client->counters.outdated++;
 		if (slot->observe == OBSERVE_RENEWING)
 			set_stale_timer(turn->client, slot, copse_message_uint(m, COPSE_OPTION_MAX_AGE, 60),

@@ -387,7 +387,7 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 	if (!x || x->kind != X_REQUEST)
 		return unmatched(ep, true); /* §4.2, §4.3: context is missing */
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
-	const bool con = m->type == COPSE_CON;
+	const bool con = m->type == COPSE_CON && !EP_RELIABLE(&ep->event_peer);
 	const int n = take_response(ep, x);
 	if (n < 0) {
 		if (in)
@@ -454,7 +454,8 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
 		return 0;
 	}
-	struct incoming *in = ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
+	struct incoming *in =
+	    EP_RELIABLE(&ep->event_peer) ? NULL : ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
 	if (in && in_superseded(in, m)) {
 		in_forget(ep, in);
 		in = NULL;

@@ -562,7 +562,8 @@ void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_pe
 	for (struct core_node *n = r->exchanges.next, *next; n != &r->exchanges; n = next) {
 		next = n->next;
 		struct exchange *x = CORE_OF(n, struct exchange, remote_node);
-		if (x->state != X_OVER && x->state != X_OPEN)
+		/* What is observed over a connection ends with it (RFC 8323 §7.4); datagrams may get through again. */
+		if (x->state != X_OVER && (x->state != X_OPEN || EP_RELIABLE(peer)))
 			x_fail(ep, x, COPSE_ERR_TRANSPORT);
 	}
 }

@@ -187,6 +187,12 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 void in_done(struct copse_endpoint *ep, struct incoming *in)
 {
 	in->state = IN_DONE;
+	if (EP_RELIABLE(&in->peer)) {
+		core_node_remove(&in->queue);
+		if (core_node_alone(&in->node))
+			in_forget(ep, in);
+		return; /* else when the reply has been handed out */
+	}
 	wait_in(ep, in, (in->once ? EP_QUEUE_NON_ONCE : EP_QUEUE_NON) + (in->type == COPSE_CON));
 }
 
@@ -200,7 +206,9 @@ void in_queue(struct copse_endpoint *ep, struct incoming *in)
 void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
 {
 	core_node_remove(&in->node);
-	if (in->type == COPSE_NON)
+	if (EP_RELIABLE(&in->peer) && in->state == IN_DONE)
+		in_forget(ep, in);
+	else if (in->type == COPSE_NON)
 		core_store_release(&ep->store, &in->reply); /* §4.3: a duplicate NON is not answered again */
 }
 

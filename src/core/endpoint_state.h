@@ -216,6 +216,14 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #define EP_TAKES_UNASKED true
 #endif
 
+/* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2): what has been answered need not be
+ * remembered. A microcontroller's build knows none. */
+#ifdef COPSE_SMALL
+#define EP_RELIABLE(peer) false
+#else
+#define EP_RELIABLE(peer) (((peer)->flags & COPSE_PEER_RELIABLE) != 0)
+#endif
+
 /* Odd, so that different IDs of a peer have different hashes. */
 #define EP_ID_STEP 0x9e3779b1u
 

@@ -18,7 +18,7 @@
 
 struct dtls_record {
 	gnutls_session_t session;
-	struct copse_secure *secure;
+	struct secure_who who; /* what the session's own pointer leads to */
 	struct dtls_link *link;
 	const uint8_t *in;
 	size_t in_len;
@@ -65,64 +65,6 @@ static int session_pull_timeout(gnutls_transport_ptr_t self, unsigned ms)
 	return r->in_len > 0;
 }
 
-static bool give(gnutls_datum_t *out, const void *bytes, size_t len)
-{
-	out->data = gnutls_malloc(len);
-	if (!out->data)
-		return false;
-	memcpy(out->data, bytes, len);
-	out->size = (unsigned)len;
-	return true;
-}
-
-/* 1 makes GnuTLS go on with a random key: who guesses identities learns nothing (RFC 4279 §2). */
-static int server_psk(gnutls_session_t session, const gnutls_datum_t *identity, gnutls_datum_t *key)
-{
-	const struct dtls_record *r = gnutls_session_get_ptr(session);
-	const struct secure_psk *psk = secure_psk_of(r->secure, identity->data, identity->size);
-
-	if (!psk)
-		return 1;
-	return give(key, psk->bytes + psk->identity_len, psk->key_len) ? 0 : -1;
-}
-
-static int client_psk(gnutls_session_t session, gnutls_datum_t *identity, gnutls_datum_t *key)
-{
-	const struct dtls_record *r = gnutls_session_get_ptr(session);
-	const struct secure_psk *psk = secure_psk_for(r->secure, r->link->address);
-
-	if (!psk || !give(identity, psk->bytes, psk->identity_len))
-		return -1;
-	return give(key, psk->bytes + psk->identity_len, psk->key_len) ? 0 : -1;
-}
-
-/* 0: the peer's certificate or raw key is believed. */
-static int verify(gnutls_session_t session)
-{
-	const struct dtls_record *r = gnutls_session_get_ptr(session);
-	unsigned n = 0, status = 0;
-	const gnutls_datum_t *shown = gnutls_certificate_get_peers(session, &n);
-
-	if (!shown || n == 0)
-		return r->secure->server && !r->secure->require_peer ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
-	if (gnutls_certificate_type_get2(session, GNUTLS_CTYPE_PEERS) == GNUTLS_CRT_RAWPK)
-		return secure_believes(r->secure, &shown[0]) ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
-	if (!r->secure->trust)
-		return GNUTLS_E_CERTIFICATE_ERROR;
-	int err = gnutls_certificate_verify_peers3(session, r->secure->server ? NULL : r->secure->server_name,
-						   &status);
-	return err || status ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR : 0;
-}
-
-void secure_set_callbacks(struct copse_secure *s)
-{
-	gnutls_certificate_set_verify_function(s->certificates, verify);
-	if (s->server)
-		gnutls_psk_set_server_credentials_function2(s->psk_server, server_psk);
-	else
-		gnutls_psk_set_client_credentials_function2(s->psk_client, client_psk);
-}
-
 /* ---- strangers ---- */
 
 enum dtls_hello dtls_record_verify(struct dtls_link *link, const uint8_t (*key)[DTLS_COOKIE_KEY],
@@ -159,34 +101,14 @@ enum dtls_hello dtls_record_verify(struct dtls_link *link, const uint8_t (*key)[
 
 static bool set_up(struct dtls_record *r, const struct dtls_record_config *c)
 {
-	const struct copse_secure *s = r->secure;
-	gnutls_certificate_request_t wanted = s->require_peer ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST;
-
-	if (gnutls_priority_set(r->session, s->priority) ||
-	    gnutls_credentials_set(r->session, GNUTLS_CRD_CERTIFICATE, s->certificates))
-		return false;
-	if (s->psk_n && gnutls_credentials_set(r->session, GNUTLS_CRD_PSK,
-					       s->server ? (void *)s->psk_server : (void *)s->psk_client))
+	if (gnutls_priority_set(r->session, r->who.secure->priority) ||
+	    secure_set_session(r->session, r->who.secure))
 		return false;
 	gnutls_dtls_set_mtu(r->session, c->mtu);
 	gnutls_dtls_set_timeouts(r->session, c->retransmit_ms, c->handshake_ms);
-	if (s->server) {
-		/* a failure is told by the functions that use it: without tickets nothing is resumed */
-		(void)gnutls_session_ticket_enable_server(r->session, &s->ticket_key);
-		gnutls_certificate_server_set_request(
-		    r->session, s->trust || s->pin_n || s->require_peer ? wanted : GNUTLS_CERT_IGNORE);
-	} else if (c->resumption_len) {
+	if (!r->who.secure->server && c->resumption_len)
 		(void)gnutls_session_set_data(r->session, c->resumption, c->resumption_len);
-	}
 	return true;
-}
-
-static bool names_server(const struct copse_secure *s)
-{
-	const char *name = s->server_name;
-
-	/* RFC 6066 §3: no literal addresses */
-	return !s->server && name[0] && !strchr(name, ':') && strspn(name, "0123456789.") != strlen(name);
 }
 
 struct dtls_record *dtls_record_new(const struct dtls_record_config *c, struct dtls_link *link,
@@ -198,14 +120,14 @@ struct dtls_record *dtls_record_new(const struct dtls_record_config *c, struct d
 	if (!r)
 		return NULL;
 	r->link = link;
-	r->secure = copse_secure_ref(c->secure);
+	r->who = (struct secure_who){copse_secure_ref(c->secure), link->address};
 	flags |= GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK;
 	if (gnutls_init(&r->session, flags) != 0) {
 		r->session = NULL;
 		dtls_record_free(r);
 		return NULL;
 	}
-	gnutls_session_set_ptr(r->session, r);
+	gnutls_session_set_ptr(r->session, &r->who);
 	gnutls_transport_set_ptr(r->session, r);
 	gnutls_transport_set_push_function(r->session, session_push);
 	gnutls_transport_set_pull_function(r->session, session_pull);
@@ -220,9 +142,6 @@ struct dtls_record *dtls_record_new(const struct dtls_record_config *c, struct d
 		dtls_record_free(r);
 		return NULL;
 	}
-	if (names_server(r->secure))
-		(void)gnutls_server_name_set(r->session, GNUTLS_NAME_DNS, r->secure->server_name,
-					     strlen(r->secure->server_name));
 	return r;
 }
 
@@ -232,7 +151,7 @@ void dtls_record_free(struct dtls_record *r)
 		return;
 	if (r->session)
 		gnutls_deinit(r->session);
-	copse_secure_unref(r->secure);
+	copse_secure_unref(r->who.secure);
 	copse_mem_free(r);
 }
 
@@ -281,14 +200,7 @@ const char *dtls_record_why(const struct dtls_record *r, bool *silent)
 	case GNUTLS_E_TIMEDOUT:
 		return r->heard ? "the handshake was begun but not completed: is the key the right one?"
 				: "nobody answered the handshake";
-	case GNUTLS_E_CERTIFICATE_ERROR:
-		return "the certificate or raw key of the peer is not one that is believed";
-	case GNUTLS_E_FATAL_ALERT_RECEIVED: {
-		const char *name = gnutls_alert_get_name(gnutls_alert_get(r->session));
-
-		return name ? name : "the peer ended the handshake";
-	}
-	default: return gnutls_strerror(r->error);
+	default: return secure_why(r->session, r->error);
 	}
 }
 
@@ -363,68 +275,7 @@ size_t dtls_record_resumption(const struct dtls_record *r, void *buf, size_t cap
 	return len;
 }
 
-/* Append bytes so that nobody can make a log line of them. */
-static void append(char *buf, size_t cap, const void *bytes, size_t len)
-{
-	const uint8_t *b = bytes;
-	size_t n = strlen(buf);
-
-	for (size_t i = 0; i < len && n + 4 < cap; i++) {
-		bool plain = b[i] > ' ' && b[i] < 0x7f && b[i] != '%' && b[i] != '"';
-
-		n += (size_t)snprintf(buf + n, cap - n, plain ? "%c" : "%%%02X", b[i]);
-	}
-}
-
-static void append_subject(char *buf, size_t cap, const gnutls_datum_t *der)
-{
-	gnutls_datum_t name = {NULL, 0};
-	gnutls_x509_crt_t crt;
-
-	if (gnutls_x509_crt_init(&crt) != 0)
-		return;
-	if (gnutls_x509_crt_import(crt, der, GNUTLS_X509_FMT_DER) == 0 &&
-	    gnutls_x509_crt_get_dn3(crt, &name, 0) == 0)
-		append(buf, cap, name.data, name.size);
-	gnutls_free(name.data);
-	gnutls_x509_crt_deinit(crt);
-}
-
-static void certificate_identity(const struct dtls_record *r, char *buf, size_t cap)
-{
-	unsigned n = 0;
-	const gnutls_datum_t *shown = gnutls_certificate_get_peers(r->session, &n);
-	uint8_t hash[SECURE_HASH];
-
-	if (!shown || n == 0)
-		return;
-	if (gnutls_certificate_type_get2(r->session, GNUTLS_CTYPE_PEERS) != GNUTLS_CRT_RAWPK) {
-		snprintf(buf, cap, "x509:");
-		append_subject(buf, cap, &shown[0]);
-	} else if (secure_hash(&shown[0], hash)) {
-		size_t at = (size_t)snprintf(buf, cap, "rpk:");
-
-		for (size_t i = 0; i < sizeof hash && at + 2 < cap; i++)
-			at += (size_t)snprintf(buf + at, cap - at, "%02x", hash[i]);
-	}
-}
-
 void dtls_record_identity(const struct dtls_record *r, char *buf, size_t cap)
 {
-	gnutls_datum_t name = {NULL, 0};
-	gnutls_credentials_type_t kind = r->secure->server ? gnutls_auth_client_get_type(r->session)
-							   : gnutls_auth_server_get_type(r->session);
-
-	buf[0] = '\0';
-	if (kind == GNUTLS_CRD_CERTIFICATE) {
-		certificate_identity(r, buf, cap);
-	} else if (kind == GNUTLS_CRD_PSK && !r->secure->server) {
-		const struct secure_psk *psk = secure_psk_for(r->secure, r->link->address);
-
-		snprintf(buf, cap, "psk:");
-		append(buf, cap, psk->bytes, psk->identity_len);
-	} else if (kind == GNUTLS_CRD_PSK && gnutls_psk_server_get_username2(r->session, &name) == 0) {
-		snprintf(buf, cap, "psk:");
-		append(buf, cap, name.data, name.size);
-	}
+	secure_identity(r->session, &r->who, buf, cap);
 }

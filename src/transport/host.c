@@ -48,6 +48,7 @@ struct copse_host {
 	uint32_t out_size;
 	uint16_t out_n, free_n, queue_n;
 	bool failed; /* a transport has failed peers to report */
+	bool more;   /* a transport that was sent by has something to hand out */
 
 	struct copse_host_counters counters;
 };
@@ -235,6 +236,7 @@ static size_t send_run(struct slot *s, size_t n, copse_ms now)
 	host->counters.batches_out++;
 	s->waiting = done < n;
 	host->failed |= s->transport->failed;
+	host->more |= s->transport->more;
 	watch_output(s);
 	tick(s, now);
 	return done;
@@ -282,6 +284,18 @@ static size_t send_queue(struct copse_host *host, copse_ms now)
 	return (size_t)(left - kept_n);
 }
 
+/* What sending has brought, which no descriptor shows: a reliable transport acknowledges by itself. */
+static void receive_more(struct copse_host *host, copse_ms now)
+{
+	host->more = false;
+	for (size_t i = 0; i < host->slot_n; i++) {
+		struct slot *s = &host->slot[i];
+
+		if (s->transport && s->transport->more)
+			receive_batch(s, now);
+	}
+}
+
 /* Returns how many datagrams were sent or dropped. */
 static int flush(struct copse_host *host, copse_ms now)
 {
@@ -293,10 +307,12 @@ static int flush(struct copse_host *host, copse_ms now)
 		fill_queue(host, now);
 		dealt = send_queue(host, now);
 		total += (int)dealt;
+		if (!host->failed && !host->more && !dealt)
+			break;
+		if (host->more)
+			receive_more(host, now);
 		if (host->failed)
 			report_all_failures(host, now);
-		else if (!dealt)
-			break;
 	}
 	host->counters.stalled += host->free_n == 0;
 	return total;

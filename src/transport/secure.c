@@ -74,6 +74,8 @@ void copse_secure_unref(struct copse_secure *s)
 		gnutls_certificate_free_credentials(s->certificates);
 	if (s->priority)
 		gnutls_priority_deinit(s->priority);
+	if (s->stream_priority)
+		gnutls_priority_deinit(s->stream_priority);
 	if (s->ticket_key.data)
 		gnutls_memset(s->ticket_key.data, 0, s->ticket_key.size);
 	gnutls_free(s->ticket_key.data);
@@ -457,14 +459,26 @@ static bool offers_certificates(const struct copse_secure *s)
 	return s->server ? s->certificate || s->raw_key : s->trust || s->pin_n;
 }
 
+static bool set_priority(gnutls_priority_t *priority, const char *versions, const char *rest,
+			 char why[COPSE_SECURE_WHY])
+{
+	char text[704];
+	const char *position = NULL;
+
+	snprintf(text, sizeof(text), "%s%s", versions, rest);
+	int err = gnutls_priority_init(priority, text, &position);
+	if (err)
+		say(why, "GnuTLS does not take \"%s\": %s", position ? position : text, gnutls_strerror(err));
+	return err == 0;
+}
+
 int copse_secure_finish(struct copse_secure *s, char why[COPSE_SECURE_WHY])
 {
-	char text[640] = "NONE:+VERS-DTLS1.2:+COMP-NULL:+AEAD:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM:"
+	char text[640] = "+COMP-NULL:+AEAD:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM:"
 			 "+AES-128-CCM:+AES-128-CCM-8:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"
-			 "+SIGN-ECDSA-SHA256:+SIGN-EDDSA-ED25519:+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256:"
-			 "+SIGN-ECDSA-SHA384:+SIGN-RSA-SHA384";
+			 "+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-EDDSA-ED25519:"
+			 "+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-RSA-SHA384";
 	bool certificates = offers_certificates(s);
-	const char *position;
 
 	if (!certificates && !s->psk_n)
 		return say(why, s->server ? "there is no pre-shared key, certificate or raw key"
@@ -472,15 +486,15 @@ int copse_secure_finish(struct copse_secure *s, char why[COPSE_SECURE_WHY])
 	if (certificates)
 		strncat(text, ":+ECDHE-ECDSA:+ECDHE-RSA", sizeof text - strlen(text) - 1);
 	if (s->psk_n)
-		strncat(text, s->secrecy ? ":+ECDHE-PSK:+PSK" : ":+PSK:+ECDHE-PSK", sizeof text - strlen(text) - 1);
+		strncat(text, s->secrecy ? ":+ECDHE-PSK:+PSK" : ":+PSK:+ECDHE-PSK",
+			sizeof text - strlen(text) - 1);
 	add_types(text, sizeof text, "SRV", s->server ? s->certificate : s->trust,
 		  s->server ? s->raw_key : s->pin_n > 0);
 	add_types(text, sizeof text, "CLI", s->server ? s->trust : s->certificate,
 		  s->server ? s->pin_n > 0 : s->raw_key);
-	int err = gnutls_priority_init(&s->priority, text, &position);
-	if (err)
-		return say(why, "GnuTLS does not take \"%s\": %s", position ? position : text,
-			   gnutls_strerror(err));
+	if (!set_priority(&s->priority, "NONE:+VERS-DTLS1.2:", text, why) ||
+	    !set_priority(&s->stream_priority, "NONE:+VERS-TLS1.3:+VERS-TLS1.2:", text, why))
+		return COPSE_ERR_ARGUMENT;
 	secure_set_callbacks(s);
 	s->finished = true;
 	return COPSE_OK;

@@ -35,7 +35,8 @@ struct copse_secure {
 	gnutls_psk_server_credentials_t psk_server;
 	gnutls_psk_client_credentials_t psk_client;
 	gnutls_certificate_credentials_t certificates;
-	gnutls_priority_t priority; /* for DTLS */
+	gnutls_priority_t priority;        /* for DTLS */
+	gnutls_priority_t stream_priority; /* for TLS */
 	gnutls_datum_t ticket_key;
 };
 
@@ -49,7 +50,26 @@ const struct secure_psk *secure_psk_for(const struct copse_secure *s, const uint
 bool secure_believes(const struct copse_secure *s, const gnutls_datum_t *spki);
 bool secure_hash(const gnutls_datum_t *spki, uint8_t hash[SECURE_HASH]);
 
-/* dtls_gnutls.c: the functions that GnuTLS calls back for these credentials. */
+/* What the pointer of each session leads to: whose credentials, and the peer's address (18 bytes, as in the key of a
+ * copse_peer). */
+struct secure_who {
+	struct copse_secure *secure;
+	const uint8_t *address;
+};
+
+/* --- secure_gnutls.c --- */
+
+/* The functions that GnuTLS calls back for these credentials. */
 void secure_set_callbacks(struct copse_secure *s);
+
+/* Give a session the credentials, the server's name or the key of tickets, and what is asked of the peer. Not its
+ * priority. Returns 0 or an error of GnuTLS. */
+int secure_set_session(gnutls_session_t session, const struct copse_secure *s);
+
+/* Why a handshake broke; static storage. */
+const char *secure_why(gnutls_session_t session, int err);
+
+/* Who the peer has proved to be. */
+void secure_identity(gnutls_session_t session, const struct secure_who *who, char *buf, size_t cap);
 
 #endif

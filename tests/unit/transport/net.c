@@ -37,7 +37,8 @@ void receive_n(struct copse_transport *t, struct batch *b, size_t n)
 	while (got < n) {
 		size_t more;
 
-		wait_for(t->fd, POLLIN);
+		if (!t->more)
+			wait_for(t->fd, POLLIN);
 		more = copse_transport_receive(t, b->d + got, b->n - got, 0);
 		assert_true(more > 0 || t->fd >= 0);
 		got += more;

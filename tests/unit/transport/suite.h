@@ -20,6 +20,7 @@ struct suite {
 	/* An address that this kind of transport cannot reach, or NULL. */
 	const char *foreign;
 	uint32_t max; /* bytes of the largest datagram */
+	bool coap;    /* it carries CoAP messages alone, and gives them IDs of its own */
 };
 
 /* Returns the number of failed tests. */

@@ -1,0 +1,183 @@
+/* What the files of the TCP transport share.
+ *
+ * tcp.c      the path of messages: frames to datagrams and back, signaling
+ * tcp_conn.c connections: how they begin and end, their buffers and times
+ * tcp_tls.c  the bytes of a connection by TLS
+ * tcp_open.c opening, and what is asked of an open one
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef COPSE_TCP_INTERNAL_H
+#define COPSE_TCP_INTERNAL_H
+
+#include "core/heap.h"
+#include "core/table.h"
+
+#include <copse/frame.h>
+#include <copse/tcp.h>
+
+#define TCP_EVENTS 64  /* descriptors looked at in one go */
+#define TCP_LOCAL  512 /* acknowledgements and Resets that wait to be handed back */
+
+/* Drawn in doc/states/tcp.md. */
+enum tcp_state {
+	TCP_FREE,
+	TCP_CONNECTING, /* client: the network has not answered */
+	TCP_SHAKING,    /* TLS: the handshake is under way */
+	TCP_GREETING,   /* our CSM has left, the peer's has not come */
+	TCP_OPEN,
+	TCP_DRAINING /* client: the server has released it: answers come still, requests have another connection */
+};
+
+struct tcp_tls;
+
+/* Bytes that wait: [at, len) of `bytes`, which is NULL while there are none. */
+struct tcp_buffer {
+	uint8_t *bytes;
+	uint32_t at, len, cap;
+};
+
+/* A connection, named by its number: place in the table + 1. */
+struct tcp_conn {
+	struct core_timer timer;
+	struct copse_tcp *owner;
+	struct tcp_tls *tls; /* NULL: in the clear */
+	struct copse_peer peer;
+	struct tcp_buffer in, out;
+	copse_ms used;          /* last of all by the peer */
+	copse_ms began;         /* beginning, or draining: since when */
+	copse_ms frame_since;   /* an incomplete frame lies in `in` */
+	copse_ms stalled_since; /* `out` waits, and nothing of it was taken */
+	uint32_t prev, next;    /* in the list of its state, the one used last first; free ones: only next */
+	uint32_t ready_next;    /* in the list of those that have more to hand on */
+	uint32_t peer_hash, address_hash;
+	uint32_t peer_max; /* its Max-Message-Size */
+	int fd;
+	uint32_t watched; /* events of epoll */
+	uint16_t next_id; /* of the next message from it */
+	uint8_t state;
+	bool by_peer, by_address, ready, paused, dirty, eof;
+};
+
+struct tcp_list {
+	uint32_t first, last, n;
+};
+
+/* An empty message that the peer of a datagram would have sent. */
+struct tcp_local {
+	struct copse_peer peer;
+	uint16_t id;
+	uint8_t type;
+};
+
+struct copse_tcp {
+	struct copse_transport base;
+	struct copse_tcp_config config; /* with every default filled in */
+	struct copse_secure *secure;
+	struct copse_address bound;
+	int listener;
+	bool listening; /* the listener is watched */
+	copse_ms listen_at;
+	struct tcp_conn *conn; /* [connections] */
+	uint32_t fresh, free;
+	struct tcp_list open, beginning;
+	uint32_t ready_first, ready_last;
+	struct core_table by_peer, by_address;
+	struct core_heap heap;
+	uint64_t key[2];
+	uint32_t serial;
+	copse_ms rate_at;
+	uint32_t rate_left;
+	struct copse_peer *failures; /* [connections] */
+	uint32_t failure_n;
+	struct tcp_local local[TCP_LOCAL];
+	uint16_t local_first, local_n;
+	uint64_t waiting; /* bytes in all `out` */
+	const char *why;
+	bool why_network;
+	char why_text[128];
+	struct copse_tcp_counters count;
+};
+
+static inline struct copse_tcp *tcp_of(struct copse_transport *t)
+{
+	return (struct copse_tcp *)t;
+}
+
+static inline struct tcp_conn *tcp_at(struct copse_tcp *t, uint32_t number)
+{
+	return number ? &t->conn[number - 1] : NULL;
+}
+
+static inline uint32_t tcp_number(const struct copse_tcp *t, const struct tcp_conn *c)
+{
+	return (uint32_t)(c - t->conn) + 1;
+}
+
+static inline uint32_t tcp_waiting(const struct tcp_buffer *b)
+{
+	return b->len - b->at;
+}
+
+/* --- tcp_conn.c --- */
+
+bool tcp_table_new(struct copse_tcp *t);
+void tcp_table_free(struct copse_tcp *t);
+
+/* The connection that messages to `peer` go by, or NULL. */
+struct tcp_conn *tcp_find(struct copse_tcp *t, const struct copse_peer *peer);
+/* Client: connect. NULL when that fails at once, which has been told then. */
+struct tcp_conn *tcp_connect(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now);
+/* Take what waits at the listener. */
+void tcp_accept(struct copse_tcp *t, copse_ms now);
+/* Move a connection on that is not open yet, or was found writable. False when it is gone. */
+bool tcp_progress(struct tcp_conn *c, copse_ms now);
+/* It has been greeted. */
+void tcp_opened(struct tcp_conn *c, copse_ms now);
+/* The server will take no more requests by it. */
+void tcp_drain(struct tcp_conn *c, copse_ms now);
+/* End one. `counter` and `why` (may be NULL) say what for. */
+void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool network);
+/* Tell the peer why, as far as it listens, and end it. `bad_option`: of its CSM, or 0. */
+void tcp_abort(struct tcp_conn *c, const char *why, uint32_t bad_option);
+
+/* Append to what waits. False without room: nothing has changed. */
+bool tcp_queue(struct tcp_conn *c, const void *head, size_t head_len, const void *rest, size_t rest_len);
+/* Send what waits, as far as the system takes it. False when the connection is gone. */
+bool tcp_flush(struct tcp_conn *c, copse_ms now);
+/* Read what has come, once. Returns false when there is nothing more for now. The connection may be gone afterwards. */
+bool tcp_fill(struct tcp_conn *c, copse_ms now);
+/* `n` bytes of `in` have been used up. */
+void tcp_consume(struct tcp_conn *c, size_t n);
+/* There is something to hand on without waiting for the descriptor. */
+void tcp_make_ready(struct tcp_conn *c);
+/* Ask for the right events, and be woken in time. */
+void tcp_settle(struct tcp_conn *c);
+void tcp_touch(struct tcp_conn *c, copse_ms now);
+void tcp_tick(struct copse_tcp *t, copse_ms now);
+/* Begin or cease to watch the listener. */
+void tcp_listen(struct copse_tcp *t, bool on);
+
+/* --- tcp_tls.c --- */
+
+enum { TCP_AGAIN = 0, TCP_CLOSED = -1, TCP_BROKEN = -2 };
+
+/* NULL without memory. The descriptor stays the connection's. */
+struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *address);
+void tcp_tls_free(struct tcp_tls *tls);
+/* 1: complete; AGAIN; BROKEN: `*why` says it. */
+int tcp_tls_shake(struct tcp_tls *tls, const char **why);
+/* It waits to write, not to read. */
+bool tcp_tls_wants_out(const struct tcp_tls *tls);
+/* It has bytes that no descriptor shows. */
+bool tcp_tls_pending(const struct tcp_tls *tls);
+/* How many bytes, or one of the above. What AGAIN was returned for by write must be offered again. */
+int tcp_tls_read(struct tcp_tls *tls, void *buf, size_t cap);
+int tcp_tls_write(struct tcp_tls *tls, const void *bytes, size_t len);
+void tcp_tls_bye(struct tcp_tls *tls);
+void tcp_tls_identity(const struct tcp_tls *tls, char *buf, size_t cap);
+
+/* --- tcp.c --- */
+
+extern const struct copse_transport_ops tcp_ops;
+
+#endif
