@@ -11,6 +11,7 @@
 #include <copse/mem.h>
 #include <copse/serial.h>
 #include <copse/server.h>
+#include <copse/tcp.h>
 #include <copse/udp.h>
 
 #include <inttypes.h>
@@ -186,7 +187,7 @@ static void size_host(const struct sim_options *options, struct copse_host_confi
 	config->endpoint.incoming_cap = at_most(1024 + 32 * n, 262144);
 	config->endpoint.peer_cap = at_most(256 + 4 * n, 65535);
 	config->endpoint.chunk_cap = at_most(4096 + 64 * n, 524288);
-	config->transports = (uint16_t)(options->secure ? 2 * n : n);
+	config->transports = (uint16_t)((1u + options->secure + options->tcp) * n);
 }
 
 static void size_server(const struct sim_options *options, struct copse_server_config *config)
@@ -271,6 +272,24 @@ static struct copse_transport *attach(struct place *place, struct copse_transpor
 	return outer;
 }
 
+/* At the port that UDP has, too. Without weather: a connection loses nothing. */
+static int listen_tcp(struct place *place, char *why, size_t why_cap)
+{
+	struct copse_tcp_config config = {.server = true, .connections = 64};
+	struct copse_transport *t;
+
+	copse_transport_local(place->transport, NULL, &config.bind);
+	if (copse_tcp_open(&config, &t, why, why_cap) < 0)
+		return -1;
+	if (copse_host_attach(place->hood->host, t) < 0) {
+		copse_transport_close(t);
+		snprintf(why, why_cap, "no room for another socket");
+		return -1;
+	}
+	place->hood->by_transport[t->id] = place;
+	return 0;
+}
+
 static int listen_at(struct place *place, uint32_t index, char *why, size_t why_cap)
 {
 	const struct sim_options *options = place->hood->options;
@@ -288,8 +307,10 @@ static int listen_at(struct place *place, uint32_t index, char *why, size_t why_
 		return -1;
 	}
 	place->transport = attach(place, socket, seed, why, why_cap);
-	if (!place->transport || !options->secure)
-		return place->transport ? 0 : -1;
+	if (!place->transport || (options->tcp && listen_tcp(place, why, why_cap) < 0))
+		return -1;
+	if (!options->secure)
+		return 0;
 	socket = sim_secure_open(options, &udp, place->device.mac, why, why_cap);
 	place->secure = socket ? attach(place, socket, seed + 1, why, why_cap) : NULL;
 	return place->secure ? 0 : -1;
@@ -387,7 +408,8 @@ struct hood *hood_new(const struct sim_options *options, struct copse_loop *loop
 	copse_ms now = copse_loop_now(loop);
 	struct hood *hood = copse_mem_new(1, sizeof(*hood));
 
-	if (!hood || allow_sockets(options->secure ? 2 * options->count : options->count, why, why_cap) < 0) {
+	if (!hood ||
+	    allow_sockets((1 + options->secure + 2 * options->tcp) * options->count, why, why_cap) < 0) {
 		copse_mem_free(hood);
 		return NULL;
 	}

@@ -25,6 +25,7 @@ const char sim_options_help[] =
     "  -p, --port PORT           0: the system chooses (5683)\n"
     "      --dtls PORT           take DTLS too, there; 0: the system chooses\n"
     "      --psk FILE            and write each device's key to FILE, for the gateway (4849)\n"
+    "      --tcp                 take CoAP over TCP too, at the same address and port\n"
     "      --join GROUP          take requests to a group too: for one device, --bind [::]\n"
     "      --seed N              what MAC IDs, values and losses come from (1)\n"
     "      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
@@ -291,6 +292,7 @@ static int take_flag(const struct parser *p, int letter)
 	switch (letter) {
 	case 'v': p->options->verbose = 1; return 0;
 	case 'q': p->options->verbose = -1; return 0;
+	case 'C': p->options->tcp = true; return 0;
 	case 'l': p->options->action = SIM_LIST; return 0;
 	case 'g': p->options->action = SIM_LEDGER; return 0;
 	case 'h': p->options->action = SIM_HELP; return 0;
@@ -312,6 +314,7 @@ static const struct {
 	{"port", 'p', take_port},
 	{"dtls", 't', take_dtls},
 	{"psk", 'P', take_psk},
+	{"tcp", 'C', NULL},
 	{"join", 'j', take_join},
 	{"seed", 's', take_seed},
 	{"speed", 'S', take_speed},
@@ -347,6 +350,9 @@ static int check(const struct parser *p)
 		return complain(p, "%u devices do not fit into a prefix of %u bits", o->count, o->prefix_len);
 	if (o->secure && (o->line || o->count > SIM_COUNT_MAX / 2))
 		return complain(p, "DTLS is for at most %u devices, none of them on a line",
+				SIM_COUNT_MAX / 2);
+	if (o->tcp && (o->line || o->count > SIM_COUNT_MAX / 2))
+		return complain(p, "TCP is for at most %u devices, none of them on a line",
 				SIM_COUNT_MAX / 2);
 	if (o->line && o->count != 1)
 		return complain(p, "--line has room for one device: add --count 1");

@@ -24,6 +24,7 @@ struct sim_options {
 	uint8_t prefix[16];  /* of the addresses; IPv4 in the first four bytes */
 	unsigned prefix_len; /* in bits */
 	uint16_t port;
+	bool tcp;                   /* take TCP too, at the port in the clear */
 	bool secure;                /* take DTLS too */
 	uint16_t secure_port;       /* there; 0: the system chooses */
 	const char *psk;            /* write the devices' keys to this file; NULL: nowhere */

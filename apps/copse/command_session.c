@@ -44,6 +44,10 @@ static int sessions_uri(char *buf, size_t cap, const char *gateway, const struct
 		return report_fault("a gateway's URI has no path", gateway,
 				    uri.path.len ? (size_t)(uri.path.at - gateway)
 						 : (size_t)(uri.query.at - 1 - gateway));
+	if (target_is_stream(&uri))
+		return report_error(EXIT_OTHER,
+				    "a session over TCP would end with the connection of this command: "
+				    "open it over coap or coaps");
 	if (security && strcmp(security, "none") != 0)
 		return report_error(EXIT_OTHER, "--security: %s is not none", security);
 	int n = snprintf(buf, cap, "%.*s/sessions%s%s%s%s", (int)(strlen(gateway) - uri.path.len), gateway,

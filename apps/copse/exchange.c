@@ -131,7 +131,7 @@ static int run(struct running *r, const struct copse_address *address, copse_ms 
 	progress_begin(&r->progress, r->begun);
 	int err = copse_client_start(r->net->client, &call, copse_loop_now(r->net->loop), &r->handle);
 	if (err || r->request->flags & COPSE_CALL_SILENT) {
-		copse_host_flush(r->net->host, copse_clock_ms());
+		net_deliver(r->net, limit_ms);
 		return err;
 	}
 	net_run(r->net, &listener, limit_ms);

@@ -115,6 +115,35 @@ static int open_secure(struct net *net, struct secure *secure, const struct cops
 	return copse_host_attach(net->host, net->transport);
 }
 
+/* Returns 0, or an error with `why`. */
+static int open_stream(struct net *net, struct secure *secure, const struct copse_address *bind, char *why,
+		       size_t why_cap)
+{
+	const struct copse_tcp_config config = {.bind = *bind,
+						.secure = secure ? secure->keys : NULL,
+						.connections = 8,
+						.handshake_ms = secure ? secure->handshake_ms : 0};
+	int err = copse_tcp_open(&config, &net->transport, why, why_cap);
+
+	if (err)
+		return err;
+	net->secure = secure;
+	if (secure)
+		secure->transport = net->transport;
+	return copse_host_attach(net->host, net->transport);
+}
+
+static int open_transport(struct net *net, const struct net_config *config,
+			  const struct copse_udp_config *udp, char *why, size_t why_cap)
+{
+	if (config->stream)
+		return open_stream(net, config->secure, &udp->bind, why, why_cap);
+	if (config->secure)
+		return open_secure(net, config->secure, udp, why, why_cap);
+	net->transport = copse_host_listen(net->host, udp, why, why_cap);
+	return net->transport ? 0 : COPSE_ERR_ARGUMENT;
+}
+
 int net_peer(struct net *net, const struct copse_address *address, struct copse_peer *peer)
 {
 	return secure_peer(net->secure, net->transport, address, peer);
@@ -132,8 +161,7 @@ static int open_socket(struct net *net, const struct net_config *config)
 		copse_address_set_port(&udp.bind, config->local_port);
 	else if (config->local_port)
 		copse_address_parse("*", config->local_port, &udp.bind);
-	if (config->secure ? open_secure(net, config->secure, &udp, why, sizeof(why))
-			   : !(net->transport = copse_host_listen(net->host, &udp, why, sizeof(why))))
+	if (open_transport(net, config, &udp, why, sizeof(why)))
 		return report_error(EXIT_OTHER, "%s", why);
 	if (config->pcap) {
 		net->pcap = copse_pcap_open(config->pcap);
@@ -197,6 +225,29 @@ void net_run(struct net *net, const struct net_listener *listener, copse_ms limi
 	copse_loop_clear(net->loop, &net->limit);
 	/* The acknowledgement of the answer that ended the run, or a request that waits for none, is still to leave. */
 	copse_host_flush(net->host, copse_clock_ms());
+}
+
+static bool is_beginning(const struct net *net)
+{
+	struct copse_tcp_usage usage;
+
+	if (!copse_transport_is_tcp(net->transport))
+		return false;
+	copse_tcp_usage(net->transport, &usage);
+	return usage.beginning || usage.waiting;
+}
+
+void net_deliver(struct net *net, copse_ms limit_ms)
+{
+	net->listener = (struct net_listener){0};
+	net->timed_out = false;
+	net->done = false;
+	copse_host_flush(net->host, copse_clock_ms());
+	if (limit_ms != COPSE_NEVER)
+		copse_loop_set(net->loop, &net->limit, copse_clock_ms() + limit_ms);
+	while (is_beginning(net) && !net->done && !net->timed_out)
+		copse_loop_step(net->loop, COPSE_NEVER);
+	copse_loop_clear(net->loop, &net->limit);
 }
 
 void net_stop(struct net *net)

@@ -21,6 +21,7 @@ struct net_config {
 	unsigned verbose;
 	const char *pcap;
 	struct secure *secure; /* NULL: in the clear */
+	bool stream;           /* TCP or TLS, not UDP or DTLS */
 };
 
 /* What the net tells to whom. Functions may be NULL. */
@@ -61,6 +62,9 @@ int net_close(struct net *net, int code);
 void net_run(struct net *net, const struct net_listener *listener, copse_ms limit_ms);
 
 void net_stop(struct net *net);
+
+/* Run until what was sent without an answer to wait for has left: a connection must be made for it first. */
+void net_deliver(struct net *net, copse_ms limit_ms);
 
 /* The peer at `address`. Returns 0 or a copse_err. */
 int net_peer(struct net *net, const struct copse_address *address, struct copse_peer *peer);

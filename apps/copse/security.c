@@ -154,7 +154,7 @@ static int fill(struct secure *secure, const struct args *args, const struct cop
 int secure_configure(struct secure *secure, const struct args *args, const struct copse_uri *uri,
 		     copse_ms limit_ms)
 {
-	if (uri->scheme != COPSE_SCHEME_COAPS)
+	if (uri->scheme != COPSE_SCHEME_COAPS && uri->scheme != COPSE_SCHEME_COAPS_TCP)
 		return 0;
 	secure->keys = copse_secure_new(false);
 	if (!secure->keys)
@@ -171,7 +171,7 @@ int secure_peer(struct secure *secure, struct copse_transport *t, const struct c
 {
 	int err = copse_transport_peer(t, address, peer);
 
-	if (err || !secure || !secure->keys)
+	if (err || !secure || !secure->keys || !copse_transport_is_dtls(t))
 		return err;
 	secure->peer = *peer;
 	secure->has_peer = true;
@@ -182,7 +182,8 @@ int secure_peer(struct secure *secure, struct copse_transport *t, const struct c
 
 void secure_leave(struct secure *secure)
 {
-	if (secure && secure->transport && secure->keep && secure->has_peer) {
+	if (secure && secure->transport && secure->keep && secure->has_peer &&
+	    copse_transport_is_dtls(secure->transport)) {
 		secure->resumption_len = copse_dtls_resumption_take(
 		    secure->transport, &secure->peer, secure->resumption, sizeof(secure->resumption));
 		copse_dtls_leave_open(secure->transport);
@@ -193,8 +194,13 @@ void secure_leave(struct secure *secure)
 
 const char *secure_failure(const struct secure *secure)
 {
-	bool silent;
-	const char *why = secure->transport ? copse_dtls_failure(secure->transport, &silent) : NULL;
+	bool silent = true;
+	const char *why = NULL;
+
+	if (secure->transport && copse_transport_is_dtls(secure->transport))
+		why = copse_dtls_failure(secure->transport, &silent);
+	else if (secure->transport)
+		why = copse_tcp_failure(secure->transport, &silent);
 
 	return why && !silent ? why : NULL;
 }

@@ -8,6 +8,7 @@
 #include "args.h"
 
 #include <copse/dtls.h>
+#include <copse/tcp.h>
 #include <copse/uri.h>
 
 #define SECURE_RESUMPTION_MAX 2048

@@ -20,11 +20,11 @@ int target_parse(struct copse_uri *uri, const char *text)
 	return code;
 }
 
-static int only_udp(const struct copse_uri *uri, const char *text)
+static int not_websockets(const struct copse_uri *uri, const char *text)
 {
-	if (uri->scheme == COPSE_SCHEME_COAP || uri->scheme == COPSE_SCHEME_COAPS)
+	if (uri->scheme < COPSE_SCHEME_COAP_WS)
 		return 0;
-	return report_error(EXIT_OTHER, "%s: only coap and coaps are supported, over UDP", text);
+	return report_error(EXIT_OTHER, "%s: only coap, coaps, coap+tcp and coaps+tcp are supported", text);
 }
 
 static int host_text(const struct copse_uri *uri, char *buf, size_t cap)
@@ -47,7 +47,7 @@ int target_resolve(struct target *target, const struct copse_uri *uri, const cha
 	char host[400];
 	const char *why = NULL;
 
-	int code = only_udp(uri, text);
+	int code = not_websockets(uri, text);
 	if (code)
 		return code;
 	if (host_text(uri, host, sizeof(host)))
@@ -79,6 +79,11 @@ void target_remember(const struct secure *secure, struct state *state)
 	state->resumption[2 * secure->resumption_len] = '\0';
 }
 
+bool target_is_stream(const struct copse_uri *uri)
+{
+	return uri->scheme == COPSE_SCHEME_COAP_TCP || uri->scheme == COPSE_SCHEME_COAPS_TCP;
+}
+
 int target_configure(struct target *target, const struct args *args)
 {
 	uint32_t port;
@@ -100,6 +105,7 @@ int target_configure(struct target *target, const struct args *args)
 	if (code)
 		return code;
 	target->net.secure = target->secure.keys ? &target->secure : NULL;
+	target->net.stream = target_is_stream(target->proxied ? &target->via : &target->uri);
 	if (target->in_session && !port) {
 		target_resume(&target->secure, &target->state);
 		target->net.local_port = target->state.port;
@@ -144,7 +150,7 @@ static int choose_via(struct target *target, const struct args *args, bool never
 		return 0;
 	int code = target_parse(&target->via, target->via_text);
 	if (!code)
-		code = only_udp(&target->via, target->via_text);
+		code = not_websockets(&target->via, target->via_text);
 	if (code)
 		return code;
 	/* The gateway's own resources are asked for directly, from the session's port. */

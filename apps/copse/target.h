@@ -57,6 +57,9 @@ int target_parse(struct copse_uri *uri, const char *text);
 int target_resolve(struct target *target, const struct copse_uri *uri, const char *text,
 		   const struct args *args);
 
+/* Whether it is asked over TCP or TLS. */
+bool target_is_stream(const struct copse_uri *uri);
+
 /* How to open the socket, and how long to wait, by the command line. Returns 0 or an exit code. */
 int target_configure(struct target *target, const struct args *args);
 

@@ -36,16 +36,17 @@ struct copse_tcp_config {
 	    bind; /* server: where to be reached; client: where to connect from; len 0: any */
 	bool server;
 	struct copse_secure *secure; /* finished, for the same side: TLS. NULL: in the clear. Held. */
-	uint8_t group;               /* parameter group (copse_config.group) of the peers */
-	uint32_t connections;        /* default 1024 */
-	uint32_t per_address;        /* server: default 64 */
-	uint32_t rate;               /* server: connections accepted in a second; default 1000 */
-	uint32_t max_message;        /* our Max-Message-Size, 1152 to COPSE_TCP_MESSAGE_MAX; default 1152 */
-	uint32_t out_max;            /* default 262144 */
-	copse_ms handshake_ms;       /* default 30 s */
-	copse_ms frame_ms;           /* default 60 s */
-	copse_ms stall_ms;           /* default 60 s */
-	copse_ms idle_ms;            /* default 24 h */
+	bool reuse_port;       /* server: SO_REUSEPORT: several listeners of several workers share the port */
+	uint8_t group;         /* parameter group (copse_config.group) of the peers */
+	uint32_t connections;  /* default 1024 */
+	uint32_t per_address;  /* server: default 64 */
+	uint32_t rate;         /* server: connections accepted in a second; default 1000 */
+	uint32_t max_message;  /* our Max-Message-Size, 1152 to COPSE_TCP_MESSAGE_MAX; default 1152 */
+	uint32_t out_max;      /* default 262144 */
+	copse_ms handshake_ms; /* default 30 s */
+	copse_ms frame_ms;     /* default 60 s */
+	copse_ms stall_ms;     /* default 60 s */
+	copse_ms idle_ms;      /* default 24 h */
 
 	/* Server: called when the connection of a peer has ended; `self` is its argument. May be NULL. */
 	void (*ended)(void *self, const struct copse_peer *peer);

@@ -24,7 +24,8 @@
 struct copse_transport;
 
 enum copse_datagram_flag {
-	COPSE_DATAGRAM_DROPPED = 1 /* set by send: consumed, but not sent; counted by its reason */
+	COPSE_DATAGRAM_DROPPED = 1, /* set by send: consumed, but not sent; counted by its reason */
+	COPSE_DATAGRAM_LOCAL = 2    /* set by receive: the transport speaks for the peer; nothing has come */
 };
 
 /* One datagram and its peer. The caller owns `data`. */

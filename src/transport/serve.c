@@ -4,6 +4,7 @@
 #include <copse/serve.h>
 
 #include <copse/mem.h>
+#include <copse/tcp.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -128,14 +129,30 @@ static bool offer(struct copse_service *service, const struct copse_resource *re
 	return true;
 }
 
+static bool listen_tcp(struct copse_service *service, const struct copse_address *bind, char *why, size_t cap)
+{
+	const struct copse_tcp_config config = {.bind = *bind, .server = true};
+	struct copse_transport *t;
+	if (copse_tcp_open(&config, &t, why, cap) != COPSE_OK)
+		return false;
+	if (copse_host_attach(service->host, t) == COPSE_OK)
+		return true;
+	copse_transport_close(t);
+	snprintf(why, cap, "no room for another socket");
+	return false;
+}
+
 static bool listen_at(struct copse_service *service, const char *address, char *why, size_t cap)
 {
+	static const char tcp[] = "tcp://";
+	const bool stream = strncmp(address, tcp, sizeof tcp - 1) == 0;
 	struct copse_udp_config udp = {0};
-	if (copse_address_parse(address, COPSE_PORT, &udp.bind) != 0) {
+	if (copse_address_parse(stream ? address + sizeof tcp - 1 : address, COPSE_PORT, &udp.bind) != 0) {
 		snprintf(why, cap, "\"%s\" is no address", address);
 		return false;
 	}
-	return copse_host_listen(service->host, &udp, why, cap) != NULL;
+	return stream ? listen_tcp(service, &udp.bind, why, cap)
+		      : copse_host_listen(service->host, &udp, why, cap) != NULL;
 }
 
 int copse_serve(const char *address, const struct copse_resource *resource, size_t n)

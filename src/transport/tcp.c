@@ -51,7 +51,7 @@ static size_t hand_back(struct copse_tcp *t, struct copse_datagram *batch, size_
 		d->data[2] = (uint8_t)(l->id >> 8);
 		d->data[3] = (uint8_t)l->id;
 		d->len = COPSE_HEADER_LEN;
-		d->flags = 0;
+		d->flags = COPSE_DATAGRAM_LOCAL;
 		kept++;
 	}
 	return kept;
@@ -99,13 +99,18 @@ static void take_csm(struct tcp_conn *c, const struct copse_signal *s, copse_ms 
 	tcp_flush(c, now);
 }
 
-/* The Pong of a ping that the endpoint sent as an empty message: its token is the ID. */
+/* The Pong of a ping that the endpoint sent as an empty message: its token is the ID. Some peers do not repeat it: theirs
+ * is for the last one. */
 static void take_pong(struct tcp_conn *c, const struct copse_signal *s)
 {
 	struct copse_tcp *t = c->owner;
 
-	if (s->token_len == 2 && t->local_n < TCP_LOCAL)
+	if (!c->pinged || t->local_n == TCP_LOCAL)
+		return;
+	if (s->token_len == 2)
 		answer_for(t, &c->peer, COPSE_RST, (uint16_t)(s->token[0] << 8 | s->token[1]));
+	else if (s->token_len == 0)
+		answer_for(t, &c->peer, COPSE_RST, c->ping_id);
 }
 
 static void take_signal(struct tcp_conn *c, const struct copse_frame *f, copse_ms now)
@@ -361,7 +366,10 @@ static void send_frame(struct tcp_conn *c, struct copse_frame *f, struct copse_d
 	c->dirty = true;
 	t->base.counters.sent++;
 	t->base.counters.sent_bytes += d->len;
-	if (type == COPSE_CON && f->code != COPSE_CODE_PING)
+	if (f->code == COPSE_CODE_PING) {
+		c->ping_id = id;
+		c->pinged = true;
+	} else if (type == COPSE_CON)
 		answer_for(t, &d->peer, COPSE_ACK, id);
 }
 

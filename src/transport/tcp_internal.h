@@ -54,6 +54,8 @@ struct tcp_conn {
 	int fd;
 	uint32_t watched; /* events of epoll */
 	uint16_t next_id; /* of the next message from it */
+	uint16_t ping_id; /* of our last Ping */
+	bool pinged;
 	uint8_t state;
 	bool by_peer, by_address, ready, paused, dirty, eof;
 };

@@ -71,6 +71,8 @@ static int set_up_listener(struct copse_tcp *t, const struct copse_address *at)
 
 	if (setsockopt(t->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
 		return -1;
+	if (t->config.reuse_port && setsockopt(t->listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		return -1;
 	if (at->sa.sa_family == AF_INET6 &&
 	    setsockopt(t->listener, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) != 0)
 		return -1;

@@ -10,8 +10,10 @@ size_t copse_transport_receive(struct copse_transport *t, struct copse_datagram 
 {
 	size_t got = t->ops->receive(t, batch, n, now);
 
-	for (size_t i = 0; t->tap && i < got; i++)
-		t->tap->datagram(t->tap, t, &batch[i], false);
+	for (size_t i = 0; t->tap && i < got; i++) {
+		if (!(batch[i].flags & COPSE_DATAGRAM_LOCAL))
+			t->tap->datagram(t->tap, t, &batch[i], false);
+	}
 	return got;
 }
 

@@ -891,16 +891,18 @@ static void tls_with_certificates(void **state)
 
 static void tls_with_raw_keys(void **state)
 {
-	struct copse_transport *b =
-	    server_of((struct copse_tcp_config){.secure = certificate_side(true, true, false)});
-	struct copse_transport *a =
-	    client_of((struct copse_tcp_config){.secure = certificate_side(false, true, false)});
+	struct copse_secure *server = certificate_side(true, true, false),
+			    *client = certificate_side(false, true, false);
+	struct copse_transport *b = server_of((struct copse_tcp_config){.secure = server});
+	struct copse_transport *a = client_of((struct copse_tcp_config){.secure = client});
 	struct batch in = batch_new(1, 2000);
 	struct copse_peer peer = to(a, b);
 	uint8_t get[] = {0x51, 0x01, 0, 1, 7};
 	char text[200];
 
 	(void)state;
+	copse_secure_unref(server);
+	copse_secure_unref(client);
 	send_one(a, &peer, get, sizeof get);
 	for (int left = PATIENCE / 10; turn(b, a, &in, 0) == 0; left--)
 		assert_true(left > 0);
