@@ -121,8 +121,7 @@ static bool make_cache(struct gw_worker *w)
 	copse_host_random(key, sizeof(key));
 	w->cache = gw_cache_new(gw_cross_share(w->workers, w->config->cache_entries),
 				(w->config->cache_bytes + w->workers - 1) / w->workers, key);
-	const uint32_t memos = gw_cross_share(w->workers, w->config->cache_entries);
-	w->memo = gw_memo_new(memos < 2 ? 2 : memos, key);
+	w->memo = gw_memo_new(2 * gw_cross_share(w->workers, w->config->cache_entries), key);
 	w->flights = gw_flights_new(w->requests_max, key);
 	w->lanes = gw_lanes_new(&bounds, key);
 	w->observations = gw_observations_new(&observe, key);

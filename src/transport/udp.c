@@ -130,6 +130,10 @@ static int make_peer(struct copse_udp *u, const struct copse_address *a, struct 
  * what another program joined there comes too. */
 static bool arrival_path(struct copse_udp *u, const struct arrival *a, uint16_t *number)
 {
+	if (u->one_address) { /* the system answers from there */
+		*number = 0;
+		return true;
+	}
 	if (!a->group) {
 		*number = udp_paths_number(&u->paths, &a->path);
 		u->base.counters.paths_full += *number == 0;

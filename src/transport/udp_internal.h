@@ -39,6 +39,7 @@ struct copse_udp {
 	sa_family_t family; /* of the socket */
 	bool only_v6;
 	bool split_local;
+	bool one_address; /* bound to one of this host: no datagram needs to say where it was sent to */
 	uint8_t group;
 	uint32_t drops_seen;     /* the system's count, which wraps */
 	uint32_t receive_buffer; /* as the system granted it */

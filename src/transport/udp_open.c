@@ -46,7 +46,7 @@ static bool set_options(struct copse_udp *u, const struct copse_udp_config *c)
 	ok &= !c->reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (u->family == AF_INET6) {
 		ok &= set(fd, IPPROTO_IPV6, IPV6_V6ONLY, u->only_v6);
-		ok &= set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		ok &= set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, !u->one_address);
 		ok &= set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
 		ok &= set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops);
 		ok &= set(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, !c->no_loop);
@@ -54,7 +54,7 @@ static bool set_options(struct copse_udp *u, const struct copse_udp_config *c)
 		set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
 	}
 	if (!u->only_v6) {
-		ok &= set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		ok &= set(fd, IPPROTO_IP, IP_PKTINFO, !u->one_address);
 		ok &= set(fd, IPPROTO_IP, IP_RECVERR, 1);
 		ok &= set(fd, IPPROTO_IP, IP_MULTICAST_TTL, hops);
 		ok &= set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, !c->no_loop);
@@ -119,6 +119,7 @@ static int open_socket(struct copse_udp *u, const struct copse_udp_config *c, ch
 
 	u->family = at.sa.sa_family;
 	u->only_v6 = u->family == AF_INET6 && (c->only_v6 || !copse_address_is_any(&at));
+	u->one_address = !copse_address_is_any(&at) && !copse_address_is_group(&at) && !u->split_local;
 	copse_address_text(&at, text, sizeof text);
 	u->base.fd = socket(u->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (u->base.fd < 0) {
