@@ -257,6 +257,14 @@ static void event(void *self, struct copse_endpoint *ep, const struct copse_even
 	gw_worker_event(t->worker, event, now);
 }
 
+static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
+		      uint8_t *answer, size_t cap, copse_ms now)
+{
+	const struct gw_thread *t = self;
+
+	return gw_worker_at_once(t->worker, peer, bytes, len, answer, cap, now);
+}
+
 static copse_ms deadline(void *self)
 {
 	const struct gw_thread *t = self;
@@ -395,6 +403,7 @@ static bool make_host(struct gw_thread *t)
 					      .self = t,
 					      .deadline = deadline,
 					      .expire = expire,
+					      .at_once = at_once,
 					      .divert = t->cross ? divert : NULL,
 					      .unreachable = t->cross ? told_unreachable : NULL};
 

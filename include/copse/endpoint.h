@@ -228,6 +228,9 @@ int copse_endpoint_ignore(struct copse_endpoint *ep, copse_handle exchange, cops
 /* Attach `user` to an incoming request: the events of its answer bear it. */
 int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *user);
 
+/* A message ID for a message to `peer` that the caller makes and sends by itself; not in a microcontroller's build. */
+uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_peer *peer);
+
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.
  * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes, and is left alone
  * when

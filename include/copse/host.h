@@ -20,12 +20,17 @@ struct copse_host;
  * except receive, next_event, transmit and expire, which are the host's.
  * `deadline` and `expire` (both or neither) are for what sits on the endpoint and has deadlines of its own, as
  * copse_server and copse_client have: `deadline` says when the next one is, or COPSE_NEVER, and is asked before each
- * sleep; `expire` is called when it has come, and must move it. */
+ * sleep; `expire` is called when it has come, and must move it.
+ * `at_once` (may be NULL) is shown each datagram before the endpoint, as it came: unchecked bytes of anybody. What can be
+ * answered without the endpoint, because to do so twice harms nobody (RFC 7252 §4.5), is answered by as many bytes in `answer`,
+ * which has `cap`; 0: it is for the endpoint. A new message ID is had from copse_endpoint_new_id. */
 struct copse_handler {
 	void (*event)(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now);
 	void *self;
 	copse_ms (*deadline)(void *self);
 	void (*expire)(void *self, copse_ms now);
+	size_t (*at_once)(void *self, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
+			  uint8_t *answer, size_t cap, copse_ms now);
 
 	/* For hosts that share their work with others; each may be NULL. `divert` is shown each datagram before the
 	 * endpoint: it returns true when somebody else has taken it; it may call copse_host_take for others.

@@ -69,8 +69,7 @@ struct found {
 static struct gw_cache_entry *find_piece(struct gw_worker *w, struct gw_cache_entry *e, uint32_t num,
 					 copse_ms now)
 {
-	const struct gw_piece piece = {
-	    .etag = e->etag, .etag_len = e->etag_len, .szx = e->szx, .num = num};
+	const struct gw_piece piece = {.etag = e->etag, .etag_len = e->etag_len, .szx = e->szx, .num = num};
 	struct gw_cache_key key;
 
 	if (!num)
@@ -150,6 +149,20 @@ static size_t build_content(struct gw_worker *w, struct gw_cache_entry *e, const
 	if (!b2)
 		return build_entry(w, e, now);
 	return find_block(w, e, b2, now, &f) ? build_found(w, e, b2, &f, now) : 0;
+}
+
+/* 2.05 with an entry that is a whole body. */
+size_t gw_proxy_build_whole(struct gw_worker *w, const struct gw_cache_entry *e, copse_ms now, uint8_t *to)
+{
+	struct copse_builder b;
+
+	COPSE_ASSERT(!e->more);
+	gw_cache_read(w->cache, e, w->stored);
+	copse_build_rest(&b, to, w->rest_cap);
+	copse_build_options(&b, w->stored, e->options_len);
+	copse_build_uint(&b, COPSE_OPTION_MAX_AGE, gw_cache_left(e, now));
+	copse_build_payload(&b, w->stored + e->options_len, e->payload_len);
+	return finish(&b);
 }
 
 /* From the entry that is fresh: the number of bytes and the code; 0: it cannot be. */
@@ -360,8 +373,8 @@ static void remember_pieces(struct gw_pass *p, struct gw_cache_entry *e, const s
 			    const struct copse_block *b2)
 {
 	struct gw_worker *w = p->w;
-	const uint32_t unit = copse_block_size(e->szx), max_age = copse_message_uint(
-							    m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT);
+	const uint32_t unit = copse_block_size(e->szx),
+		       max_age = copse_message_uint(m, COPSE_OPTION_MAX_AGE, COPSE_MAX_AGE_DEFAULT);
 	struct gw_piece piece = {.etag = e->etag, .etag_len = e->etag_len, .szx = e->szx};
 	struct gw_cache_key key;
 	struct copse_builder b;

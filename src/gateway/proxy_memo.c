@@ -17,30 +17,38 @@ void gw_memory_begin(struct gw_worker *w)
 		w->memo_by_account |= config->classes[i].cache != GW_SHARE_ALL;
 }
 
-/* False: it is not of the kind that is kept. */
-static bool question(const struct gw_pass *p, uint8_t room[GW_MEMO_KEY], struct gw_memo_question *q)
+/* What session `s` asks by a GET of these options. False: it is not of the kind that is kept. */
+static bool question(const struct gw_worker *w, const struct gw_session *s, const uint8_t *options,
+		     size_t len, uint8_t room[GW_MEMO_KEY], struct gw_memo_question *q)
 {
-	const struct gw_worker *w = p->w;
-	const struct copse_message *m = p->m;
-	size_t off = (size_t)m->token_off + m->token_len, len = m->len - off, account_len = 0;
+	size_t account_len = 0;
 
-	if (m->code != COPSE_CODE_GET || p->session->secure || m->payload_len || len > GW_MEMO_KEY)
+	if (s->secure || len > GW_MEMO_KEY)
 		return false;
-	q->bytes = m->bytes + off;
+	q->bytes = options;
 	if (w->memo_by_account) {
-		account_len = strlen(p->session->account) + 1;
+		account_len = strlen(s->account) + 1;
 		if (len + account_len > GW_MEMO_KEY)
 			return false;
-		memcpy(room, p->session->account, account_len);
-		memcpy(room + account_len, q->bytes, len);
+		memcpy(room, s->account, account_len);
+		memcpy(room + account_len, options, len);
 		q->bytes = room;
 	}
 	q->len = account_len + len;
 	q->by_account = w->memo_by_account;
-	q->grant = gw_grants_serial(w->grants, p->session->grant);
+	q->grant = gw_grants_serial(w->grants, s->grant);
 	q->directory = w->rd ? gw_directory_generation(gw_rd_directory(w->rd)) : 0;
-	q->code = m->code;
+	q->code = COPSE_CODE_GET;
 	return true;
+}
+
+static bool question_of(const struct gw_pass *p, uint8_t room[GW_MEMO_KEY], struct gw_memo_question *q)
+{
+	const struct copse_message *m = p->m;
+	const size_t off = (size_t)m->token_off + m->token_len;
+
+	return m->code == COPSE_CODE_GET && !m->payload_len &&
+	       question(p->w, p->session, m->bytes + off, m->len - off, room, q);
 }
 
 bool gw_memory_has(struct gw_pass *p)
@@ -48,7 +56,7 @@ bool gw_memory_has(struct gw_pass *p)
 	uint8_t room[GW_MEMO_KEY];
 	struct gw_memo_question q;
 
-	p->known = question(p, room, &q) ? gw_memo_find(p->w->memo, &q) : NULL;
+	p->known = !p->w->given && question_of(p, room, &q) ? gw_memo_find(p->w->memo, &q) : NULL;
 	return p->known != NULL;
 }
 
@@ -63,6 +71,8 @@ void gw_memory_recall(struct gw_pass *p)
 	p->to.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
 	p->rule = p->target.class->lane;
 	p->key = p->join = e->key;
+	p->asked.reblock =
+	    false; /* what it asks is in `rest`; the others of its fields are not looked at any more */
 	copse_build_message(&b, w->out, w->out_cap, COPSE_CON, p->m->code, 0, "", 0);
 	copse_build_options(&b, e->rest, e->rest_len);
 	int n = copse_build_finish(&b);
@@ -92,7 +102,7 @@ void gw_memory_keep(struct gw_pass *p)
 	uint8_t room[GW_MEMO_KEY];
 	struct gw_memo_question q;
 
-	if (rest_len > GW_MEMO_REST || !is_plain(p) || !question(p, room, &q))
+	if (w->given || rest_len > GW_MEMO_REST || !is_plain(p) || !question_of(p, room, &q))
 		return;
 	struct gw_memo_entry *e = gw_memo_put(w->memo, &q);
 	if (!e)
@@ -103,4 +113,71 @@ void gw_memory_keep(struct gw_pass *p)
 	e->key = p->key;
 	e->rest_len = (uint8_t)rest_len;
 	memcpy(e->rest, w->out + COPSE_HEADER_LEN, rest_len);
+}
+
+/* --- without the endpoint --- */
+
+/* The message up to its options, as far as it is one that can be answered at once. Returns its length, or 0. Whether
+ * the options are well formed is known when they are. */
+static size_t head_of(const struct copse_peer *peer, const uint8_t *bytes, size_t len)
+{
+	const size_t token_len = len > 0 ? bytes[0] & 15u : 0;
+
+	if (len <= COPSE_HEADER_LEN + token_len || token_len > COPSE_TOKEN_MAX ||
+	    peer->flags & COPSE_PEER_MULTICAST)
+		return 0;
+	return bytes[0] >> 5 == COPSE_VERSION << 1 && bytes[1] == COPSE_CODE_GET
+		   ? COPSE_HEADER_LEN + token_len
+		   : 0;
+}
+
+/* The answer that the cache has, if the session may have it now. What may not is told so the long way. */
+static const struct gw_cache_entry *answer_for(struct gw_worker *w, const struct gw_session *s,
+					       const struct gw_memo_entry *known, copse_ms now)
+{
+	if (w->config->classes[known->class].cache == GW_SHARE_NOTHING ||
+	    gw_cross_pending_of(w, s) >= w->config->session_requests)
+		return NULL;
+	const struct gw_cache_entry *e = gw_cache_find(w->cache, &known->key, now);
+	if (!e || e->more || !gw_cache_is_fresh(e, now))
+		return NULL;
+	return gw_cross_rate(w, s->account, now) ? NULL : e;
+}
+
+/* RFC 7252 §5.2.1 and §5.2.3: in the acknowledgement, or as a NON under an ID of its own. */
+static void put_head(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t head,
+		     uint8_t *answer)
+{
+	memcpy(answer, bytes, head);
+	answer[1] = COPSE_CODE_CONTENT;
+	if ((bytes[0] >> 4 & 3) == COPSE_CON) {
+		answer[0] = (uint8_t)(bytes[0] | COPSE_ACK << 4);
+		return;
+	}
+	const uint16_t id = copse_endpoint_new_id(w->ep, peer);
+	answer[2] = (uint8_t)(id >> 8);
+	answer[3] = (uint8_t)id;
+}
+
+size_t gw_worker_at_once(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
+			 uint8_t *answer, size_t cap, copse_ms now)
+{
+	const size_t head = head_of(peer, bytes, len);
+	const struct gw_session *s = head ? gw_sessions_find(w->sessions, peer, now) : NULL;
+	uint8_t room[GW_MEMO_KEY];
+	struct gw_memo_question q;
+
+	if (!s || !question(w, s, bytes + head, len - head, room, &q))
+		return 0;
+	const struct gw_memo_entry *known = gw_memo_find(w->memo, &q);
+	const struct gw_cache_entry *e = known ? answer_for(w, s, known, now) : NULL;
+	if (!e)
+		return 0;
+	COPSE_ASSERT(cap >= head + w->rest_cap);
+	put_head(w, peer, bytes, head, answer);
+	w->counters.proxied++;
+	w->counters.recalled++;
+	w->counters.answered_at_once++;
+	w->counters.cache_hits++;
+	return head + gw_proxy_build_whole(w, e, now, answer + head);
 }

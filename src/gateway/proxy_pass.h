@@ -42,7 +42,7 @@ struct gw_pass {
 	uint32_t observation; /* this one; 0: one that is still to be made, with what is in w->stored */
 	uint16_t options_len, body_len;     /* of that */
 	uint64_t operation, operation_base; /* of a request that is not safe, or has blocks */
-	bool has_b2;			    /* the client names a block of the answer: this one */
+	bool has_b2;                        /* the client names a block of the answer: this one */
 	struct copse_block b2;
 	struct gw_asked asked;
 };
@@ -111,6 +111,9 @@ void gw_gather_left(struct gw_pass *p);
 
 /* The answer from the entry, which is fresh: the next step. */
 enum gw_step gw_proxy_answer_from(struct gw_pass *p, struct gw_cache_entry *e);
+
+/* Options and payload of that answer, of an entry that is a whole body, into `to`, which has room for w->rest_cap bytes. Uses w->stored. */
+size_t gw_proxy_build_whole(struct gw_worker *w, const struct gw_cache_entry *e, copse_ms now, uint8_t *to);
 
 /* The step: answer from the cache, join a request under way, or go on. */
 enum gw_step gw_proxy_cache(struct gw_pass *p);

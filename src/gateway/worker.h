@@ -91,6 +91,12 @@ void gw_worker_free(struct gw_worker *worker);
 const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct gw_config *config,
 					copse_ms now);
 
+/* A datagram that the endpoint has not seen: answered, if it is a GET that came before in the same words, and its answer is
+ * in the cache. Nothing is remembered of it: a copy of it is answered again (RFC 7252 §4.5: it may be). Returns the length
+ * of the message in `answer`, which has `cap` bytes, to be sent to `peer`; or 0: it is for the endpoint. */
+size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer, const uint8_t *bytes,
+			 size_t len, uint8_t *answer, size_t cap, copse_ms now);
+
 void gw_worker_event(struct gw_worker *worker, const struct copse_event *event, copse_ms now);
 
 /* The association of `peer` has ended, and its session with it: whoever comes from there next is somebody

@@ -106,6 +106,25 @@ static void tick(struct slot *s, copse_ms now)
 		s->host->tick_at = s->tick_at;
 }
 
+/* Whether the application has answered it by itself: then the answer is in the queue. */
+static bool answer_at_once(struct copse_host *host, const struct copse_datagram *d, copse_ms now)
+{
+	if (!host->handler.at_once || host->free_n == 0)
+		return false;
+	struct copse_datagram *out = host->free[host->free_n - 1];
+	size_t len = host->handler.at_once(host->handler.self, &d->peer, d->data, d->len, out->data,
+					   host->out_size, now);
+
+	if (len == 0)
+		return false;
+	out->peer = d->peer;
+	out->len = (uint32_t)len;
+	host->free_n--;
+	host->queue[host->queue_n++] = out;
+	host->counters.at_once++;
+	return true;
+}
+
 static int receive_once(struct slot *s, copse_ms now)
 {
 	struct copse_host *host = s->host;
@@ -115,6 +134,8 @@ static int receive_once(struct slot *s, copse_ms now)
 	for (size_t i = 0; i < n; i++) {
 		const struct copse_datagram *d = &host->in[i];
 
+		if (answer_at_once(host, d, now))
+			continue;
 		if (!host->handler.divert || !host->handler.divert(host->handler.self, d, now))
 			copse_host_take(host, &d->peer, d->data, d->len, now);
 	}

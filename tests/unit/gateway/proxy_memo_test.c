@@ -291,6 +291,109 @@ static void test_not_kept(void **state)
 	end_world();
 }
 
+/* --- without the endpoint --- */
+
+static uint8_t reply[70000];
+
+/* The request that is being built, as the gateway's host shows it; what came back is taken apart. */
+static size_t at_once(unsigned number, struct copse_message *m)
+{
+	const struct copse_peer from = sim_peer((uint8_t)number);
+	int n = copse_build_finish(&request);
+
+	assert_true(n > 0);
+	size_t len = gw_worker_at_once(worker, &from, request.buf, (size_t)n, reply, sizeof(reply), sim.now);
+	if (len)
+		assert_int_equal(copse_message_parse(m, reply, len), 0);
+	return len;
+}
+
+static void ask_d1(enum copse_type type, uint8_t code, const char *token)
+{
+	begin(type, code, next_id++, token);
+	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
+}
+
+static void test_at_once(void **state)
+{
+	struct copse_message m;
+
+	(void)state;
+	start("sessions {\n rate = 1\n burst = 8\n}\n");
+	device[DEVICE1].max_age = 10;
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+	assert_int_equal(at_once(ALICE, &m), 0); /* not known */
+	learn(ALICE, "coap://d1/a");
+	run_for(3000);
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "toktok");
+	assert_true(at_once(ALICE, &m) > 0);
+	assert_int_equal(m.type, COPSE_ACK);
+	assert_int_equal(m.code, COPSE_CODE_CONTENT);
+	assert_int_equal(m.id, next_id - 1);
+	assert_int_equal(m.token_len, 6);
+	assert_memory_equal(copse_message_token(&m), "toktok", 6);
+	assert_int_equal(copse_message_uint(&m, COPSE_OPTION_MAX_AGE, 60), 6);
+	assert_memory_equal(copse_message_payload(&m), "node 3 a", 8);
+	ask_d1(COPSE_NON, COPSE_CODE_GET, "");
+	assert_true(at_once(BOB, &m) > 0);
+	assert_int_equal(m.type, COPSE_NON);
+	assert_int_equal(m.token_len, 0);
+	uint16_t id = m.id;
+	assert_true(at_once(BOB, &m) > 0);
+	assert_int_not_equal(m.id, id);
+	assert_int_equal(counters()->answered_at_once, 3);
+	assert_int_equal(counters()->cache_hits, 1 + 3);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(at_once(BOB, &m) > 0);
+	assert_int_equal(at_once(BOB, &m), 0); /* the account's rate: refused the long way */
+	run_for(7000);
+	assert_int_equal(at_once(BOB, &m), 0); /* stale */
+	end_world();
+}
+
+/* What is no GET of a client with a session, alone and in the clear, is the endpoint's. */
+static void test_not_at_once(void **state)
+{
+	struct copse_message m;
+	struct copse_peer from = sim_peer(ALICE);
+
+	(void)state;
+	start("");
+	learn(ALICE, "coap://d1/a");
+	ask_d1(COPSE_CON, COPSE_CODE_PUT, "t");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	ask_d1(COPSE_ACK, COPSE_CODE_GET, "t");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	ask_d1(COPSE_RST, COPSE_CODE_GET, "t");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "t");
+	assert_int_equal(at_once(DEVICE1, &m), 0); /* no session */
+	assert_true(at_once(ALICE, &m) > 0);
+	size_t len = (size_t)copse_build_finish(&request);
+	uint8_t bytes[200];
+	memcpy(bytes, request.buf, len);
+	from.flags = COPSE_PEER_MULTICAST;
+	assert_int_equal(gw_worker_at_once(worker, &from, bytes, len, reply, sizeof(reply), sim.now), 0);
+	from.flags = 0;
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(gw_worker_at_once(worker, &from, bytes, cut, reply, sizeof(reply), sim.now),
+				 0);
+	for (unsigned i = 0; i < 8 * len; i++) { /* any bit but those of the message ID and the token */
+		bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+		size_t n = gw_worker_at_once(worker, &from, bytes, len, reply, sizeof(reply), sim.now);
+		if (i / 8 >= 2 && i / 8 < 5)
+			assert_true(n > 0);
+		else if (i != 4) /* CON to NON */
+			assert_int_equal(n, 0);
+		bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
+	bytes[len] = 0xff; /* a payload */
+	bytes[len + 1] = 'x';
+	assert_int_equal(gw_worker_at_once(worker, &from, bytes, len + 2, reply, sizeof(reply), sim.now), 0);
+	end_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,7 +401,8 @@ int main(void)
 	    cmocka_unit_test(test_reload),      cmocka_unit_test(test_accounts),
 	    cmocka_unit_test(test_own_answers), cmocka_unit_test(test_grants),
 	    cmocka_unit_test(test_bounds),      cmocka_unit_test(test_directory),
-	    cmocka_unit_test(test_not_kept),
+	    cmocka_unit_test(test_not_kept),    cmocka_unit_test(test_at_once),
+	    cmocka_unit_test(test_not_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

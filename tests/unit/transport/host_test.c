@@ -62,6 +62,7 @@ struct program {
 	/* Detach this one when the next event comes. */
 	struct copse_transport *drop;
 	copse_ms wake_at, woken_at;
+	bool short_way; /* answer without the endpoint */
 };
 
 static int ask(struct program *p, const struct copse_peer *to, bool con, copse_ms now)
@@ -124,6 +125,23 @@ static void event(void *self, struct copse_endpoint *ep, const struct copse_even
 	}
 }
 
+/* Acknowledge with the same payload, by the application itself. */
+static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
+		      uint8_t *reply, size_t cap, copse_ms now)
+{
+	struct program *p = self;
+
+	(void)now;
+	if (!p->short_way || len < COPSE_HEADER_LEN)
+		return 0;
+	p->last_peer = *peer;
+	assert_true(cap >= len);
+	memcpy(reply, bytes, len);
+	reply[0] |= COPSE_ACK << 4;
+	reply[1] = COPSE_CODE_CONTENT;
+	return len;
+}
+
 static struct copse_host_config small(void)
 {
 	struct copse_host_config c = COPSE_HOST_DEFAULT;
@@ -139,7 +157,7 @@ static struct copse_host_config small(void)
 
 static void start_with(struct program *p, struct copse_host_config c, struct copse_loop *loop)
 {
-	struct copse_handler handler = {.event = event, .self = p};
+	struct copse_handler handler = {.event = event, .self = p, .at_once = at_once};
 
 	*p = (struct program){.loop = loop, .wake_at = COPSE_NEVER};
 	p->host = copse_host_new(&c, &handler, loop, loop ? copse_clock_ms() : 0);
@@ -209,6 +227,40 @@ static void test_conversation(void **state)
 	assert_int_equal(t.client.last_len, 4);
 	assert_true(copse_peer_equal(&t.client.last_peer, &t.to));
 	assert_int_equal(two_step(&t, 5), 0);
+	two_end(&t);
+}
+
+/* What is answered at once never meets the endpoint; with every place taken by datagrams that cannot leave, the
+ * endpoint gets it, as if there were no such way. */
+static void test_at_once(void **state)
+{
+	enum { N = 10 };
+	struct two t;
+	const struct copse_host_counters *c;
+
+	(void)state;
+	two_start(&t);
+	c = copse_host_counters(t.server.host);
+	t.server.short_way = true;
+	t.there.room = 0; /* its answers wait */
+	for (int i = 0; i < N; i++)
+		assert_int_equal(ask(&t.client, &t.to, true, 5), COPSE_OK);
+	for (int i = 0; i < 5; i++)
+		two_step(&t, 5);
+	assert_int_equal(c->at_once, 4); /* as many as send_batch */
+	assert_int_equal(t.server.requests, N - 4);
+	t.there.room = 1000;
+	while (two_step(&t, 5))
+		;
+	assert_int_equal(t.client.responses, N);
+	assert_memory_equal(t.client.last, "ping", 4);
+	t.server.requests = 0;
+	assert_int_equal(ask(&t.client, &t.to, true, 5), COPSE_OK);
+	while (two_step(&t, 5))
+		;
+	assert_int_equal(t.client.responses, N + 1);
+	assert_int_equal(t.server.requests, 0);
+	assert_int_equal(c->at_once, 5);
 	two_end(&t);
 }
 
@@ -662,6 +714,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_conversation),
+	    cmocka_unit_test(test_at_once),
 	    cmocka_unit_test(test_deadlines),
 	    cmocka_unit_test(test_blocked),
 	    cmocka_unit_test(test_blocked_beside_another),
