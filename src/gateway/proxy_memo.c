@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy_pass.h"
+#include "worker_cross.h"
 
 #include <string.h>
 
@@ -102,7 +103,7 @@ void gw_memory_keep(struct gw_pass *p)
 	uint8_t room[GW_MEMO_KEY];
 	struct gw_memo_question q;
 
-	if (w->given || rest_len > GW_MEMO_REST || !is_plain(p) || !question_of(p, room, &q))
+	if (rest_len > GW_MEMO_REST || !is_plain(p) || !question_of(p, room, &q))
 		return;
 	struct gw_memo_entry *e = gw_memo_put(w->memo, &q);
 	if (!e)
