@@ -140,12 +140,25 @@ const char *copse_request_query(const struct copse_request *rq, const char *name
  * notification): then the answer is 5.03, unless the handler sets another. */
 copse_handle copse_request_defer(const struct copse_request *rq);
 
+/* Answer `rq` and let no observation come of it (RFC 7641 §4.1): it is answered as if Observe had not been there, and one
+ * that its peer had with the same token is over. No effect on requests without Observe. */
+void copse_request_once(const struct copse_request *rq);
+
+/* For the handler of a notification: who of its observers may go on? Those that `may` refuses are told `code`, without
+ * more and as far as the endpoint has room, and forgotten. `may` must not call the server.
+ * Returns how many; 0 when `rq` is no notification. */
+unsigned copse_request_review(const struct copse_request *rq, uint8_t code,
+			      bool (*may)(void *user, const struct copse_peer *peer), void *user);
+
 /* What a handler says. Begin with the code if it is not the usual one of the method (2.05 for GET and FETCH, 2.02 for
  * DELETE, 2.04 for the others); then the body and options, in any order. All members are private but the upper ones. */
 struct copse_response {
 	uint8_t code;
 	uint8_t priority; /* as in struct copse_out */
 	bool con;         /* send it confirmable though the request was not */
+	bool
+	    silent; /* send nothing: to a sender who does not listen, or to a group's where there is nothing to
+			     say (RFC 7252 §8.2). A CON is acknowledged; no observation comes of it */
 	uint32_t format;  /* Content-Format, or COPSE_FORMAT_NONE */
 	uint32_t max_age; /* seconds; COPSE_MAX_AGE_DEFAULT is not sent */
 	uint8_t etag_len;
@@ -159,8 +172,7 @@ struct copse_response {
 	void (*release)(void *user);
 	void *user;
 	uint32_t body_len;
-	bool kept;   /* `bytes` stay valid after the handler has returned */
-	bool silent; /* nothing to say to a multicast request */
+	bool kept; /* `bytes` stay valid after the handler has returned */
 };
 
 /* A body that is copied at once: up to copse_server_config.scratch_len bytes, more makes the response 5.00. */

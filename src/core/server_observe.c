@@ -153,7 +153,7 @@ static void forget(struct copse_server *s, struct server_observer *o)
 }
 
 /* The same when a notification may be under way that nobody waits for any more. */
-static void drop(struct copse_server *s, struct server_observer *o)
+void srv_observe_drop(struct copse_server *s, struct server_observer *o)
 {
 	if (o->state == OBS_FLIGHT)
 		copse_endpoint_cancel(s->ep, o->exchange, s->now);
@@ -201,7 +201,7 @@ static void register_observer(struct copse_server *s, struct server_work *w, str
 	struct server_view *v = srv_view_for(s, w);
 	/* RFC 7641 §4.1: a known endpoint and token updates its entry, and never adds one. */
 	if (o && v != view_of(s, o)) {
-		drop(s, o);
+		srv_observe_drop(s, o);
 		o = NULL;
 	}
 	if (!o && v)
@@ -229,7 +229,7 @@ void srv_observe_request(struct copse_server *s, struct server_work *w)
 		register_observer(s, w, o, peer, hash);
 	} else if (o) {
 		s->counters.cancelled++;
-		drop(s, o);
+		srv_observe_drop(s, o);
 	}
 }
 
@@ -253,7 +253,7 @@ void srv_observe_answered(struct copse_server *s, const struct server_ask *ask, 
 		return;
 	if (!success) { /* RFC 7641 §4.1 */
 		s->counters.ended++;
-		drop(s, o);
+		srv_observe_drop(s, o);
 	} else if (o->state == OBS_PENDING) {
 		s->counters.registered++;
 		enter(s, o, OBS_ACTIVE);
@@ -522,7 +522,7 @@ bool srv_observe_reset(struct copse_server *s, const struct copse_event *event)
 	if (!o)
 		return false;
 	s->counters.reset++; /* RFC 7641 §3.6 */
-	drop(s, o);
+	srv_observe_drop(s, o);
 	return true;
 }
 
@@ -532,7 +532,7 @@ static void drop_view(struct copse_server *s, struct server_view *v)
 	v->observer_n++;
 	for (unsigned i = 0; i < 4; i++) {
 		while (!core_node_alone(lists[i]))
-			drop(s, CORE_OF(lists[i]->next, struct server_observer, node));
+			srv_observe_drop(s, CORE_OF(lists[i]->next, struct server_observer, node));
 	}
 	v->observer_n--;
 	srv_view_unused(s, v);

@@ -82,11 +82,12 @@ struct server_work {
 	struct server_ask ask;
 	copse_method *method;
 	copse_handle deferred;
-	void *kept;     /* for *rq.transfer, of a body in one piece */
-	uint32_t place; /* number of the resource's node */
-	bool refused;   /* it could not be deferred */
-	bool piece;     /* of a Q-Block1 upload, not the last: may not be deferred */
-	bool checked;   /* srv_check_first has been passed */
+	void *kept;               /* for *rq.transfer, of a body in one piece */
+	uint32_t place;           /* number of the resource's node */
+	struct server_view *view; /* that a notification is of */
+	bool refused;             /* it could not be deferred */
+	bool piece;               /* of a Q-Block1 upload, not the last: may not be deferred */
+	bool checked;             /* srv_check_first has been passed */
 };
 
 struct server_deferred {
@@ -402,6 +403,8 @@ static inline uint32_t srv_view_number(const struct copse_server *s, const struc
 }
 
 /* server_observe.c */
+/* Forget an observer, and a notification that nobody waits for any more. */
+void srv_observe_drop(struct copse_server *s, struct server_observer *o);
 void srv_observe_init(struct copse_server *s);
 void srv_observe_request(struct copse_server *s, struct server_work *w);
 bool srv_observe_stays(const struct copse_server *s, const struct server_ask *ask);

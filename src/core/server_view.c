@@ -124,6 +124,7 @@ void srv_view_encode(struct copse_server *s, struct server_view *v)
 	w.rq.body_size = COPSE_BODY_UNKNOWN;
 	w.rq.transfer = &w.kept;
 	w.ask.notification = true;
+	w.view = v;
 	w.ask.has_block2 = v->szx != SRV_NO_SZX;
 	w.ask.block2.szx = v->szx;
 	(void)srv_check_accept(&w);

@@ -197,7 +197,7 @@ const struct gw_collector_counters *gw_collector_counters(const struct gw_collec
 /* Answers from the store come later, and may have to be repeated. */
 #define READ COPSE_RESOURCE_PROVEN
 
-enum { DEVICE = 1, SERIES }; /* places in the table */
+enum { DEVICE = 1, SERIES, TYPE = 4, GROUP }; /* places in the table */
 
 static const struct copse_resource resources[] = {
     {.path = "publish",
@@ -222,14 +222,14 @@ static const struct copse_resource resources[] = {
      .takes = COPSE_FORMATS(COPSE_FORMAT_JSON, COPSE_FORMAT_MERGE_PATCH),
      .body_max = STORE_EXTRA_MAX,
      .flags = READ | COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_HIDDEN},
-    {.path = "types/*",
-     .get = gw_collector_get_readings,
-     .formats = FORMATS_READINGS,
-     .flags = READ | COPSE_RESOURCE_HIDDEN},
-    {.path = "groups/*",
-     .get = gw_collector_get_readings,
-     .formats = FORMATS_READINGS,
-     .flags = READ | COPSE_RESOURCE_HIDDEN},
+    [TYPE] = {.path = "types/*",
+	      .get = gw_collector_get_readings,
+	      .formats = FORMATS_READINGS,
+	      .flags = READ | COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
+    [GROUP] = {.path = "groups/*",
+	       .get = gw_collector_get_readings,
+	       .formats = FORMATS_READINGS,
+	       .flags = READ | COPSE_RESOURCE_OBSERVABLE | COPSE_RESOURCE_HIDDEN},
     {.path = "store",
      .get = gw_collector_store_get,
      .formats = COPSE_FORMATS(COPSE_FORMAT_LINK),
@@ -246,6 +246,11 @@ static const struct copse_resource resources[] = {
 #define RESOURCES (sizeof(resources) / sizeof(*resources))
 static_assert(RESOURCES <= GW_COLLECTOR_RESOURCES, "each collector has its copy of each");
 
+void gw_collector_set_list(struct gw_collector *c, const struct copse_resource *resource)
+{
+	c->list_resource = resource;
+}
+
 int gw_collector_add(struct gw_collector *c)
 {
 	memcpy(c->resources, resources, sizeof(resources));
@@ -253,6 +258,8 @@ int gw_collector_add(struct gw_collector *c)
 		c->resources[i].user = c;
 	c->device_resource = &c->resources[DEVICE];
 	c->series_resource = &c->resources[SERIES];
+	c->type_resource = &c->resources[TYPE];
+	c->group_resource = &c->resources[GROUP];
 	return copse_server_add_all(c->around.server, c->resources, RESOURCES);
 }
 

@@ -63,6 +63,9 @@ void gw_collector_adopt(struct gw_collector *collector, const struct gw_config *
 /* Add the resources to the server. Returns 0 or an error of copse_server_add. */
 int gw_collector_add(struct gw_collector *collector);
 
+/* Which resource gw_collector_list answers for: its observers are told when a device is heard or described. */
+void gw_collector_set_list(struct gw_collector *collector, const struct copse_resource *resource);
+
 /* The answer to /devices: every device heard or described, in link format or JSON by Accept, with ?type= ?group=
  * ?state=; in link format behind `before`, the links of configured devices. The caller has admitted the peer. */
 void gw_collector_list(struct gw_collector *collector, const struct copse_request *rq,

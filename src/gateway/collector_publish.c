@@ -474,7 +474,8 @@ void gw_collector_store_put(const struct copse_request *rq, struct copse_respons
 
 /* --- what the store said --- */
 
-static void tell_observers(struct gw_collector *c, const struct store_reading *r, copse_ms now)
+static void tell_observers(struct gw_collector *c, const struct gw_heard *d, const struct store_reading *r,
+			   copse_ms now)
 {
 	char path[STORE_DEVICE_MAX + STORE_NAME_MAX + 16];
 
@@ -482,6 +483,12 @@ static void tell_observers(struct gw_collector *c, const struct store_reading *r
 	copse_server_changed(c->around.server, c->series_resource, path, now);
 	snprintf(path, sizeof(path), "devices/%s", r->device);
 	copse_server_changed(c->around.server, c->device_resource, path, now);
+	snprintf(path, sizeof(path), "types/%s", gw_heard_type(d));
+	copse_server_changed(c->around.server, c->type_resource, path, now);
+	snprintf(path, sizeof(path), "groups/%s", d->group);
+	copse_server_changed(c->around.server, c->group_resource, path, now);
+	if (c->list_resource)
+		copse_server_changed(c->around.server, c->list_resource, NULL, now);
 }
 
 static void take_stored(struct gw_collector *c, const struct store_job *job, copse_ms now)
@@ -490,7 +497,7 @@ static void take_stored(struct gw_collector *c, const struct store_job *job, cop
 		const struct store_reading *r = &job->batch.reading[i];
 		struct gw_heard *d = gw_heard_find(c, r->device);
 		if (d && gw_latest_take(d, r) && copse_server_observers(c->around.server, NULL) > 0)
-			tell_observers(c, r, now);
+			tell_observers(c, d, r, now);
 	}
 	c->counters.readings += job->batch.reading_n;
 	c->counters.documents += job->batch.document_n;

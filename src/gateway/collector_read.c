@@ -87,10 +87,14 @@ static uint32_t select_devices(const struct copse_request *rq, struct gw_heard *
 		(*out)[0] = d;
 		return d != NULL && gw_collector_sees(rq, id);
 	}
-	for (uint32_t i = 0; i < c->device_n; i++)
-		if (is_segment(rq, 1, types ? gw_heard_type(c->device[i]) : c->device[i]->group) &&
-		    gw_collector_sees(rq, c->device[i]->id))
+	for (uint32_t i = 0; i < c->device_n; i++) {
+		if (!is_segment(rq, 1, types ? gw_heard_type(c->device[i]) : c->device[i]->group))
+			continue;
+		if (gw_collector_sees(rq, c->device[i]->id))
 			(*out)[n++] = c->device[i];
+		else
+			copse_request_once(rq); /* notifications are of all of them */
+	}
 	qsort(*out, n, sizeof(**out), compare_ids);
 	return n;
 }
@@ -125,6 +129,33 @@ static uint32_t max_age(const struct gw_heard *d, const struct store_reading *r,
 	return seconds < before ? seconds : before;
 }
 
+/* One notification serves all observers. */
+struct audience {
+	const struct gw_collector *c;
+	struct gw_heard *const *device;
+	uint32_t n;
+	copse_ms now;
+};
+
+static bool may_follow(void *user, const struct copse_peer *peer)
+{
+	const struct audience *a = user;
+	const struct gw_collector_surroundings *around = &a->c->around;
+	bool may = a->c->config->collector.open || around->may_read(around->self, peer, a->now);
+
+	for (uint32_t i = 0; may && i < a->n; i++)
+		may = around->sees(around->self, peer, a->now, a->device[i]->id);
+	return may;
+}
+
+/* End the observations of those who may not see what they are about to be told any more. */
+static void review(const struct copse_request *rq, struct gw_heard *const *device, uint32_t n)
+{
+	struct audience a = {gw_collector_of(rq), device, n, rq->now};
+
+	copse_request_review(rq, COPSE_CODE_UNAUTHORIZED, may_follow, &a);
+}
+
 static void give_latest(const struct copse_request *rq, struct copse_response *rs,
 			struct gw_heard *const *device, uint32_t n, bool csv)
 {
@@ -139,6 +170,7 @@ static void give_latest(const struct copse_request *rq, struct copse_response *r
 		gw_collector_unavailable(rs, STORE_NOMEM);
 		return;
 	}
+	review(rq, device, n);
 	job->out.max = LATEST_MAX;
 	gw_body_begin(&body, rq->accept, csv, &job->out);
 	for (uint32_t i = 0; i < n; i++)
@@ -217,6 +249,14 @@ static void ask(const struct copse_request *rq, struct copse_response *rs, struc
 	store_service_put(c->service, job);
 }
 
+/* A history has no newest state to follow. */
+static void begin_history(const struct copse_request *rq, struct copse_response *rs,
+			  struct gw_heard *const *device, uint32_t n, const struct gw_readings_query *q)
+{
+	copse_request_once(rq);
+	gw_history_begin(rq, rs, device, n, q);
+}
+
 void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_collector *c = gw_collector_of(rq);
@@ -234,7 +274,7 @@ void gw_collector_get_readings(const struct copse_request *rq, struct copse_resp
 	if (n == 0)
 		copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no such device, type or group");
 	else if (q.history)
-		gw_history_begin(rq, rs, device, n, &q);
+		begin_history(rq, rs, device, n, &q);
 	else
 		give_latest(rq, rs, device, n, q.csv);
 	copse_mem_free(device);
@@ -327,6 +367,14 @@ static void put_json(struct store_buffer *out, const struct gw_heard *d, int64_t
 	store_buffer_text(out, "}");
 }
 
+void gw_collector_described(struct gw_collector *c, copse_ms now)
+{
+	copse_server_changed(c->around.server, c->type_resource, NULL, now);
+	copse_server_changed(c->around.server, c->group_resource, NULL, now);
+	if (c->list_resource)
+		copse_server_changed(c->around.server, c->list_resource, NULL, now);
+}
+
 void gw_collector_list(struct gw_collector *c, const struct copse_request *rq, struct copse_response *rs,
 		       const char *before)
 {
@@ -347,7 +395,7 @@ void gw_collector_list(struct gw_collector *c, const struct copse_request *rq, s
 		const struct gw_heard *d = c->device[i];
 		if (!is_query(rq, "type", gw_heard_type(d)) || !is_query(rq, "group", d->group) ||
 		    !is_query(rq, "state", gw_heard_state(d, now)) ||
-		    !c->around.sees(c->around.self, rq->peer, rq->now, d->id))
+		    (rq->peer && !c->around.sees(c->around.self, rq->peer, rq->now, d->id)))
 			continue;
 		if (json)
 			put_json(&job->out, d, now, first);

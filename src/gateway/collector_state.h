@@ -47,7 +47,8 @@ struct gw_collector {
 	uint64_t key[2];
 
 	struct copse_resource resources[GW_COLLECTOR_RESOURCES]; /* with this collector as `user` */
-	const struct copse_resource *series_resource, *device_resource;
+	const struct copse_resource *series_resource, *device_resource, *type_resource, *group_resource;
+	const struct copse_resource *list_resource; /* /devices, the worker's */
 
 	struct gw_history *history[GW_COLLECTOR_HISTORIES]; /* being fetched; NULL: none */
 	uint64_t histories;                                 /* since the beginning */
@@ -91,6 +92,8 @@ void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms
 void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_get_meta(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_set_meta(const struct copse_request *rq, struct copse_response *rs);
+/* What is known about a device has changed: lists may have it that had it not. */
+void gw_collector_described(struct gw_collector *c, copse_ms now);
 void gw_collector_store_get(const struct copse_request *rq, struct copse_response *rs);
 /* The name of the series that the path is about: what stands behind the device. Returns false for all of them. */
 bool gw_series_name(const struct copse_request *rq, char name[STORE_NAME_MAX + 1]);

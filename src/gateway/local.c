@@ -320,12 +320,31 @@ static bool is_about_heard(const struct copse_request *rq)
 	       copse_request_query(rq, "state", &len);
 }
 
+struct audience {
+	struct gw_worker *w;
+	copse_ms now;
+};
+
+/* One notification serves all observers: it is for those who see everything. */
+static bool may_follow_devices(void *user, const struct copse_peer *peer)
+{
+	const struct audience *a = user;
+	const struct gw_session *s = gw_sessions_find(a->w->sessions, peer, a->now);
+
+	return a->w->collector && (s || a->w->config->collector.open) && gw_visible_all(a->w, s);
+}
+
 static void devices_get(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_worker *w = worker_of(rq);
-	const struct gw_session *s = gw_sessions_find(w->sessions, rq->peer, rq->now);
+	struct audience audience = {w, rq->now};
+	const struct gw_session *s = rq->peer ? gw_sessions_find(w->sessions, rq->peer, rq->now) : NULL;
 
-	if (!s && !(w->collector && w->config->collector.open))
+	if (!rq->peer)
+		copse_request_review(rq, COPSE_CODE_UNAUTHORIZED, may_follow_devices, &audience);
+	else if (!may_follow_devices(&audience, rq->peer))
+		copse_request_once(rq);
+	if (rq->peer && !s && !(w->collector && w->config->collector.open))
 		no_session(rq, rs);
 	else if (!w->collector && rq->accept != COPSE_FORMAT_LINK) /* JSON is the collector's */
 		copse_response_error(rs, COPSE_CODE_NOT_ACCEPTABLE, NULL);
@@ -450,6 +469,8 @@ static void local_address(void *self, const struct copse_peer *peer, struct cops
 	w->around.local(w->around.self, peer, address);
 }
 
+enum { DEVICES = 1 }; /* place in the table of resources */
+
 static bool add_collector(struct gw_worker *w)
 {
 	const struct gw_collector_surroundings around = {.server = w->server,
@@ -465,7 +486,10 @@ static bool add_collector(struct gw_worker *w)
 		return true;
 	copse_endpoint_unasked(w->ep, w->config->collector.implicit_n > 0);
 	w->collector = gw_collector_new(w->config, &around, w->around.wake, w->around.self);
-	return w->collector && gw_collector_add(w->collector) == 0;
+	if (!w->collector || gw_collector_add(w->collector) != 0)
+		return false;
+	gw_collector_set_list(w->collector, &w->resources[DEVICES]);
+	return true;
 }
 
 static bool is_secure(void *self, const struct copse_peer *peer)
@@ -496,10 +520,11 @@ static const struct copse_resource resources[] = {
      .title = "Sessions: POST a token",
      .body_max = GW_TOKEN_MAX,
      .flags = COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_UNPROVEN}, /* else who knows no Echo could open none */
-    {.path = "devices",
-     .get = devices_get,
-     .title = "Devices of the mesh, and those that were heard",
-     .formats = COPSE_FORMATS(COPSE_FORMAT_LINK, COPSE_FORMAT_JSON)},
+    [DEVICES] = {.path = "devices",
+		 .get = devices_get,
+		 .title = "Devices of the mesh, and those that were heard",
+		 .formats = COPSE_FORMATS(COPSE_FORMAT_LINK, COPSE_FORMAT_JSON),
+		 .flags = COPSE_RESOURCE_OBSERVABLE},
     {.path = "echo",
      .get = echo,
      .post = echo,

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 
-from stage import (ACCEPT, CON, CONTENT_FORMAT, GET, MAX_AGE, NON, OBSERVE, POST, PUT, URI_PATH, Message, Peer, Skip, check, code_text,
-                   equal, play, until)
+from stage import (ACCEPT, CON, CONTENT_FORMAT, DELETE, GET, MAX_AGE, NON, OBSERVE, POST, PUT, URI_PATH, URI_QUERY, Message, Peer, Skip, check,
+                   code_text, equal, path_options, play, until)
 
 BLOCK2 = 23
 DEVICE = "0024befffe804ff1"
@@ -139,6 +139,72 @@ def observation(stage, peer):
     told = until(lambda: next((m for m in [watcher.receive(1)] if m and m.payload == b"2"), None), "the observer is told")
     equal(told.token, b"watch", "token of the notification")
     watcher.close()
+
+
+def following(stage, peer):
+    """Types, groups and the list of devices are followed as devices are; a history is not."""
+    other = "0024befffe804ff2"
+    peer.request(PUT, f"/devices/{other}/meta", b'{"type":"damp","group":"attic"}', options=[(CONTENT_FORMAT, JSON)])
+    publish(peer, [{"n": f"device:{other}:wet", "v": 0}])
+    watcher = Peer(stage.gateway_address)
+    watcher.request(GET, "/help")
+
+    def follow(token, path, options):
+        return watcher.answer(Message(CON, GET, watcher.next_mid(), token, [(OBSERVE, b""), *path_options(path), *options]))
+    for token, path in ((b"type", "/types/damp"), (b"group", "/groups/attic"), (b"list", "/devices")):
+        first = follow(token, path, [(URI_QUERY, b"group=attic"), (ACCEPT, JSON)] if path == "/devices" else [])
+        equal((code_text(first.code), first.option(OBSERVE) is not None), ("2.05", True), f"following {path}")
+    history = follow(b"past", f"/devices/{other}/wet", [(URI_QUERY, b"last=1")])
+    equal((code_text(history.code), history.option(OBSERVE)), ("2.05", None), "a history is answered, and not followed")
+    heard, seen, number = {}, set(), 0
+
+    def all_told():
+        """The newest state of each comes, however often it is published."""
+        nonlocal number
+        number += 1
+        publish(peer, [{"n": f"device:{other}:wet", "v": number}])
+        message = watcher.receive(0.2)
+        while message:
+            if message.kind == CON:
+                watcher.send(Message(2, 0, message.mid))
+            if message.mid not in seen:  # else it is repeated, because the acknowledgement took its time
+                seen.add(message.mid)
+                sequence = int.from_bytes(message.option(OBSERVE), "big")
+                before = heard.get(message.token, (0, 0))[0]
+                check(sequence > before, f"sequence of {message.token}: {sequence} after {before}")
+                heard[message.token] = (sequence, json.loads(message.payload))
+            message = watcher.receive(0.2)
+        return all(token in heard for token in (b"type", b"group", b"list"))
+    until(all_told, "the followers are told")
+    check(b"past" not in heard, "nothing of the history")
+    for token in (b"type", b"group"):
+        equal([(row["n"], row["v"] > 0) for row in heard[token][1]], [("wet", True)], f"what is told of {token}")
+    equal([row["id"] for row in heard[b"list"][1]], [other], "what is told of /devices")
+    # somebody who joins the group is told of too
+    publish(peer, [{"n": "device:joins:wet", "v": 5}])
+    peer.request(PUT, "/devices/device:joins/meta", b'{"group":"attic"}', options=[(CONTENT_FORMAT, JSON)])
+    until(lambda: all_told() and len(heard[b"group"][1]) == 2 and len(heard[b"list"][1]) == 2, "a device that joins")
+    watcher.close()
+
+
+def rights_end(stage):
+    """Who follows a device and closes the session is told so instead of the next reading; others go on."""
+    gateway = stage.start_gateway('collector {\n\tstore = ":memory:"\n}')
+    sender, leaves, stays = (Peer(stage.gateway_address) for _ in range(3))
+    publish(sender, [{"n": f"device:{DEVICE}:x", "v": 1, "t": -9}])
+    for watcher in (leaves, stays):
+        watcher.open_session(stage.token())
+        first = watcher.answer(Message(CON, GET, watcher.next_mid(), b"watch", [(OBSERVE, b""), *path_options(f"/devices/{DEVICE}")]))
+        equal((code_text(first.code), first.option(OBSERVE) is not None), ("2.05", True), "following with a session")
+    equal(code_text(leaves.request(DELETE, "/sessions").code), "2.02", "the session is closed")
+    publish(sender, [{"n": f"device:{DEVICE}:x", "v": 2}])
+    told = until(lambda: leaves.receive(1), "the end is told")
+    equal((code_text(told.code), told.token, told.payload, told.option(OBSERVE)), ("4.01", b"watch", b"", None), "the end")
+    told = until(lambda: stays.receive(1), "the other is told")
+    equal((code_text(told.code), json.loads(told.payload)[0]["v"]), ("2.05", 2), "the other goes on")
+    for peer in (sender, leaves, stays):
+        peer.close()
+    end(stage, gateway)
 
 
 def foreign_client(stage):
@@ -278,6 +344,7 @@ def run(stage):
     documents(peer)
     names_are_bounded(peer)
     observation(stage, peer)
+    following(stage, peer)
     foreign_client(stage)
     peer.close()
     gateway = killed_while_data_comes_in(stage, gateway)
@@ -286,6 +353,7 @@ def run(stage):
     equal(json.loads(read(peer, f"/devices/{DEVICE}/meta"))["label"], "Boiler", "the description after restarts")
     peer.close()
     a_damaged_file(stage, gateway)
+    rights_end(stage)
     multicast(stage)
 
 

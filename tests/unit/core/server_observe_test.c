@@ -804,6 +804,105 @@ static void drops_while_notified(void **state)
 	srv_done(b);
 }
 
+/* --- what a handler decides --- */
+
+static uint8_t banned; /* number of the peer that may not go on; 0: all may */
+static unsigned ended;
+static bool once;
+
+static bool may(void *user, const struct copse_peer *peer)
+{
+	assert_ptr_equal(user, &banned);
+	return peer->key[2] != banned;
+}
+
+static void get_reviewed(const struct copse_request *rq, struct copse_response *rs)
+{
+	ended += copse_request_review(rq, COPSE_CODE_UNAUTHORIZED, may, &banned);
+	if (once)
+		copse_request_once(rq);
+	get_value(rq, rs);
+}
+
+static void some_may_not_go_on(void **state)
+{
+	(void)state;
+	static const struct copse_resource reviewed = {
+	    .path = "reviewed", .get = get_reviewed, .flags = SEEN, .worth = COPSE_COMMAND};
+	struct srv *b = observed_default();
+	unsigned told = 0, refused = 0;
+	offer(b, &reviewed);
+	banned = 2; /* has no effect on requests */
+	once = false;
+	ended = 0;
+	for (uint8_t p = 1; p <= 3; p++) {
+		b->from = srv_peer(p);
+		assert_true(observe(b, "reviewed", 0));
+		expect_code(b, CONTENT);
+	}
+	assert_int_equal(ended, 0);
+	change(b, &reviewed);
+	while (next_due(b)) {
+		if (b->rs.code == COPSE_CODE_UNAUTHORIZED) {
+			expect_no(b, OBSERVE);
+			assert_int_equal(b->rs.payload_len, 0);
+			refused |= 1u << b->to.key[2];
+		} else {
+			told |= 1u << b->to.key[2];
+		}
+	}
+	assert_int_equal(told, 1 << 1 | 1 << 3);
+	assert_int_equal(refused, 1 << 2);
+	assert_int_equal(ended, 1);
+	assert_int_equal(copse_server_counters(b->server)->ended, 1);
+	assert_int_equal(copse_server_observers(b->server, &reviewed), 2);
+	/* one whose notification is not acknowledged yet: it is not sent again */
+	banned = 3;
+	change(b, &reviewed);
+	refused = 0;
+	while (next_due(b))
+		refused |= b->rs.code == COPSE_CODE_UNAUTHORIZED ? 1u << b->to.key[2] : 0;
+	assert_int_equal(refused, 1 << 3);
+	/* the last one too: the view goes */
+	banned = 1;
+	change(b, &reviewed);
+	while (next_due(b))
+		assert_int_equal(b->rs.code, COPSE_CODE_UNAUTHORIZED);
+	assert_int_equal(copse_server_observers(b->server, NULL), 0);
+	assert_int_equal(change(b, &reviewed), 0);
+	srv_done(b);
+}
+
+static void answered_once(void **state)
+{
+	(void)state;
+	static const struct copse_resource reviewed = {
+	    .path = "reviewed", .get = get_reviewed, .flags = SEEN, .worth = COPSE_COMMAND};
+	struct srv *b = observed_default();
+	offer(b, &reviewed);
+	banned = 0;
+	once = true;
+	assert_true(observe(b, "reviewed", 0));
+	expect_code(b, CONTENT);
+	expect_no(b, OBSERVE);
+	assert_int_equal(copse_server_observers(b->server, NULL), 0);
+	assert_int_equal(copse_server_counters(b->server)->refused_observer, 1);
+	assert_true(get(b, "reviewed")); /* without Observe: no effect */
+	expect_code(b, CONTENT);
+	assert_int_equal(copse_server_counters(b->server)->refused_observer, 1);
+	/* it ends what there was under the same token */
+	once = false;
+	assert_true(observe(b, "reviewed", 0));
+	assert_int_equal(copse_server_observers(b->server, NULL), 1);
+	once = true;
+	assert_true(observe(b, "reviewed", 0));
+	expect_code(b, CONTENT);
+	expect_no(b, OBSERVE);
+	assert_int_equal(copse_server_observers(b->server, NULL), 0);
+	assert_int_equal(change(b, &reviewed), 0);
+	srv_done(b);
+}
+
 static void memory_of_an_observer(void **state)
 {
 	(void)state;
@@ -843,6 +942,8 @@ int main(void)
 	    cmocka_unit_test(the_deaf_do_not_block_others),
 	    cmocka_unit_test(changes_while_notified),
 	    cmocka_unit_test(drops_while_notified),
+	    cmocka_unit_test(some_may_not_go_on),
+	    cmocka_unit_test(answered_once),
 	    cmocka_unit_test(memory_of_an_observer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
