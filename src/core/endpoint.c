@@ -116,7 +116,7 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	const size_t needed = copse_endpoint_bytes(config);
 	COPSE_ASSERT(len >= needed && ((uintptr_t)memory & 7) == 0);
 	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
-	COPSE_ASSERT((config->id_tag & ~config->id_mask) == 0);
+	COPSE_ASSERT(!EP_SHARES_IDS || (config->id_tag & ~config->id_mask) == 0);
 	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0 &&
 		     config->chunk_cap > 0 && config->reply_cap > 0 && config->token_max <= COPSE_TOKEN_LONG);
 	struct copse_endpoint *ep = memory;
@@ -202,7 +202,7 @@ uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uin
 	do {
 		id = (*next)++;
 		/* RFC 7252 §4.4: not one that this peer may still connect with a message of ours. */
-	} while (id >= EP_MULTICAST_ID || (id & ep->config.id_mask) != ep->config.id_tag ||
+	} while (id >= EP_MULTICAST_ID || (EP_SHARES_IDS && (id & ep->config.id_mask) != ep->config.id_tag) ||
 		 ep_find(ep, EP_ID, peer, peer_hash, id));
 	return id;
 }

@@ -216,6 +216,13 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #define EP_TAKES_UNASKED true
 #endif
 
+/* And it has one endpoint for an address and port. */
+#ifdef COPSE_SMALL
+#define EP_SHARES_IDS false
+#else
+#define EP_SHARES_IDS true
+#endif
+
 /* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2): what has been answered need not be
  * remembered. A microcontroller's build knows none. */
 #ifdef COPSE_SMALL
