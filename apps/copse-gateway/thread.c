@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "thread.h"
+#include "stream.h"
 
 #include "far.h"
 
@@ -84,7 +85,7 @@ static bool proved(void *self, const struct copse_peer *peer)
 	const struct gw_thread *t = self;
 	const struct copse_transport *from = copse_host_transport(t->host, peer);
 
-	return from && (copse_transport_is_dtls(from) || far_is_secure(from));
+	return from && (copse_transport_is_dtls(from) || copse_transport_is_tls(from) || far_is_secure(from));
 }
 
 static void add_counters(const struct copse_transport *from, struct copse_dtls_counters *sum,
@@ -109,6 +110,13 @@ static void dtls(void *self, bool mesh, struct copse_dtls_counters *sum, struct 
 		add_counters(t->secure_mesh, sum, usage);
 	for (size_t i = 0; !mesh && i < t->secure_n; i++)
 		add_counters(t->secure[i], sum, usage);
+}
+
+static void tcp(void *self, struct copse_tcp_counters *sum, struct copse_tcp_usage *usage)
+{
+	const struct gw_thread *t = self;
+
+	gw_stream_counters(t->host, sum, usage);
 }
 
 static void local(void *self, const struct copse_peer *peer, struct copse_address *address)
@@ -364,11 +372,23 @@ static bool open_secure_mesh(struct gw_thread *t)
 	return t->secure_mesh != NULL;
 }
 
+static bool listen_stream(struct gw_thread *t, const struct copse_address *bind, struct copse_secure *keys)
+{
+	const struct gw_stream_ended told = {ended, t};
+
+	return gw_stream_open(t->host, t->config, t->log, bind, keys, &told);
+}
+
 static bool open_secure_clients(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
 
 	for (size_t i = 0; c->client_keys && i < c->secure_listen_n; i++) {
+		if (c->secure_listen_stream[i]) {
+			if (!listen_stream(t, &c->secure_listen[i], c->client_keys))
+				return false;
+			continue;
+		}
 		const struct copse_dtls_config dtls = {
 		    .udp = {.bind = c->secure_listen[i], .group = GW_GROUP_CLIENTS},
 		    .secure = c->client_keys,
@@ -379,8 +399,8 @@ static bool open_secure_clients(struct gw_thread *t)
 		    .ended = ended,
 		    .self = t};
 
-		t->secure[i] = open_secure(t, &dtls, "secure.listen");
-		if (!t->secure[i])
+		t->secure[t->secure_n] = open_secure(t, &dtls, "secure.listen");
+		if (!t->secure[t->secure_n])
 			return false;
 		t->secure_n++;
 	}
@@ -392,6 +412,7 @@ static void adopt_keys(struct gw_thread *t, const struct gw_config *next)
 {
 	for (size_t i = 0; next->client_keys && i < t->secure_n; i++)
 		copse_dtls_adopt(t->secure[i], next->client_keys);
+	gw_stream_adopt(t->host, next->client_keys);
 	if (next->mesh_keys && t->secure_mesh)
 		copse_dtls_adopt(t->secure_mesh, next->mesh_keys);
 }
@@ -424,6 +445,7 @@ static bool make_worker(struct gw_thread *t)
 					       .local = local,
 					       .proved = proved,
 					       .dtls = dtls,
+					       .tcp = tcp,
 					       .wall = wall,
 					       .wall_us = wall_us,
 					       .wake = wake,
@@ -484,15 +506,19 @@ static bool open_common(struct gw_thread *t)
 	struct copse_address bind;
 
 	for (size_t i = 0; i < t->config->listen_n; i++) {
+		const size_t at = t->common_n;
+
+		if (t->config->listen_stream[i])
+			continue;
 		bind = t->config->listen[i];
 		if (t->first) /* where the system chose the port, it is the same one */
-			copse_transport_local(t->first->common[i], NULL, &bind);
-		t->common[i] = listen_at(t, &bind, GW_GROUP_CLIENTS, "listen");
-		if (!t->common[i])
+			copse_transport_local(t->first->common[at], NULL, &bind);
+		t->common[at] = listen_at(t, &bind, GW_GROUP_CLIENTS, "listen");
+		if (!t->common[at])
 			return false;
 		t->common_n++;
 		if (!t->first)
-			join_groups(t, t->common[i], &t->config->listen[i]);
+			join_groups(t, t->common[at], &t->config->listen[i]);
 	}
 	return true;
 }
@@ -525,6 +551,17 @@ static bool open_far(struct gw_thread *t, unsigned of)
 	return true;
 }
 
+/* The configuration has them only where there is one worker. */
+static bool open_streams(struct gw_thread *t)
+{
+	const struct gw_config *c = t->config;
+
+	for (size_t i = 0; i < c->listen_n; i++)
+		if (c->listen_stream[i] && !listen_stream(t, &c->listen[i], NULL))
+			return false;
+	return true;
+}
+
 /* In the same order at each worker: so a socket has the same id everywhere. */
 static bool open_sockets(struct gw_thread *t)
 {
@@ -536,7 +573,7 @@ static bool open_sockets(struct gw_thread *t)
 				return false;
 			continue;
 		}
-		if (!open_mesh(t) || (of == GW_FIRST && !open_secure_clients(t)))
+		if (!open_mesh(t) || (of == GW_FIRST && !(open_secure_clients(t) && open_streams(t))))
 			return false;
 	}
 	return true;

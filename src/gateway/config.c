@@ -53,10 +53,11 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 		return -1;
 	}
 	for (unsigned i = 0; i < c->listen_n; i++)
-		copse_address_parse(cfg_getnstr(cfg, "listen", i), COPSE_PORT, &c->listen[i]);
+		gw_config_listen_parse(cfg_getnstr(cfg, "listen", i), false, &c->listen[i],
+				       &c->listen_stream[i]);
 	c->workers = (uint32_t)cfg_getint(cfg, "workers");
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
-	return take_name(c, cfg);
+	return gw_config_check_streams(c, cfg, c->listen_stream, c->listen_n) || take_name(c, cfg);
 }
 
 static int take_names(struct gw_names *names, cfg_t *sec, const char *option)
@@ -699,7 +700,8 @@ static bool same_secure(const struct gw_config *a, const struct gw_config *b)
 	if (!a->client_keys != !b->client_keys || a->secure_listen_n != b->secure_listen_n)
 		return false;
 	for (size_t i = 0; i < a->secure_listen_n; i++)
-		if (!copse_address_equal(&a->secure_listen[i], &b->secure_listen[i]))
+		if (!copse_address_equal(&a->secure_listen[i], &b->secure_listen[i]) ||
+		    a->secure_listen_stream[i] != b->secure_listen_stream[i])
 			return false;
 	return a->associations == b->associations && a->handshakes == b->handshakes &&
 	       a->handshake_rate == b->handshake_rate && a->association_idle_ms == b->association_idle_ms;
@@ -710,7 +712,8 @@ static bool same_listen(const struct gw_config *a, const struct gw_config *b)
 	if (a->listen_n != b->listen_n)
 		return false;
 	for (size_t i = 0; i < a->listen_n; i++)
-		if (!copse_address_equal(&a->listen[i], &b->listen[i]))
+		if (!copse_address_equal(&a->listen[i], &b->listen[i]) ||
+		    a->listen_stream[i] != b->listen_stream[i])
 			return false;
 	return true;
 }

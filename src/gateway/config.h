@@ -157,6 +157,7 @@ struct gw_directory_config {
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
+	bool listen_stream[GW_LISTEN_MAX]; /* TCP, not UDP */
 	size_t listen_n;
 	uint32_t workers; /* 0: one for each core */
 	enum gw_log_level log_level;
@@ -164,6 +165,7 @@ struct gw_config {
 	/* The secure sides. Keys are held; NULL: there is no such side. */
 	struct copse_secure *client_keys, *mesh_keys;
 	struct copse_address secure_listen[GW_LISTEN_MAX];
+	bool secure_listen_stream[GW_LISTEN_MAX]; /* TLS, not DTLS */
 	size_t secure_listen_n;
 	uint32_t associations, handshakes, handshake_rate; /* of each socket */
 	copse_ms association_idle_ms;

@@ -151,6 +151,48 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, bool *stream)
+{
+	const char *scheme = secure ? "tls://" : "tcp://";
+
+	*stream = strncmp(text, scheme, strlen(scheme)) == 0;
+	return copse_address_parse(*stream ? text + strlen(scheme) : text, secure ? 5684 : 5683, address);
+}
+
+int gw_config_check_streams(const struct gw_config *c, cfg_t *cfg, const bool *stream, size_t n)
+{
+	for (size_t i = 0; c->workers != 1 && i < n; i++) {
+		if (!stream[i])
+			continue;
+		cfg_error(cfg, "'listen' takes connections only with workers = 1");
+		return -1;
+	}
+	return 0;
+}
+
+static int check_listen_at(cfg_t *cfg, cfg_opt_t *opt, bool secure)
+{
+	struct copse_address address;
+	bool stream;
+
+	if (gw_config_listen_parse(last(opt), secure, &address, &stream) == 0 &&
+	    !copse_address_is_group(&address))
+		return 0;
+	cfg_error(cfg, "'%s' must be an address, or one behind %s, not '%s'", opt->name,
+		  secure ? "tls://" : "tcp://", last(opt));
+	return -1;
+}
+
+static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_listen_at(cfg, opt, false);
+}
+
+static int check_secure_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_listen_at(cfg, opt, true);
+}
+
 /* Of a device: an address without port; the port has an option of its own. */
 static int check_host(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -339,7 +381,7 @@ static const struct {
 	cfg_validate_callback_t check;
 } checks[] = {
     {"name", check_name},
-    {"listen", check_address},
+    {"listen", check_listen},
     {"workers", check_workers},
     {"log|level", check_level},
     {"key", check_title},
@@ -351,7 +393,7 @@ static const struct {
     {"token|deny_claim", check_claim},
     {"access|action", check_action},
     {"access|request", check_rule},
-    {"secure|listen", check_address},
+    {"secure|listen", check_secure_listen},
     {"mesh|bind", check_address},
     {"mesh|prefix", check_mesh_prefix},
     {"mesh|security", check_security},

@@ -620,11 +620,12 @@ bool gw_local_may_say(const struct gw_worker *w, const struct copse_message *m, 
 	       COPSE_HEADER_LEN + m->token_len + rest_len <= (size_t)w->config->amplification * m->len;
 }
 
-/* An address with a session, or with an association, has shown that it receives what it asks for. */
+/* An address with a session, an association or a connection has shown that it receives what it asks for. */
 static void take_understood(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
-	if (w->config->amplification && (gw_sessions_find(w->sessions, event->peer, now) ||
-					 (w->around.proved && w->around.proved(w->around.self, event->peer))))
+	if (w->config->amplification &&
+	    ((event->peer->flags & COPSE_PEER_RELIABLE) || gw_sessions_find(w->sessions, event->peer, now) ||
+	     (w->around.proved && w->around.proved(w->around.self, event->peer))))
 		copse_server_verified(w->server, event->peer, now);
 	copse_server_take(w->server, event, now);
 }

@@ -161,6 +161,21 @@ static void put_dtls(struct text *t, const struct gw_report *r, bool mesh)
 		  usage->handshakes);
 }
 
+static void put_tcp(struct text *t, const struct gw_worker *w)
+{
+	struct copse_tcp_counters count = {0}, *c = &count;
+	struct copse_tcp_usage usage = {0};
+
+	if (w->around.tcp)
+		w->around.tcp(w->around.self, c, &usage);
+#define COUNTER(name, help) put_counter(t, "tcp_clients", #name, help, c->name);
+#include <copse/registry/tcp_counters.def>
+#undef COUNTER
+	put_gauge(t, "tcp_clients_connections", "connections that are open", usage.connections);
+	put_gauge(t, "tcp_clients_beginning", "connections that have not greeted yet", usage.beginning);
+	put_gauge(t, "tcp_clients_waiting", "bytes that wait for peers to take them", usage.waiting);
+}
+
 static void put_collector(struct text *t, const struct gw_worker *w)
 {
 	struct store_service_counters store;
@@ -295,6 +310,7 @@ size_t gw_metrics_text(const struct gw_worker *w, const struct gw_report *r, cha
 	put_gauges(&t, r);
 	put_dtls(&t, r, false);
 	put_dtls(&t, r, true);
+	put_tcp(&t, w);
 	put_collector(&t, w);
 	put_host(&t, r);
 	put_transports(&t, r);

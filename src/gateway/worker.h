@@ -15,6 +15,7 @@
 #include "log.h"
 
 #include <copse/dtls.h>
+#include <copse/tcp.h>
 #include <copse/endpoint.h>
 
 struct copse_transport;
@@ -40,6 +41,8 @@ struct gw_surroundings {
 
 	/* Counters and usage of DTLS, of all sockets towards clients, or of the one towards the mesh. May
 	 * be NULL. */
+	/* The sums over all connections of clients; NULL: there are none. */
+	void (*tcp)(void *self, struct copse_tcp_counters *counters, struct copse_tcp_usage *usage);
 	void (*dtls)(void *self, bool mesh, struct copse_dtls_counters *counters,
 		     struct copse_dtls_usage *usage);
 

@@ -1,0 +1,67 @@
+/* See stream.h.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "stream.h"
+
+bool gw_stream_open(struct copse_host *host, const struct gw_config *config, struct gw_log *log,
+		    const struct copse_address *bind, struct copse_secure *keys,
+		    const struct gw_stream_ended *ended)
+{
+	/* Max-Message-Size stays RFC 8323's base: what is larger comes in blocks, as devices take it. */
+	const struct copse_tcp_config tcp = {.bind = *bind,
+					     .server = true,
+					     .secure = keys,
+					     .group = GW_GROUP_CLIENTS,
+					     .connections = config->associations,
+					     .rate = config->handshake_rate,
+					     .idle_ms = config->association_idle_ms,
+					     .ended = ended->ended,
+					     .self = ended->self};
+	char why[256], text[COPSE_ADDRESS_TEXT];
+	struct copse_transport *t;
+	struct copse_address local;
+
+	if (copse_tcp_open(&tcp, &t, why, sizeof(why)) != COPSE_OK) {
+		gw_log(log, GW_LOG_ERROR, "gateway", why, {"for", keys ? "secure.listen" : "listen"});
+		return false;
+	}
+	if (copse_host_attach(host, t) != COPSE_OK) {
+		copse_transport_close(t);
+		return false;
+	}
+	copse_transport_local(t, NULL, &local);
+	copse_address_text(&local, text, sizeof(text));
+	gw_log(log, GW_LOG_INFO, "gateway", keys ? "taking connections, TLS" : "taking connections, TCP",
+	       {"address", text});
+	return true;
+}
+
+void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,
+			struct copse_tcp_usage *usage)
+{
+	const struct copse_transport *t;
+
+	for (size_t i = 0; (t = copse_host_transport_at(host, i)) != NULL; i++) {
+		struct copse_tcp_usage u;
+
+		if (!copse_transport_is_tcp(t))
+			continue;
+		const struct copse_tcp_counters *c = copse_tcp_counters(t);
+#define COUNTER(name, text) sum->name += c->name;
+#include <copse/registry/tcp_counters.def>
+#undef COUNTER
+		copse_tcp_usage(t, &u);
+		usage->connections += u.connections;
+		usage->beginning += u.beginning;
+		usage->waiting += u.waiting;
+	}
+}
+
+void gw_stream_adopt(struct copse_host *host, struct copse_secure *keys)
+{
+	struct copse_transport *t;
+
+	for (size_t i = 0; keys && (t = copse_host_transport_at(host, i)) != NULL; i++)
+		if (copse_transport_is_tls(t))
+			copse_tcp_adopt(t, keys);
+}

@@ -1,0 +1,32 @@
+/* The gateway's side of TCP and TLS towards clients: opening, and the sums of what they count.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef COPSE_GATEWAY_STREAM_H
+#define COPSE_GATEWAY_STREAM_H
+
+#include "gateway/config.h"
+#include "gateway/log.h"
+
+#include <copse/host.h>
+#include <copse/tcp.h>
+
+/* Called when the connection of a peer has ended. */
+struct gw_stream_ended {
+	void (*ended)(void *self, const struct copse_peer *peer);
+	void *self;
+};
+
+/* Listen at `bind`, by TLS with `keys` unless that is NULL, and attach it to the host. Returns whether that went well; an
+ * error has been logged. */
+bool gw_stream_open(struct copse_host *host, const struct gw_config *config, struct gw_log *log,
+		    const struct copse_address *bind, struct copse_secure *keys,
+		    const struct gw_stream_ended *ended);
+
+/* Add up over all of the host. */
+void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,
+			struct copse_tcp_usage *usage);
+
+/* Keys of a new configuration, for handshakes from now on. NULL: none. */
+void gw_stream_adopt(struct copse_host *host, struct copse_secure *keys);
+
+#endif
