@@ -239,7 +239,8 @@ static void test_separate(void **state)
 		poll(NULL, 0, 5);
 	end();
 	assert_int_equal(result.answered, 20);
-	assert_int_equal(server.resets, 0);
+	if (result.retransmitted == 0) /* otherwise there are answers that nobody waits for any more */
+		assert_int_equal(server.resets, 0);
 }
 
 static void test_duplicates_are_counted_apart(void **state)
@@ -343,7 +344,7 @@ static void test_behind(void **state)
 	w.rate = 1000;
 	w.confirmable = false;
 	w.duration = LOAD_SECOND / 5;
-	w.timeout = LOAD_SECOND / 2;
+	w.timeout = 3 * LOAD_SECOND;
 	load_run(load, &w, &result);
 	end();
 	assert_in_range(result.begun, 1, 2); /* as many as there are places */

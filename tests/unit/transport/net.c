@@ -27,7 +27,7 @@ void wait_for(int fd, short events)
 	struct pollfd p = {fd, events, 0};
 
 	if (fd >= 0)
-		assert_int_equal(poll(&p, 1, 30000), 1);
+		assert_int_equal(poll(&p, 1, 120000), 1);
 }
 
 void receive_n(struct copse_transport *t, struct batch *b, size_t n)

@@ -25,7 +25,7 @@ struct batch {
 struct batch batch_new(size_t n, uint32_t size);
 void batch_free(struct batch *b);
 
-/* Wait until `fd` shows one of the poll(2) `events`; fails the test when nothing comes in half a minute. */
+/* Wait until `fd` shows one of the poll(2) `events`; fails the test when nothing comes in two minutes. */
 void wait_for(int fd, short events);
 
 /* Receive until `n` datagrams have come, at most; fails when they do not. One by one into the front of `b` on. */
