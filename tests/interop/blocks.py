@@ -165,7 +165,7 @@ def test(stage):
     old, new = (random.Random(seed).randbytes(256 * 20 + 100) for seed in (11, 12))
     tagged = start_tagged(stage, tagged_where, [old])
     stage.add_device("001350000000e7a6", tagged_where[1], tagged_where[0])
-    gateway = stage.start_gateway("", "ack_timeout = 0.2\n\tack_random_factor = 1\n\tmax_retransmit = 3\n\tresponse_timeout = 5")
+    gateway = stage.start_gateway()
     peer = Peer(stage.gateway_address)
     peer.open_session(stage.token())
     bodies = [random.Random(seed).randbytes(256 * 40 + 100) for seed in range(2)]

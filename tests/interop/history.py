@@ -177,7 +177,7 @@ def by_the_tool(stage, rows):
     equal([v for v in values if v >= 0], [v for _, v in rows], "copse history")
     done = stage.copse("export", DEVICE, *way)
     equal(len(done.stdout.splitlines()), len(values) + 1 + 1, "copse export")  # a head, and one reading before @1700000000
-    done = subprocess.run([stage.foreign("coap-client"), "-B", "60", f"{stage.gateway_uri()}/devices/{DEVICE}/wave?last=5000"],
+    done = subprocess.run([stage.foreign("coap-client"), "-B", "300", f"{stage.gateway_uri()}/devices/{DEVICE}/wave?last=5000"],
                           capture_output=True, check=True)
     equal(len(json.loads(done.stdout)), 5000, "libcoap's client")
 

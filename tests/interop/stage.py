@@ -190,8 +190,8 @@ class Peer:
                 self.send(Message(ACK, 0, reply.mid))
             if reply.kind == RST and reply.mid == message.mid:
                 return reply
-            if reply.code and reply.token == message.token:
-                return reply
+            if reply.code and reply.token == message.token and (reply.kind != ACK or reply.mid == message.mid):
+                return reply  # not a copy of what an earlier message under the same token was answered
         raise Failure(f"no answer to {message}")
 
     def request(self, method, path, payload=b"", query=(), options=()):
