@@ -74,6 +74,25 @@ void gw_collector_list(struct gw_collector *collector, const struct copse_reques
 /* Take a notification that came unasked: a reading, if an implicit subscription is agreed for its token. */
 void gw_collector_unasked(struct gw_collector *collector, const struct copse_event *event, copse_ms now);
 
+/* Whether /devices/ID/meta says that the device of this name and alias ("" for none) sleeps. */
+bool gw_collector_is_asleep(const struct gw_collector *collector, const char *name, const char *alias);
+
+struct gw_asleep_question {
+	const char *name, *alias; /* of the device */
+	const char *series;       /* of the reading */
+	uint32_t format;          /* COPSE_FORMAT_TEXT: its value alone; or SenML in JSON, CBOR, XML */
+};
+
+enum gw_asleep {
+	GW_ASLEEP_UNKNOWN, /* there is no such reading, or `out` is too small: `out` is to be freed all the same */
+	GW_ASLEEP_STALE,   /* the newest one has expired */
+	GW_ASLEEP_FRESH    /* it is in `out`, and fresh for `*fresh` seconds */
+};
+
+/* The newest reading of one name. */
+enum gw_asleep gw_collector_newest(const struct gw_collector *collector, const struct gw_asleep_question *q,
+				   struct store_buffer *out, uint32_t *fresh);
+
 /* Answer those whose batches and queries are done. */
 void gw_collector_done(struct gw_collector *collector, copse_ms now);
 

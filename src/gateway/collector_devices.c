@@ -152,6 +152,7 @@ bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len)
 		d->known = true;
 		take_text(meta, "type", d->meta_type, sizeof(d->meta_type));
 		take_text(meta, "group", d->group, sizeof(d->group));
+		d->sleeping = json_is_true(json_object_get(meta, "sleeping"));
 	}
 	free(text);
 	json_decref(meta);

@@ -29,6 +29,7 @@ struct gw_heard {
 	uint32_t messages;
 	uint32_t type;   /* from the group it sent to; 0: none */
 	bool mismatched; /* its address said another identity */
+	bool sleeping;   /* it does not listen: meta says so */
 	bool known;      /* the following mean something */
 	char *meta;      /* what is known, a JSON object, ours; NULL: nothing */
 	char meta_type[STORE_UNIT_MAX + 1], group[STORE_UNIT_MAX + 1];

@@ -214,6 +214,7 @@ static int take_class(struct gw_config *c, struct gw_class *class, cfg_t *sec)
 	class->lane.concurrent = (uint16_t)cfg_getint(sec, "concurrent");
 	class->lane.queue = (uint16_t)cfg_getint(sec, "queue");
 	class->szx = copse_block_szx((size_t)cfg_getint(sec, "block_size"));
+	class->sleeping = cfg_getbool(sec, "sleeping");
 	class->request_tag = cfg_getbool(sec, "request_tag");
 	class->cache = (enum gw_sharing)gw_sharing_from_text(cfg_getstr(sec, "cache"));
 	class->rate = take_rate(sec);
@@ -532,6 +533,7 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 	d->port = port ? (uint16_t)port : c->mesh_port;
 	d->secure_port = secure_port ? (uint16_t)secure_port : c->mesh_secure_port;
 	d->deny = cfg_getbool(sec, "deny") == cfg_true;
+	d->sleeping = cfg_getbool(sec, "sleeping") == cfg_true;
 	copy(d->class, sizeof(d->class), cfg_getstr(sec, "class"));
 	d->class_number = class_number(c, d->class);
 	copy(d->uri_host, sizeof(d->uri_host), cfg_getstr(sec, "uri_host"));

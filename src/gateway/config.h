@@ -69,6 +69,7 @@ struct gw_class {
 	char name[GW_NAME_MAX + 1];
 	struct gw_lane_rule lane;
 	uint8_t szx;      /* of the largest blocks that its devices are sent */
+	bool sleeping;    /* its devices do not listen: the collector answers for them */
 	bool request_tag; /* they tell transfers apart by Request-Tag (RFC 9175 §3) */
 	enum gw_sharing cache;
 	uint8_t group;       /* of the endpoint: GW_GROUP_MESH, or one of its own */
@@ -84,7 +85,7 @@ struct gw_device {
 	struct copse_address address;   /* with port; len 0: by the mesh's prefix */
 	uint16_t port, secure_port;
 	uint16_t class_number; /* in gw_config.classes */
-	bool deny;
+	bool deny, sleeping;
 };
 
 /* A group that clients may ask. */

@@ -554,6 +554,7 @@ static cfg_opt_t class_options[] = {
     CFG_INT("concurrent", 1, CFGF_NONE),
     CFG_INT("queue", 0, CFGF_NONE),
     CFG_INT("block_size", 1024, CFGF_NONE),
+    CFG_BOOL("sleeping", cfg_false, CFGF_NONE),
     CFG_BOOL("request_tag", cfg_false, CFGF_NONE),
     CFG_STR("cache", "shared", CFGF_NONE),
     CFG_FLOAT("rate", 0, CFGF_NONE),
@@ -588,13 +589,10 @@ static cfg_opt_t directory_options[] = {
 };
 
 static cfg_opt_t device_options[] = {
-    CFG_STR("address", NULL, CFGF_NODEFAULT),
-    CFG_INT("port", 0, CFGF_NODEFAULT),
-    CFG_INT("secure_port", 0, CFGF_NODEFAULT),
-    CFG_STR("class", NULL, CFGF_NODEFAULT),
-    CFG_STR("uri_host", NULL, CFGF_NODEFAULT),
-    CFG_BOOL("deny", cfg_false, CFGF_NONE),
-    CFG_END(),
+    CFG_STR("address", NULL, CFGF_NODEFAULT),   CFG_INT("port", 0, CFGF_NODEFAULT),
+    CFG_INT("secure_port", 0, CFGF_NODEFAULT),  CFG_STR("class", NULL, CFGF_NODEFAULT),
+    CFG_STR("uri_host", NULL, CFGF_NODEFAULT),  CFG_BOOL("deny", cfg_false, CFGF_NONE),
+    CFG_BOOL("sleeping", cfg_false, CFGF_NONE), CFG_END(),
 };
 
 static cfg_opt_t group_options[] = {

@@ -29,7 +29,8 @@ static const struct {
     [GW_STEP_POLICY] = {"policy", policy, MAY(RESOLVE) | MAY(REFUSE)},
     [GW_STEP_RESOLVE] = {"resolve", resolve, MAY(PREPARE) | MAY(REFUSE)},
     [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
-    [GW_STEP_PERMIT] = {"permit", permit, MAY(CACHE) | MAY(GROUP) | MAY(REFUSE)},
+    [GW_STEP_PERMIT] = {"permit", permit, MAY(ASLEEP) | MAY(GROUP) | MAY(REFUSE)},
+    [GW_STEP_ASLEEP] = {"asleep", gw_proxy_asleep, MAY(CACHE) | MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_GROUP] = {"group", gw_group_forward, MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_CACHE] = {"cache", gw_proxy_cache,
 		       MAY(LANE) | MAY(BLOCK) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
@@ -292,10 +293,10 @@ bool gw_proxy_build(struct gw_pass *p)
 /* The request as it goes to the device: with a header, so that its options can be looked up. */
 static enum gw_step prepare(struct gw_pass *p)
 {
-	return gw_proxy_build(p) ? GW_STEP_PERMIT
-				 : gw_proxy_refuse(p, &p->w->counters.refused_large,
-						   COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
-						   "the request is too large to be forwarded");
+	return gw_proxy_build(p)
+		   ? GW_STEP_PERMIT
+		   : gw_proxy_refuse(p, &p->w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+				     "the request is too large to be forwarded");
 }
 
 /* RFC 7252 §5.10.1: no segment is "." or "..". A device might take them for what they mean elsewhere, and so lead around
@@ -325,7 +326,7 @@ static enum gw_step permit(struct gw_pass *p)
 			     p->target.alias))
 		return gw_proxy_refuse(p, &w->counters.refused_claim, COPSE_CODE_FORBIDDEN,
 				       "the session's token does not allow this request");
-	return p->target.group ? GW_STEP_GROUP : GW_STEP_CACHE;
+	return p->target.group ? GW_STEP_GROUP : GW_STEP_ASLEEP;
 }
 
 static struct gw_request *take(struct gw_worker *w)

@@ -107,6 +107,9 @@ bool gw_gather_answer(struct gw_pass *p, size_t *len);
 /* `p->r` has no more to do with its device. */
 void gw_gather_left(struct gw_pass *p);
 
+/* proxy_asleep.c: the step: answer for a device that sleeps, from what the collector has of it. */
+enum gw_step gw_proxy_asleep(struct gw_pass *p);
+
 /* proxy_cache.c: the steps and parts of steps that know the cache. */
 
 /* The answer from the entry, which is fresh: the next step. */

@@ -160,6 +160,7 @@ static enum gw_resolution by_name(const struct gw_config *config, const char *na
 		return GW_RESOLVE_UNKNOWN;
 	target->uri_host = d ? d->uri_host : "";
 	target->class = &config->classes[d ? d->class_number : GW_CLASS_DEFAULT];
+	target->sleeping = target->class->sleeping || (d && d->sleeping);
 	if (!d || d->address.len == 0)
 		result = by_prefix(config, name, own, target);
 	else
@@ -207,6 +208,7 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 	char name[GW_NAME_MAX + 1];
 
 	target->group = NULL;
+	target->sleeping = false;
 	if (copse_ip_parse(&ip, host, len, &zone)) /* a zone means something only on the host that wrote it */
 		return zone.len ? GW_RESOLVE_OUTSIDE : by_address(config, &ip, port, default_port, target);
 	int n = gw_name_normalize(host, len, name);

@@ -22,6 +22,7 @@ struct gw_target {
 	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1];
 	const struct gw_class *class; /* lives as long as the configuration */
 	const struct gw_group *group; /* NULL: a device. Lives as long as the configuration */
+	bool sleeping;                /* the configuration says that the device does not listen */
 	bool known, denied;           /* gw_resolve_peer: the device has a name; nobody may reach it */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
 };

@@ -62,8 +62,10 @@ static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, co
 	enum gw_resolution found = gw_resolve(w->config, asked.host, asked.host_len, asked.port,
 					      copse_scheme_port(asked.scheme), &route->target);
 	if (found == GW_RESOLVED)
-		route->to =
-		    route->target.group ? GW_FIRST : gw_crossing_owner(w->cross, &route->target.address);
+		/* the first worker has the collector, which answers for devices that sleep */
+		route->to = route->target.group || route->target.sleeping
+				? GW_FIRST
+				: gw_crossing_owner(w->cross, &route->target.address);
 	else if (found == GW_RESOLVE_UNKNOWN)
 		route_registered(w, &asked, s->secure, route);
 }

@@ -36,6 +36,7 @@ enum gw_step {
 	GW_STEP_RESOLVE,
 	GW_STEP_PREPARE,
 	GW_STEP_PERMIT,
+	GW_STEP_ASLEEP,
 	GW_STEP_GROUP, /* out to a group */
 	GW_STEP_CACHE,
 	GW_STEP_BLOCK,

@@ -59,6 +59,12 @@ int64_t wall(void *self)
 	return WALL + (int64_t)(sim.now / 1000);
 }
 
+/* Tests with a collector call gw_worker_woken themselves. */
+static void wake(void *self)
+{
+	(void)self;
+}
+
 static void gateway_event(struct sim_node *node, const struct copse_event *event)
 {
 	gw_worker_event(worker, event, node->sim->now);
@@ -332,7 +338,8 @@ static void reset_devices(void)
 
 void start_world(const char *configuration, struct sim_link link)
 {
-	static const struct gw_surroundings around = {.mesh_peer = mesh_peer, .local = local, .wall = wall};
+	static const struct gw_surroundings around = {
+	    .mesh_peer = mesh_peer, .local = local, .wall = wall, .wake = wake};
 	struct copse_config ep = {.seed = {11, 12}}, plain = sim_config(5);
 
 	reset_devices();
