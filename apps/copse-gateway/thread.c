@@ -647,7 +647,10 @@ struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log
 static void *run(void *self)
 {
 	struct gw_thread *t = self;
+	char name[16];
 
+	snprintf(name, sizeof(name), "worker-%u", t->number);
+	pthread_setname_np(pthread_self(), name);
 	copse_loop_run(t->loop);
 	return NULL;
 }

@@ -1,0 +1,152 @@
+"""Several workers: clients and devices that belong to different ones, one that is stopped by a debugger, a ring that is full.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import ctypes
+import errno
+import os
+import re
+
+import stage as s
+
+DEVICES = 24  # and as many clients: that one worker has none of them happens once in 2^23 runs
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+ALL_THREADS = 0x40000000  # __WALL
+BLOCK2 = 23
+
+s.GATEWAY = ["--workers", "2"]
+
+
+class Stopped:
+    """A thread of the gateway that stands still."""
+
+    def __init__(self, process, name):
+        folder = f"/proc/{process.process.pid}/task"
+        def find():
+            for task in os.listdir(folder):
+                with open(f"{folder}/{task}/comm", encoding="ascii") as file:
+                    if file.read().strip() == name:
+                        return int(task)
+            return None
+        self.task = s.until(find, f"a thread is called {name}")
+        self.trace(PTRACE_SEIZE)
+        self.trace(PTRACE_INTERRUPT)
+        os.waitpid(self.task, ALL_THREADS)
+
+    def trace(self, what):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ptrace.restype = ctypes.c_long
+        done = libc.ptrace(ctypes.c_long(what), ctypes.c_long(self.task), ctypes.c_void_p(0), ctypes.c_void_p(0))
+        if done != 0 and ctypes.get_errno() in (errno.EPERM, errno.ENOSYS, errno.EACCES):
+            raise s.Skip("a process may not trace another here")
+        s.equal(done, 0, f"ptrace {what:#x}")
+
+    def go_on(self):
+        self.trace(PTRACE_DETACH)
+
+
+def metrics(peer):
+    text, number = b"", 0
+    while True:
+        reply = peer.request(s.GET, "/metrics", options=[(BLOCK2, (number << 4 | 6).to_bytes(3, "big").lstrip(b"\0"))])
+        s.equal(s.code_text(reply.code), "2.05", "GET /metrics")
+        text += reply.payload
+        if not int.from_bytes(reply.option(BLOCK2) or b"", "big") & 8:
+            return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text.decode(), re.M)}
+        number += 1
+
+
+def ask_all(stage, peers):
+    """Each client asks some devices, so that each device is asked."""
+    for i, peer in enumerate(peers):
+        for k in range(3):
+            device = list(stage.devices)[(i + k * 7) % DEVICES]
+            def answers():
+                reply = peer.proxied(s.GET, f"coap://{device}/.well-known/core")
+                s.check(s.code_text(reply.code) in ("2.05", "5.03"), f"{device} by client {i}: {reply}")
+                return s.code_text(reply.code) == "2.05"  # 5.03: the answers to many requests are still under way
+            s.until(answers, f"{device} answers client {i}")
+
+
+def crossing(stage, peers):
+    ask_all(stage, peers)
+    values = metrics(peers[0])
+    s.equal(values["copse_gateway_sessions"], len(peers), "sessions, which all workers have")
+    s.check(values["copse_gateway_crossed_total"] > 0, "nothing crossed")
+    s.equal(values["copse_gateway_requests"], 0, "requests under way")
+    s.equal(values["copse_gateway_refused_crossing_total"], 0, "refused because a worker is behind")
+
+
+def first_alive(peers):
+    """A client that is served though a worker stands still."""
+    mids = {peer: peer.next_mid() for peer in peers}
+    def look():
+        for peer, mid in mids.items():
+            peer.send(s.Message(s.CON, 0, mid))
+            reply = peer.receive(0.05)
+            if reply and reply.kind == s.RST and reply.mid == mid:
+                return peer
+        return None
+    return s.until(look, "a client of the other worker gets its ping answered")
+
+
+def fill(stage, peer):
+    """Ask all devices again and again until the ring is full. Returns how many were answered meanwhile."""
+    answered, refused = [0], []
+    def look():
+        for device in stage.devices:
+            options = [(s.PROXY_URI, f"coap://{device}/.well-known/core".encode())]
+            peer.send(s.Message(s.NON, s.GET, peer.next_mid(), os.urandom(4), options))
+            while True:
+                reply = peer.receive(0.002)
+                if reply is None:
+                    break
+                if reply.kind == s.CON:
+                    peer.send(s.Message(s.ACK, 0, reply.mid))
+                answered[0] += s.code_text(reply.code) == "2.05"
+                if s.code_text(reply.code) == "5.03" and b"behind" in reply.payload:
+                    refused.append(reply)
+        return refused and answered[0]
+    s.until(look, "the ring is full, and other devices answer", 4 * s.PATIENCE)
+    s.equal(refused[0].option(s.MAX_AGE), b"\x01", "Max-Age of the refusal")
+
+
+def standing_still(stage, gateway, peers):
+    """One worker stands still: the other one's clients and devices do not notice."""
+    stopped = Stopped(gateway, "worker-1")
+    try:
+        peer = first_alive(peers)
+        fill(stage, peer)
+        # sessions are opened meanwhile; the one that stands still will hear of it
+        peer.open_session(stage.token("another"))
+    finally:
+        stopped.go_on()
+    s.check(metrics(peer)["copse_gateway_refused_crossing_total"] > 0, "refusals are not counted")
+    ask_all(stage, [peer])
+    ask_all(stage, peers)
+    s.until(lambda: metrics(peers[-1])["copse_gateway_requests"] == 0, "no request is under way any more")
+
+
+def reload(stage, gateway, peers):
+    """Every worker has the new configuration."""
+    with open(stage.path("gateway.conf"), "a", encoding="utf-8") as file:
+        file.write('access "none" {\n\taction = deny\n\trequest = {"PUT * /"}\n}\n')
+    gateway.process.send_signal(s.signal.SIGHUP)
+    gateway.says("msg=reloaded")
+    for device in stage.devices:
+        s.until(lambda: s.code_text(peers[0].proxied(s.PUT, f"coap://{device}/x", b"1").code) == "4.03",
+                f"{device} is denied")
+
+
+def test(stage):
+    stage.start_sim("--count", str(DEVICES))
+    gateway = stage.start_gateway()
+    peers = [s.Peer(stage.gateway_address) for _ in range(DEVICES)]
+    for i, peer in enumerate(peers):
+        peer.open_session(stage.token(f"account-{i}"))
+    crossing(stage, peers)
+    reload(stage, gateway, peers)
+    standing_still(stage, gateway, peers)
+
+
+s.play(test)
