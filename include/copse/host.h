@@ -22,8 +22,8 @@ struct copse_host;
  * copse_server and copse_client have: `deadline` says when the next one is, or COPSE_NEVER, and is asked before each
  * sleep; `expire` is called when it has come, and must move it.
  * `at_once` (may be NULL) is shown each datagram before the endpoint, as it came: unchecked bytes of anybody. What can be
- * answered without the endpoint, because to do so twice harms nobody (RFC 7252 §4.5), is answered by as many bytes in `answer`,
- * which has `cap`; 0: it is for the endpoint. A new message ID is had from copse_endpoint_new_id. */
+ * answered without the endpoint, because to do so twice harms nobody (RFC 7252 §4.5), is answered by as many bytes in
+ * `answer`, which has `cap`; 0: it is for the endpoint. A new message ID is had from copse_endpoint_new_id. */
 struct copse_handler {
 	void (*event)(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now);
 	void *self;

@@ -115,7 +115,8 @@ enum gw_step gw_proxy_asleep(struct gw_pass *p);
 /* The answer from the entry, which is fresh: the next step. */
 enum gw_step gw_proxy_answer_from(struct gw_pass *p, struct gw_cache_entry *e);
 
-/* Options and payload of that answer, of an entry that is a whole body, into `to`, which has room for w->rest_cap bytes. Uses w->stored. */
+/* Options and payload of that answer, of an entry that is a whole body, into `to`, which has room for w->rest_cap bytes.
+ * Uses w->stored. */
 size_t gw_proxy_build_whole(struct gw_worker *w, const struct gw_cache_entry *e, copse_ms now, uint8_t *to);
 
 /* The step: answer from the cache, join a request under way, or go on. */
