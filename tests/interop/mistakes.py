@@ -237,7 +237,7 @@ def metrics_are_openmetrics(stage, _):
         return
     count, parts = done.stdout.decode().split(" ", 1)
     check(int(count) > 200, f"{count} metrics")
-    equal(parts.split(), ["cache", "collector", "dtls", "endpoint", "gateway", "host", "server", "store", "transport"], "what is counted")
+    equal(parts.split(), ["cache", "collector", "dtls", "endpoint", "gateway", "host", "server", "store", "tcp", "transport"], "what is counted")
 
 
 def reply(request):
