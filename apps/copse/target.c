@@ -126,7 +126,8 @@ static bool same_authority(const struct copse_uri *a, const struct copse_uri *b)
 
 static int use_session(struct target *target, const struct args *args)
 {
-	if (args_count(args, ARG_DIRECT))
+	/* No gateway asks on over a connection: such a server is asked itself, and a session's port is UDP's. */
+	if (args_count(args, ARG_DIRECT) || target_is_stream(&target->uri))
 		return 0;
 	int code = state_load(&target->state, args);
 	if (code)

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 
-from stage import GET, OBSERVE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, check, code_text, equal, path_options, play, until
+from stage import GET, OBSERVE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, check, code_text, equal, free_port, path_options, play, until
 
 CSM = bytes.fromhex("40e122048020")  # Len 4; 7.01; Max-Message-Size (2): 1152; Block-Wise-Transfer (4)
 BLOCK1, BLOCK2 = 27, 23
@@ -146,6 +146,14 @@ def tls(stage, port):
             check("session" in done.stdout, f"libcoap's client by {flavour}: {done.stdout}{done.stderr}")
 
 
+def beside_a_session(stage, port):
+    """A session by UDP with the gateway is none of a connection's business, though address and port are the same."""
+    done = stage.copse("session", "open", stage.gateway_uri(), "--token", stage.token())
+    check(done.returncode == 0, f"copse session open: {done.stderr}")
+    done = stage.copse("get", f"coap+tcp://127.0.0.1:{port}/help")
+    check(done.returncode == 0 and "session" in done.stdout, f"copse over TCP beside a session: {done.stdout}{done.stderr}")
+
+
 def judged(stage, connection):
     """What was said both ways, by a dissector that shares nothing with us."""
     if not shutil.which("tshark") or not shutil.which("text2pcap"):
@@ -170,13 +178,16 @@ def test(stage):
     with open(stage.path("clients.psk"), "w", encoding="ascii") as file:
         file.write(f"alice:{PSK.encode().hex()}\n")
     os.chmod(stage.path("clients.psk"), 0o600)
-    extra = 'listen += {"tcp://127.0.0.1:0"}\nsecure {\n\tlisten = {"tls://127.0.0.1:0"}\n\tpsk_file = "clients.psk"\n}\nclients {\n\tamplification = 3\n}'
-    gateway = stage.start_gateway(extra)
-    port = int(gateway.says(r"taking connections, TCP.*?127\.0\.0\.1:(\d+)").group(1))
+    port = free_port()
+    extra = (f'listen += {{"tcp://127.0.0.1:{port}"}}\n'
+             'secure {\n\tlisten = {"tls://127.0.0.1:0"}\n\tpsk_file = "clients.psk"\n}\nclients {\n\tamplification = 3\n}')
+    gateway = stage.start_gateway(extra, port=port)
+    gateway.says(r"taking connections, TCP.*?127\.0\.0\.1:(\d+)")
     secure = int(gateway.says(r"taking connections, TLS.*?127\.0\.0\.1:(\d+)").group(1))
     connection = conversation(stage, ("127.0.0.1", port))
     by_metrics(connection)
     tls(stage, secure)
+    beside_a_session(stage, port)
     judged(stage, connection)
     until(gateway.alive, "the gateway is up")
 
