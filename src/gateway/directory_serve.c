@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "directory_serve.h"
+#include "kept.h"
 
 #include "core/siphash.h"
 
@@ -335,37 +336,18 @@ static void fetched(struct gw_rd *rd, const struct copse_client_event *event, co
 
 /* --- lookups --- */
 
-/* An answer as it was when its first block was asked for. */
-struct answer {
-	uint32_t len;
-	char text[];
-};
-
-static int read_answer(void *user, uint32_t offset, uint8_t *buf, size_t cap)
-{
-	const struct answer *a = user;
-	size_t n = offset < a->len ? a->len - offset : 0;
-
-	n = n < cap ? n : cap;
-	if (n)
-		memcpy(buf, a->text + offset, n);
-	return (int)n;
-}
-
 static void give(struct copse_response *rs, const struct gw_rd *rd, size_t len)
 {
 	static const uint64_t key[2];
 	uint64_t etag = core_siphash(key, rd->answer, len, 2, 4);
-	struct answer *a = copse_mem_new(sizeof(*a) + len + 1, 1);
+	struct gw_kept *a = gw_kept_new(rs, len);
 
-	if (!a) {
-		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+	if (!a)
 		return;
-	}
 	a->len = (uint32_t)len;
 	memcpy(a->text, rd->answer, len);
 	copse_response_etag(rs, &etag, sizeof(etag));
-	copse_response_reader(rs, COPSE_FORMAT_LINK, a->len, read_answer, copse_mem_free, a);
+	gw_kept_give(a, rs, COPSE_FORMAT_LINK);
 }
 
 static uint32_t scope_of(const struct copse_peer *peer)

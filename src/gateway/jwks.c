@@ -4,6 +4,8 @@
 #include "jwks.h"
 #include "key.h"
 
+#include "store/senml.h"
+
 #include <copse/mem.h>
 
 #include <gnutls/abstract.h>
@@ -12,36 +14,16 @@
 
 #define NUMBER_MAX 1024 /* bytes of a number: RSA of 8192 bits */
 
-static int value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding (RFC 7515 §2). Returns the length, or -1. */
+/* base64url without padding, and nothing of the other alphabet (RFC 7515 §2). Returns the length, or -1. */
 static int decode(const json_t *text, uint8_t *out, size_t cap)
 {
 	const char *s = json_string_value(text);
-	size_t len = json_string_length(text), n = 0;
-	uint32_t bits = 0;
+	const size_t len = json_string_length(text);
 
-	if (!s || len % 4 == 1 || len / 4 * 3 + 3 > cap)
+	if (!s || strpbrk(s, "+/=") || len / 4 * 3 + 3 > cap)
 		return -1;
-	for (size_t i = 0; i < len; i++) {
-		int v = value_of(s[i]);
-
-		if (v < 0)
-			return -1;
-		bits = bits << 6 | (uint32_t)v;
-		if (i % 4)
-			out[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
-	}
-	return n ? (int)n : -1;
+	const int n = senml_base64_decode(s, len, out);
+	return n > 0 ? n : -1;
 }
 
 static bool is(const json_t *value, const char *text)

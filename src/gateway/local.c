@@ -1,6 +1,7 @@
 /* The gateway's own resources: /sessions, /devices, /metrics, /echo, /help; /.well-known/core is the server's.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "kept.h"
 #include "metrics.h"
 #include "resolver.h"
 #include "visible.h"
@@ -253,22 +254,6 @@ static void sessions_post(const struct copse_request *rq, struct copse_response 
 
 /* --- /devices, /metrics, /echo, /help --- */
 
-/* The text as it was when its first block was asked for; so many may be kept as the server has transfers. */
-struct kept {
-	uint32_t len;
-	char text[];
-};
-
-static int read_kept(void *user, uint32_t offset, uint8_t *buf, size_t cap)
-{
-	const struct kept *kept = user;
-	size_t n = offset < kept->len ? kept->len - offset : 0;
-
-	n = n < cap ? n : cap;
-	memcpy(buf, kept->text + (n ? offset : 0), n);
-	return (int)n;
-}
-
 static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 {
 	const struct gw_worker *w = user;
@@ -283,20 +268,18 @@ static int read_devices(void *user, uint32_t offset, uint8_t *buf, size_t cap)
 static void list_some(const struct copse_request *rq, struct copse_response *rs, const struct gw_session *s)
 {
 	struct gw_worker *w = worker_of(rq);
-	struct kept *list = NULL;
+	struct gw_kept *list;
 	size_t len = 0;
 	char *text = gw_visible_list(w, s, &len);
 
-	if (text && !w->collector)
-		list = copse_mem_new(sizeof(*list) + len + 1, 1);
-	if (text && w->collector) {
+	if (!text) {
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+	} else if (w->collector) {
 		gw_collector_list(w->collector, rq, rs, text);
-	} else if (list) {
+	} else if ((list = gw_kept_new(rs, len)) != NULL) {
 		list->len = (uint32_t)len;
 		memcpy(list->text, text, len);
-		copse_response_reader(rs, COPSE_FORMAT_LINK, list->len, read_kept, copse_mem_free, list);
-	} else {
-		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+		gw_kept_give(list, rs, COPSE_FORMAT_LINK);
 	}
 	copse_mem_free(text);
 }
@@ -360,16 +343,14 @@ static void say_metrics(struct gw_worker *w, const struct gw_report *report, str
 {
 	/* the store's thread goes on counting meanwhile: numbers may become longer */
 	size_t cap = gw_metrics_text(w, report, NULL, 0) + 256;
-	struct kept *metrics = copse_mem_new(sizeof(*metrics) + cap, 1);
+	struct gw_kept *metrics = gw_kept_new(rs, cap);
 
-	if (!metrics) {
-		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "out of memory");
+	if (!metrics)
 		return;
-	}
 	size_t len = gw_metrics_text(w, report, metrics->text, cap);
 	metrics->len = (uint32_t)(len < cap ? len : cap - 1);
 	rs->max_age = 0;
-	copse_response_reader(rs, COPSE_FORMAT_TEXT, metrics->len, read_kept, copse_mem_free, metrics);
+	gw_kept_give(metrics, rs, COPSE_FORMAT_TEXT);
 }
 
 void gw_local_metrics(struct gw_worker *w, copse_handle asker, const struct gw_report *report, copse_ms now)

@@ -167,6 +167,9 @@ static void test_refused(void **state)
 	    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2hvcnQ\"}]}",
 	    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"not base64url, and far too long for that\"}]}",
 	    "{\"keys\":[{\"kty\":\"oct\"}]}",
+	    /* padding, and the other alphabet, which RFC 7515 §2 does not have */
+	    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"" SECRET "=\"}]}",
+	    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"+/" SECRET "\"}]}",
 	    "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}",
 	    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQAB\",\"y\":\"AQAB\"}]}",
 	    "{\"keys\":[{\"kty\":\"oct\",\"kid\":7,\"k\":\"" SECRET "\"}]}",
