@@ -9,6 +9,7 @@ SPDX-License-Identifier: BSD-2-Clause
 import base64
 import contextlib
 import hmac
+import itertools
 import json
 import os
 import random
@@ -241,7 +242,7 @@ class Process:
 
     def __init__(self, name, command, log):
         self.name, self.log = name, log
-        with open(log, "wb") as out:
+        with open(log, "xb") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
     def output(self):
@@ -277,6 +278,7 @@ class Stage:
 
     def __init__(self, build, folder):
         self.build, self.folder, self.processes = build, folder, []
+        self.numbers = itertools.count()  # of the logs: threads start processes too, so that counting those there would name two alike
         self.environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "HOME": folder}
         self.gateway_address = None
         self.cleanups = []  # called at the end, whatever happened
@@ -301,7 +303,7 @@ class Stage:
         return path
 
     def start(self, name, command):
-        process = Process(name, command, self.path(f"{name}-{len(self.processes)}.log"))
+        process = Process(name, command, self.path(f"{name}-{next(self.numbers)}.log"))
         self.processes.append(process)
         return process
 
@@ -317,7 +319,7 @@ class Stage:
 
     def start_sim(self, *arguments):
         """Devices on addresses of their own and ports that the system chooses. Returns {MAC ID: (kind, address, port)}."""
-        conf = self.path(f"sim-{len(self.processes)}.conf")
+        conf = self.path(f"sim-{next(self.numbers)}.conf")
         process = self.start("copse-sim", [self.program("copse-sim"), "--port", "0", "--conf", conf, *arguments])
         process.says(r"msg=listening")
         with open(conf, encoding="utf-8") as file:
