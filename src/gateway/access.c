@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static bool is_account(const struct gw_access *a, const char *account)
+bool gw_access_is_of(const struct gw_access *a, const char *account)
 {
 	for (size_t i = 0; i < a->account_n; i++) {
 		const struct gw_account_match *match = &a->accounts[i];
@@ -30,7 +30,7 @@ bool gw_access_denies(const struct gw_config *config, const char *account, const
 {
 	for (size_t i = 0; i < config->access_n; i++) {
 		const struct gw_access *a = &config->access[i];
-		if (is_account(a, account) && is_about(a, m, name, alias))
+		if (gw_access_is_of(a, account) && is_about(a, m, name, alias))
 			return a->deny;
 	}
 	return false;
@@ -41,7 +41,7 @@ bool gw_access_hides(const struct gw_config *config, const char *account, const 
 	for (size_t i = 0; i < config->access_n; i++) {
 		const struct gw_access *a = &config->access[i];
 		enum gw_rule_reach reach = a->rule_n ? GW_RULE_NOTHING : GW_RULE_ALL;
-		if (!is_account(a, account))
+		if (!gw_access_is_of(a, account))
 			continue;
 		for (size_t k = 0; k < a->rule_n; k++) {
 			enum gw_rule_reach one = gw_rule_reach(&a->rules[k], name, alias);

@@ -11,6 +11,9 @@
 bool gw_access_denies(const struct gw_config *config, const char *account, const struct copse_message *m,
 		      const char *name, const char *alias);
 
+/* Whether a section is about requests of that account: "" for none. */
+bool gw_access_is_of(const struct gw_access *section, const char *account);
+
 /* Whether no request of `account` to that device is allowed. */
 bool gw_access_hides(const struct gw_config *config, const char *account, const char *name,
 		     const char *alias);

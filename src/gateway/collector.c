@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "collector_state.h"
 
+#include "documents.h"
+
 #include <copse/host.h>
 #include <copse/mem.h>
 
@@ -27,6 +29,35 @@ bool gw_collector_sees(const struct copse_request *rq, const char *device)
 	struct gw_collector *c = gw_collector_of(rq);
 
 	return !rq->peer || c->around.sees(c->around.self, rq->peer, rq->now, device);
+}
+
+static bool is_allowed(const struct copse_request *rq, const char *path)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+	size_t bytes = c->around.documents(c->around.self, rq->peer, rq->now, rq->method, NULL);
+	struct gw_documents *d = bytes ? copse_mem_new(1, bytes) : NULL;
+	bool may = bytes == 0;
+
+	if (d) {
+		c->around.documents(c->around.self, rq->peer, rq->now, rq->method, d);
+		may = gw_documents_allow(d, path + strlen("/store"));
+		copse_mem_free(d);
+	}
+	return may;
+}
+
+bool gw_collector_may(const struct copse_request *rq, struct copse_response *rs, const char *path)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+
+	if (is_allowed(rq, path))
+		return true;
+	c->counters.refused_document++;
+	if (c->around.may_read(c->around.self, rq->peer, rq->now))
+		copse_response_error(rs, COPSE_CODE_FORBIDDEN, "not allowed for this document");
+	else
+		copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");
+	return false;
 }
 
 bool gw_collector_in_time(const struct copse_request *rq, struct copse_response *rs, bool publishes)

@@ -31,6 +31,7 @@
 #define GW_HISTORY_MS          247000 /* unused for so long: forgotten */
 
 struct gw_collector;
+struct gw_documents;
 
 /* What the collector has from its worker. All of it must live as long as the collector. */
 struct gw_collector_surroundings {
@@ -42,6 +43,9 @@ struct gw_collector_surroundings {
 	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */
 	/* whether it may see this device */
 	bool (*sees)(void *self, const struct copse_peer *peer, copse_ms now, const char *device);
+	/* what it may ask of documents; without `out` just the bytes that takes, 0: everything (gw_documents_bytes) */
+	size_t (*documents)(void *self, const struct copse_peer *peer, copse_ms now, uint8_t method,
+			    struct gw_documents *out);
 	/* how long it must wait before its next reading or question is taken; 0: it is, and counts */
 	copse_ms (*wait_for)(void *self, const struct copse_peer *peer, copse_ms now, bool publishes);
 	void *self;
@@ -85,8 +89,8 @@ struct gw_asleep_question {
 
 enum gw_asleep {
 	GW_ASLEEP_UNKNOWN, /* there is no such reading, or `out` is too small: `out` is to be freed all the same */
-	GW_ASLEEP_STALE,   /* the newest one has expired */
-	GW_ASLEEP_FRESH    /* it is in `out`, and fresh for `*fresh` seconds */
+	GW_ASLEEP_STALE, /* the newest one has expired */
+	GW_ASLEEP_FRESH  /* it is in `out`, and fresh for `*fresh` seconds */
 };
 
 /* The newest reading of one name. */

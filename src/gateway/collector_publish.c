@@ -452,6 +452,8 @@ void gw_collector_store_put(const struct copse_request *rq, struct copse_respons
 		refuse(&in, COPSE_CODE_BAD_REQUEST, "Path too long", NULL);
 		return;
 	}
+	if (!gw_collector_may(rq, rs, path))
+		return;
 	struct store_job *job =
 	    store_job_new(sizeof(struct store_document) + path_len + 1 + rq->body_len + 1);
 	if (!job) {

@@ -8,6 +8,7 @@
 #include "collector_body.h"
 #include "collector_query.h"
 #include "collector_state.h"
+#include "documents.h"
 
 #include "store/identity.h"
 
@@ -203,7 +204,22 @@ struct asking {
 	int64_t now;
 	uint32_t found; /* format of the document */
 	char name[STORE_PATH_MAX + 1];
+	struct gw_documents *may; /* behind this; NULL: all of them */
 };
+
+static void put_path(struct store_buffer *out, const struct store_document *d, bool first)
+{
+	store_buffer_text(out, first ? "<" : ",<");
+	for (const char *at = d->path; *at; at++)
+		if (strchr("<>\"%", *at) || (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
+			store_buffer_format(out, "%%%02X", (unsigned char)*at);
+		else
+			store_buffer_put(out, at, 1);
+	store_buffer_text(out, ">");
+	if (d->format != COPSE_FORMAT_NONE)
+		store_buffer_format(out, ";ct=%u", d->format);
+	store_buffer_format(out, ";sz=%u", d->len);
+}
 
 static int render_document(void *user, struct store_buffer *out, const struct store_row *row)
 {
@@ -213,17 +229,9 @@ static int render_document(void *user, struct store_buffer *out, const struct st
 		store_buffer_put(out, row->document->bytes, row->document->len);
 		a->found = row->document->format;
 		a->rows++;
-	} else if (row && a->paths) {
-		store_buffer_text(out, a->rows++ ? ",<" : "<");
-		for (const char *at = row->document->path; *at; at++)
-			if (strchr("<>\"%", *at) || (unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f)
-				store_buffer_format(out, "%%%02X", (unsigned char)*at);
-			else
-				store_buffer_put(out, at, 1);
-		store_buffer_text(out, ">");
-		if (row->document->format != COPSE_FORMAT_NONE)
-			store_buffer_format(out, ";ct=%u", row->document->format);
-		store_buffer_format(out, ";sz=%u", row->document->len);
+	} else if (row && a->paths &&
+		   (!a->may || gw_documents_allow(a->may, row->document->path + strlen("/store")))) {
+		put_path(out, row->document, a->rows++ == 0);
 	}
 	return 0;
 }
@@ -280,27 +288,45 @@ void gw_collector_get_readings(const struct copse_request *rq, struct copse_resp
 	copse_mem_free(device);
 }
 
+static struct store_job *make_asking(const struct copse_request *rq, bool paths)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+	size_t bytes = paths ? c->around.documents(c->around.self, rq->peer, rq->now, rq->method, NULL) : 0;
+	struct store_job *job = store_job_new(sizeof(struct asking) + bytes);
+
+	if (!job)
+		return NULL;
+	struct asking *a = (struct asking *)job->room;
+	a->now = gw_collector_now(c);
+	a->paths = paths;
+	if (bytes) {
+		a->may = (struct gw_documents *)(a + 1);
+		c->around.documents(c->around.self, rq->peer, rq->now, rq->method, a->may);
+	}
+	job->user = a;
+	job->query = (struct store_query){
+	    .subject = paths ? STORE_PATHS : STORE_DOCUMENTS, .path = paths ? "/store/" : a->name, .last = 1};
+	job->render = render_document;
+	return job;
+}
+
 void gw_collector_store_get(const struct copse_request *rq, struct copse_response *rs)
 {
+	char path[STORE_PATH_MAX + 1];
+	size_t len;
+	bool paths = !copse_request_segment(rq, 1, &len);
+
 	if (!gw_collector_admit(rq, rs))
 		return;
-	struct store_job *job = store_job_new(sizeof(struct asking));
-	if (job) {
-		struct asking *a = (struct asking *)job->room;
-		size_t len;
-		job->user = a;
-		a->now = gw_collector_now(gw_collector_of(rq));
-		a->paths = !copse_request_segment(rq, 1, &len);
-		if (copse_request_path(rq, a->name, sizeof(a->name)) > STORE_PATH_MAX) {
-			copse_response_error(rs, COPSE_CODE_NOT_FOUND, NULL);
-			store_job_free(job);
-			return;
-		}
-		job->query = (struct store_query){.subject = a->paths ? STORE_PATHS : STORE_DOCUMENTS,
-						  .path = a->paths ? "/store/" : a->name,
-						  .last = 1};
-		job->render = render_document;
+	if (copse_request_path(rq, path, sizeof(path)) > STORE_PATH_MAX) {
+		copse_response_error(rs, COPSE_CODE_NOT_FOUND, NULL);
+		return;
 	}
+	if (!paths && !gw_collector_may(rq, rs, path))
+		return;
+	struct store_job *job = make_asking(rq, paths);
+	if (job)
+		memcpy(((struct asking *)job->user)->name, path, sizeof(path));
 	ask(rq, rs, job);
 }
 

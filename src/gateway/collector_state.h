@@ -131,6 +131,9 @@ bool gw_collector_admit(const struct copse_request *rq, struct copse_response *r
 /* Whether who asks may see this device. */
 bool gw_collector_sees(const struct copse_request *rq, const char *device);
 
+/* Whether who asks may do so with the document at `path`, "/store/..."; if not, `rs` is set. */
+bool gw_collector_may(const struct copse_request *rq, struct copse_response *rs, const char *path);
+
 /* Whether it is not too soon for one more; else `rs`, which may be NULL, is 4.29. */
 bool gw_collector_in_time(const struct copse_request *rq, struct copse_response *rs, bool publishes);
 

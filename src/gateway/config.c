@@ -254,9 +254,11 @@ static int take_access(struct gw_access *a, cfg_t *sec)
 	a->rules = copse_mem_new(a->rule_n, sizeof(*a->rules));
 	if (!a->rules)
 		return -1;
+	a->devices = a->rule_n == 0;
 	for (unsigned i = 0; i < a->rule_n; i++) {
 		const char *text = cfg_getnstr(sec, "request", i);
 		gw_rule_parse(text, strlen(text), &a->rules[i]);
+		a->devices |= !a->rules[i].documents;
 	}
 	return take_accounts(a, sec);
 }
@@ -267,9 +269,11 @@ static int take_accesses(struct gw_config *c, cfg_t *cfg)
 	c->access = copse_mem_new(c->access_n, sizeof(*c->access));
 	if (!c->access)
 		return -1;
-	for (unsigned i = 0; i < c->access_n; i++)
+	for (unsigned i = 0; i < c->access_n; i++) {
 		if (take_access(&c->access[i], cfg_getnsec(cfg, "access", i)) != 0)
 			return -1;
+		c->access_to_devices |= c->access[i].devices;
+	}
 	return 0;
 }
 

@@ -110,6 +110,7 @@ struct gw_access {
 	size_t account_n;
 	struct gw_rule *rules; /* none: all requests */
 	size_t rule_n;
+	bool devices; /* it is about devices, not just about documents */
 };
 
 /* The leading `bits` of an address; IPv4 as IPv4-mapped IPv6. */
@@ -203,6 +204,7 @@ struct gw_config {
 
 	struct gw_access *access; /* in the order of the file: the first that decides */
 	size_t access_n;
+	bool access_to_devices; /* one of them may be about a device */
 
 	struct gw_class *classes; /* GW_CLASS_DEFAULT first */
 	size_t class_n;

@@ -1,6 +1,7 @@
 /* The gateway's own resources: /sessions, /devices, /metrics, /echo, /help; /.well-known/core is the server's.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "documents.h"
 #include "kept.h"
 #include "metrics.h"
 #include "resolver.h"
@@ -433,6 +434,19 @@ static bool sees(void *self, const struct copse_peer *peer, copse_ms now, const 
 	return gw_visible(w, gw_sessions_find(w->sessions, peer, now), device);
 }
 
+static size_t documents(void *self, const struct copse_peer *peer, copse_ms now, uint8_t method,
+			struct gw_documents *out)
+{
+	const struct gw_worker *w = self;
+	const struct gw_session *s = gw_sessions_find(w->sessions, peer, now);
+	const struct gw_document_question q = {w->config, s ? s->account : "",
+					       gw_grants_at(w->grants, s ? s->grant : 0), method};
+
+	if (out)
+		gw_documents_take(out, &q);
+	return gw_documents_bytes(&q);
+}
+
 static copse_ms wait_for(void *self, const struct copse_peer *peer, copse_ms now, bool publishes)
 {
 	const struct gw_worker *w = self;
@@ -460,6 +474,7 @@ static bool add_collector(struct gw_worker *w)
 							 .local = local_address,
 							 .may_read = may_read,
 							 .sees = sees,
+							 .documents = documents,
 							 .wait_for = wait_for,
 							 .self = w};
 

@@ -68,6 +68,13 @@ static bool take_methods(struct part part, struct gw_rule *rule)
 
 static bool take_device(struct part part, struct gw_rule *rule)
 {
+	static const char documents[] = "@store";
+
+	rule->documents = part.len == strlen(documents) && memcmp(part.at, documents, part.len) == 0;
+	if (rule->documents)
+		return true;
+	if (part.len && *part.at == '@') /* a name that is meant, and not one */
+		return false;
 	rule->beginning = part.len == 0 || part.at[part.len - 1] == '*';
 	if (part.len && rule->beginning)
 		part.len--;
@@ -110,7 +117,7 @@ const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule)
 	if (!take_methods(methods, rule))
 		return "methods are *, or get, put and so on with commas between";
 	if (!take_device(device, rule))
-		return "a device is its name, or the beginning of it and *";
+		return "a device is its name, or the beginning of it and *, or @store";
 	if (!take_path(path, rule))
 		return "a path begins with / and has at most 127 bytes";
 	return NULL;
@@ -118,20 +125,25 @@ const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule)
 
 static bool is_device(const struct gw_rule *rule, const char *name)
 {
-	return strncmp(rule->device, name, rule->device_len) == 0 &&
+	return !rule->documents && strncmp(rule->device, name, rule->device_len) == 0 &&
 	       (rule->beginning || name[rule->device_len] == 0);
 }
 
-/* The next segment of the rule's path that is not empty. */
+/* The next segment of a path that is not empty. */
+static bool next_in(const char *path, size_t len, size_t *pos, struct part *segment)
+{
+	while (*pos < len && path[*pos] == '/')
+		++*pos;
+	segment->at = path + *pos;
+	while (*pos < len && path[*pos] != '/')
+		++*pos;
+	segment->len = (size_t)(path + *pos - segment->at);
+	return segment->len > 0;
+}
+
 static bool next_segment(const struct gw_rule *rule, size_t *pos, struct part *segment)
 {
-	while (*pos < rule->path_len && rule->path[*pos] == '/')
-		++*pos;
-	segment->at = rule->path + *pos;
-	while (*pos < rule->path_len && rule->path[*pos] != '/')
-		++*pos;
-	segment->len = (size_t)(rule->path + *pos - segment->at);
-	return segment->len > 0;
+	return next_in(rule->path, rule->path_len, pos, segment);
 }
 
 static bool is_path(const struct gw_rule *rule, const struct copse_message *m)
@@ -145,6 +157,20 @@ static bool is_path(const struct gw_rule *rule, const struct copse_message *m)
 		if (!o || !copse_option_is(m, o, segment.at, segment.len))
 			return false;
 	}
+	return true;
+}
+
+bool gw_rule_matches_document(const struct gw_rule *rule, const char *path)
+{
+	struct part wanted, segment;
+	size_t pos = 0, at = 0, len = strlen(path);
+
+	if (!rule->documents)
+		return false;
+	while (next_segment(rule, &pos, &wanted))
+		if (!next_in(path, len, &at, &segment) || segment.len != wanted.len ||
+		    memcmp(segment.at, wanted.at, wanted.len) != 0)
+			return false;
 	return true;
 }
 

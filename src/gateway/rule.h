@@ -1,9 +1,10 @@
 /* Rules: "METHODS DEVICE PATH", as they stand in the configuration and in claims of tokens.
  *
- *	get,fetch 0013500* /sensors     * * /     put meter-7 /fw
+ *	get,fetch 0013500* /sensors     * * /     put meter-7 /fw     get @store /plans
  *
  * METHODS: "*", or names with commas between. DEVICE: a name, or the beginning of one and "*"; "*" is the default. PATH: its
- * first segments; "/" is the default. Empty segments count for nothing, in rules and in requests.
+ * first segments; "/" is the default. Empty segments count for nothing, in rules and in requests. A rule of "@store" is
+ * about documents of the collector and no device; any other is about devices and no document.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_RULE_H
@@ -17,6 +18,7 @@
 struct gw_rule {
 	uint8_t methods; /* bit 0: GET, as the codes go */
 	bool beginning;  /* `device` is the beginning of a name */
+	bool documents;  /* "@store": `path` is below it */
 	uint8_t device_len, path_len;
 	char device[GW_RULE_DEVICE_MAX + 1]; /* lower case */
 	char path[GW_RULE_PATH_MAX + 1];
@@ -28,6 +30,10 @@ const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule);
 /* Whether it is about the request `m` to the device that is known by `name`, and by `alias` if that is not "". */
 bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
 		     const char *alias);
+
+/* Whether it is about requests for the document at `path`, its segments below /store with slashes between, if it is about
+ * their method. */
+bool gw_rule_matches_document(const struct gw_rule *rule, const char *path);
 
 /* How much of a device a rule is about. */
 enum gw_rule_reach { GW_RULE_NOTHING, GW_RULE_PART, GW_RULE_ALL };

@@ -13,7 +13,7 @@
 
 bool gw_visible_all(const struct gw_worker *w, const struct gw_session *s)
 {
-	return w->config->access_n == 0 && !(s && s->grant);
+	return !w->config->access_to_devices && !(s && s->grant);
 }
 
 bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const char *name)

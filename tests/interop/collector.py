@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from stage import (ACCEPT, CON, CONTENT_FORMAT, DELETE, GET, MAX_AGE, NON, OBSERVE, POST, PUT, URI_PATH, URI_QUERY, Message, Peer, Skip, check,
-                   code_text, equal, path_options, play, until)
+                   code_text, equal, free_port, path_options, play, until)
 
 BLOCK2 = 23
 DEVICE = "0024befffe804ff1"
@@ -207,6 +207,43 @@ def rights_end(stage):
     end(stage, gateway)
 
 
+def document_rules(stage):
+    """What access sections and tokens say of documents, asked by libcoap's client and by raw ones: by account, method and path, in the list too."""
+    rules = [("admin", 'action = allow\n\taccount = {"admin"}\n\trequest = {"* @store"}'),
+             ("plans", 'action = deny\n\trequest = {"put,post @store /plans"}'),
+             ("strangers", 'action = deny\n\taccount = {""}\n\trequest = {"* @store"}')]
+    gateway = stage.start_gateway('collector {\n\tstore = ":memory:"\n}\n' +
+                                  "\n".join(f'access "{title}" {{\n\t{text}\n}}' for title, text in rules))
+    admin, reader, part, stranger = (Peer(stage.gateway_address) for _ in range(4))
+    admin.open_session(stage.token("admin"))
+    reader.open_session(stage.token("reader"))
+    part.open_session(stage.token("part", copse_allow=["get @store /plans/cellar"]))
+
+    def put(peer, path, expected):
+        equal(code_text(peer.request(PUT, path, b"12345", options=[(CONTENT_FORMAT, TEXT)]).code), expected, f"PUT {path}")
+    for path in ("/store/plans/cellar", "/store/plans/attic", "/store/note"):
+        put(admin, path, "2.04")
+    put(reader, "/store/plans/cellar", "4.03")
+    put(reader, "/store/note", "2.04")
+    put(part, "/store/note", "4.03")
+    put(stranger, "/store/note", "4.01")
+    equal(read(reader, "/store/plans/attic"), b"12345", "who may read does")
+    equal(read(part, "/store/plans/cellar"), b"12345", "what the token allows")
+    read(part, "/store/plans/attic", expected="4.03")
+    read(stranger, "/store/note", expected="4.01")
+    whole = b"</store/note>;ct=0;sz=5,</store/plans/attic>;ct=0;sz=5,</store/plans/cellar>;ct=0;sz=5"
+    equal(read(reader, "/store"), whole, "the list for who may read all")
+    equal(read(part, "/store"), b"</store/plans/cellar>;ct=0;sz=5", "the list for who may read a part")
+    port, uri = free_port(), stage.gateway_uri()
+    stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions")
+    check("12345" in stage.coap_client(port, f"{uri}/store/plans/attic"), "coap-client reads")
+    check("4.03" in stage.coap_client(port, "-m", "put", "-e", "x", f"{uri}/store/plans/attic"), "coap-client may not store")
+    check("4.01" in stage.coap_client(free_port(), f"{uri}/store/plans/attic"), "coap-client without a session")
+    for peer in (admin, reader, part, stranger):
+        peer.close()
+    end(stage, gateway)
+
+
 def foreign_client(stage):
     """libcoap's client: a pack of several blocks, and back."""
     pack = json.dumps([{"bn": f"device:{DEVICE}:", "n": f"many{i:02}", "v": i} for i in range(50)])
@@ -354,6 +391,7 @@ def run(stage):
     peer.close()
     a_damaged_file(stage, gateway)
     rights_end(stage)
+    document_rules(stage)
     multicast(stage)
 
 

@@ -34,9 +34,10 @@ static void test_syntax(void **state)
 	assert_int_equal(rule.methods, 0x7f);
 	assert_true(rule.beginning);
 	assert_int_equal(rule.device_len, 0);
-	static const char *const wrong[] = {"",         " ",          "gett",       "get,",
-					    ",get",     "get put d",  "get,,put",   "get a*b",
-					    "get ** /", "get a path", "get a /p x", "get a / /"};
+	static const char *const wrong[] = {
+	    "",         " ",         "gett",        "get,",          ",get",       "get put d",
+	    "get,,put", "get a*b",   "get ** /",    "get a path",    "get a /p x", "get a / /",
+	    "get @",    "get @stor", "get @store*", "get @stores /", "get @Store"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		must_fail(wrong[i]);
 	assert_non_null(gw_rule_parse("get a\0b /", 9, &rule));
@@ -98,6 +99,8 @@ static const struct {
     {"get d //a", COPSE_CODE_GET, "d", "", "a", true},
     {"get d /a", COPSE_CODE_GET, "d", "", NULL, false},
     {"get d /a", COPSE_CODE_GET, "d", "", "|", false},
+    {"get @store /a", COPSE_CODE_GET, "@store", "", "a", false}, /* about no device, whatever its name */
+    {"* @store", COPSE_CODE_GET, "", "", NULL, false},
 };
 
 static void test_matching(void **state)
@@ -114,9 +117,44 @@ static void test_matching(void **state)
 	}
 }
 
+static const struct {
+	const char *rule, *path;
+	bool matches;
+} documents[] = {
+    {"* @store", "/a", true},
+    {"* @store /", "", true},
+    {"get @store /a", "/a", true},
+    {"get @store /a", "/a/b", true},
+    {"get @store /a", "/ab", false},
+    {"get @store /ab", "/a", false},
+    {"get @store /a", "/b/a", false},
+    {"get @store /a/b", "/a", false},
+    {"get @store /a/b", "//a///b/c", true},
+    {"get @store /a", "", false},
+    {"* * /", "/a", false}, /* about devices, and no document */
+    {"* store /", "/a", false},
+};
+
+static void test_documents(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(documents) / sizeof(*documents); i++) {
+		struct gw_rule rule;
+		assert_null(gw_rule_parse(documents[i].rule, strlen(documents[i].rule), &rule));
+		bool matches = gw_rule_matches_document(&rule, documents[i].path);
+		if (matches != documents[i].matches)
+			print_error("row %zu: %s\n", i, documents[i].rule);
+		assert_int_equal(matches, documents[i].matches);
+	}
+	struct gw_rule rule;
+	assert_null(gw_rule_parse("* @store", 8, &rule));
+	assert_int_equal(gw_rule_reach(&rule, "d", ""), GW_RULE_NOTHING);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_matching)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_matching),
+					   cmocka_unit_test(test_documents)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
