@@ -652,6 +652,9 @@ static void *run(void *self)
 	snprintf(name, sizeof(name), "worker-%u", t->number);
 	pthread_setname_np(pthread_self(), name);
 	copse_loop_run(t->loop);
+	gw_worker_close(t->worker, copse_loop_refresh(t->loop));
+	copse_loop_stop(t->loop);
+	copse_loop_run(t->loop); /* what is to be sent leaves, nothing is taken any more */
 	return NULL;
 }
 

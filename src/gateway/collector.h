@@ -48,6 +48,7 @@ struct gw_collector_surroundings {
 			    struct gw_documents *out);
 	/* how long it must wait before its next reading or question is taken; 0: it is, and counts */
 	copse_ms (*wait_for)(void *self, const struct copse_peer *peer, copse_ms now, bool publishes);
+	void (*heard)(void *self, const char *device); /* it has sent the message being taken; may be NULL */
 	void *self;
 };
 

@@ -267,6 +267,8 @@ static void store_pack(struct incoming *in)
 		    in->sender[0] && store_identity_is_eui64(d->id) && strcmp(d->id, in->sender) != 0;
 		if (i == 0 || strcmp(in->id[i], in->id[i - 1]) != 0)
 			gw_heard_note(d, in->now);
+		if (i == 0 && in->c->around.heard)
+			in->c->around.heard(in->c->around.self, d->id);
 	}
 	struct store_job *job = make_job(in);
 	if (job)

@@ -642,6 +642,14 @@ static int list_devices(struct gw_config *c)
 	return 0;
 }
 
+static void take_mailbox(struct gw_mail_config *c, cfg_t *sec)
+{
+	c->requests = (uint32_t)cfg_getint(sec, "requests");
+	c->of_device = (uint32_t)cfg_getint(sec, "per_device");
+	c->of_account = (uint32_t)cfg_getint(sec, "per_account");
+	c->limit_ms = (copse_ms)cfg_getint(sec, "limit") * 1000;
+}
+
 static int take_all(struct gw_config *c, cfg_t *cfg)
 {
 	if (take_token(c, cfg_getsec(cfg, "token")) != 0)
@@ -652,6 +660,7 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_observe(c, cfg_getsec(cfg, "observe"));
 	c->directory.registrations = (uint32_t)cfg_getint(cfg, "directory|registrations");
 	c->directory.open = cfg_getbool(cfg, "directory|open") == cfg_true;
+	take_mailbox(&c->mailbox, cfg_getsec(cfg, "mailbox"));
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
 	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
@@ -746,6 +755,11 @@ static bool same_collector(const struct gw_collector_config *a, const struct gw_
 	return memcmp(a, &other, sizeof(other)) == 0;
 }
 
+static bool same_mailbox(const struct gw_mail_config *a, const struct gw_mail_config *b)
+{
+	return a->requests == b->requests && a->of_device == b->of_device && a->of_account == b->of_account;
+}
+
 const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_config *b, char *buf,
 				     size_t cap)
 {
@@ -776,6 +790,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->observers_max == b->observers_max, "observe.observers"},
 	    {same_collector(&a->collector, &b->collector), "collector"},
 	    {a->directory.registrations == b->directory.registrations, "directory.registrations"},
+	    {same_mailbox(&a->mailbox, &b->mailbox), "mailbox (bounds)"},
 	};
 	size_t len = 0;
 

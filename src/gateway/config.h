@@ -156,6 +156,12 @@ struct gw_directory_config {
 	bool open;
 };
 
+/* The mailbox (mailbox.h); no requests: there is none. */
+struct gw_mail_config {
+	uint32_t requests, of_device, of_account;
+	copse_ms limit_ms; /* so long one waits at most */
+};
+
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
@@ -212,6 +218,7 @@ struct gw_config {
 	uint8_t group_n;                              /* GW_GROUP_CLASSES and as many more */
 	struct gw_collector_config collector;
 	struct gw_directory_config directory;
+	struct gw_mail_config mailbox;
 
 	struct gw_device *devices; /* in the order of the file */
 	uint32_t device_n;

@@ -119,6 +119,10 @@ static const struct range {
     {"collector", "keep", 0, 1000000},
     {"collector", "max_size", 0, 1000000},
     {"directory", "registrations", 0, 1000000},
+    {"mailbox", "requests", 0, 60000},
+    {"mailbox", "per_device", 1, 60000},
+    {"mailbox", "per_account", 1, 60000},
+    {"mailbox", "limit", 1, 31536000},
     {"device", "port", 1, 65535},
     {"device", "secure_port", 1, 65535},
 };
@@ -588,6 +592,14 @@ static cfg_opt_t directory_options[] = {
     CFG_END(),
 };
 
+static cfg_opt_t mailbox_options[] = {
+    CFG_INT("requests", 1024, CFGF_NONE),
+    CFG_INT("per_device", 16, CFGF_NONE),
+    CFG_INT("per_account", 64, CFGF_NONE),
+    CFG_INT("limit", 3600, CFGF_NONE),
+    CFG_END(),
+};
+
 static cfg_opt_t device_options[] = {
     CFG_STR("address", NULL, CFGF_NODEFAULT),   CFG_INT("port", 0, CFGF_NODEFAULT),
     CFG_INT("secure_port", 0, CFGF_NODEFAULT),  CFG_STR("class", NULL, CFGF_NODEFAULT),
@@ -619,6 +631,7 @@ static cfg_opt_t root_options[] = {
     CFG_SEC("class", class_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("collector", collector_options, CFGF_NONE),
     CFG_SEC("directory", directory_options, CFGF_NONE),
+    CFG_SEC("mailbox", mailbox_options, CFGF_NONE),
     CFG_SEC("device", device_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("group", group_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", include),

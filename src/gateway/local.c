@@ -4,6 +4,7 @@
 #include "documents.h"
 #include "kept.h"
 #include "metrics.h"
+#include "proxy_mail.h"
 #include "resolver.h"
 #include "visible.h"
 #include "worker_cross.h"
@@ -457,6 +458,13 @@ static copse_ms wait_for(void *self, const struct copse_peer *peer, copse_ms now
 	return s ? gw_cross_rate(w, s->account, now) : 0;
 }
 
+static void heard(void *self, const char *device)
+{
+	struct gw_worker *w = self;
+
+	snprintf(w->published_as, sizeof(w->published_as), "%s", device);
+}
+
 static void local_address(void *self, const struct copse_peer *peer, struct copse_address *address)
 {
 	const struct gw_worker *w = self;
@@ -476,6 +484,7 @@ static bool add_collector(struct gw_worker *w)
 							 .sees = sees,
 							 .documents = documents,
 							 .wait_for = wait_for,
+							 .heard = heard,
 							 .self = w};
 
 	if (!w->config->collector.path[0])
@@ -577,7 +586,7 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	for (size_t i = 0; i < RESOURCES; i++)
 		w->resources[i].user = w;
 	return copse_server_add_all(w->server, w->resources, RESOURCES) == 0 &&
-	       (!gw_cross_is_first(w) || (add_collector(w) && add_directory(w)));
+	       (!gw_cross_is_first(w) || (add_collector(w) && add_directory(w) && gw_mail_new(w)));
 }
 
 /* The critical options that the server and we understand in a request. */

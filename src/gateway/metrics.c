@@ -92,6 +92,10 @@ static void put_directory(struct text *t, const struct gw_worker *w)
 	GAUGE(gateway_observers, "clients that observe", observe.observers)                                  \
 	GAUGE(gateway_notifying, "confirmable notifications under way", w->notifying)                        \
 	GAUGE(gateway_groups, "requests to groups under way", gw_groups_count(w->groups))                    \
+	GAUGE(gateway_mail, "requests in the mailbox of devices that sleep",                                 \
+	      w->mailbox ? gw_mailbox_count(w->mailbox) : 0)                                                 \
+	GAUGE(gateway_mail_devices, "devices that requests in the mailbox are for",                          \
+	      w->mailbox ? gw_mailbox_devices(w->mailbox) : 0)                                               \
 	GAUGE(gateway_gathers_open, "blocks being put together of a device's smaller ones",                  \
 	      gw_gathers_count(w->gathers))                                                                  \
 	GAUGE(gateway_transfers_open, "bodies on their way in several blocks",                               \

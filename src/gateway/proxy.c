@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "access.h"
 #include "group.h"
+#include "proxy_mail.h"
 #include "proxy_pass.h"
 #include "worker_cross.h"
 
@@ -31,6 +32,7 @@ static const struct {
     [GW_STEP_PREPARE] = {"prepare", prepare, MAY(PERMIT) | MAY(REFUSE)},
     [GW_STEP_PERMIT] = {"permit", permit, MAY(ASLEEP) | MAY(GROUP) | MAY(REFUSE)},
     [GW_STEP_ASLEEP] = {"asleep", gw_proxy_asleep, MAY(CACHE) | MAY(FREE) | MAY(REFUSE)},
+    [GW_STEP_MAIL] = {"mail", NULL, MAY(LANE)},
     [GW_STEP_GROUP] = {"group", gw_group_forward, MAY(FREE) | MAY(REFUSE)},
     [GW_STEP_CACHE] = {"cache", gw_proxy_cache,
 		       MAY(LANE) | MAY(BLOCK) | MAY(JOINED) | MAY(FREE) | MAY(REFUSE)},
@@ -465,8 +467,11 @@ static enum gw_step tell(struct gw_pass *p, struct gw_request *r, uint8_t no_res
 {
 	struct gw_worker *w = p->w;
 
-	if (client == COPSE_NO_HANDLE) /* it was the gateway's own request */
+	if (client == COPSE_NO_HANDLE) { /* the gateway's own request, or one that waited */
+		if (r->mail)
+			gw_mail_told(p, out);
 		return GW_STEP_FREE;
+	}
 	if (no_response & 1u << (copse_code_class(out->code) - 1)) { /* RFC 7967 §2.1 */
 		w->counters.answers_unwanted++;
 		copse_endpoint_ignore(w->ep, client, p->now);

@@ -1,8 +1,9 @@
 /* A step of a proxy request: a device that sleeps does not answer, so what the collector has from it does. The newest
- * reading whose name is the path answers a plain GET; everything else goes on to the device.
+ * reading whose name is the path answers a plain GET; any other GET goes on to the device. All other requests wait in the
+ * mailbox.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "proxy_pass.h"
+#include "proxy_mail.h"
 
 #include <copse/block.h>
 
@@ -16,7 +17,7 @@ static bool is_asleep(const struct gw_pass *p)
 {
 	const struct gw_target *t = &p->target;
 
-	return t->sleeping || gw_collector_is_asleep(p->w->collector, t->name, t->alias);
+	return t->sleeping || (p->w->collector && gw_collector_is_asleep(p->w->collector, t->name, t->alias));
 }
 
 /* Nothing but which resource is meant, and in what form. What the gateway answers for itself on the way (Observe, blocks)
@@ -111,8 +112,12 @@ enum gw_step gw_proxy_asleep(struct gw_pass *p)
 	enum gw_step next = GW_STEP_CACHE;
 	uint32_t max_age = 0;
 
-	if (!w->collector || p->m->code != COPSE_CODE_GET || !is_asleep(p) || !is_plain(p) ||
-	    !take_path(&w->upstream, path) || !take_format(&w->upstream, &q.format))
+	if (!is_asleep(p))
+		return next;
+	if (gw_mail_takes(p))
+		return gw_mail_keep(p);
+	if (!w->collector || p->m->code != COPSE_CODE_GET || !is_plain(p) || !take_path(&w->upstream, path) ||
+	    !take_format(&w->upstream, &q.format))
 		return next;
 	switch (gw_collector_newest(w->collector, &q, &body, &max_age)) {
 	case GW_ASLEEP_UNKNOWN: break;

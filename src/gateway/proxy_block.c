@@ -304,7 +304,9 @@ static void begin_answer(struct gw_pass *p)
 	struct gw_transfer names = {
 	    .id = r->operation, .base = r->operation_base, .uri = r->key.uri, .exclusive = true};
 
-	if (copse_endpoint_exchange_info(w->ep, r->client, &names.client, NULL, NULL, NULL) != 0)
+	if (r->mail)
+		names.client = gw_mail_of(w->mailbox, r->mail)->wish.client;
+	else if (copse_endpoint_exchange_info(w->ep, r->client, &names.client, NULL, NULL, NULL) != 0)
 		return;
 	struct gw_transfer *t = gw_transfer_begin(w->transfers, &names, GW_TRANSFER_RECEIVE, p->now);
 	w->counters.refused_transfers += !t;

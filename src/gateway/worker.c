@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "group.h"
+#include "proxy_mail.h"
 #include "proxy_pass.h"
 #include "worker_cross.h"
 
@@ -197,6 +198,7 @@ void gw_worker_free(struct gw_worker *w)
 	gw_lanes_free(w->lanes);
 	gw_observations_free(w->observations);
 	gw_groups_free(w->groups);
+	gw_mail_free(w);
 	gw_transfers_free(w->transfers);
 	gw_gathers_free(w->gathers);
 	copse_mem_free(w->server_memory);
@@ -225,19 +227,20 @@ static struct gw_request *request_of(struct gw_worker *w, void *user)
 	return at >= first && at < (uintptr_t)(w->requests + w->requests_max) ? user : NULL;
 }
 
-void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+static void take_event(struct gw_worker *w, const struct copse_event *event, copse_ms now)
 {
 	struct gw_request *r = request_of(w, event->user);
 	struct gw_observation *ob = gw_observation_of(w->observations, event->user);
 	struct gw_observer *o = gw_observer_of(w->observations, event->user);
 
-	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
 	if (r)
 		gw_proxy_event(w, r, event, now);
 	else if (ob)
 		gw_observe_event(w, ob, event, now);
 	else if (o)
 		gw_observer_event(w, o, event, now);
+	else if (gw_mail_event(w, event))
+		return;
 	else if (event->kind == COPSE_EVENT_UNASKED)
 		gw_collector_unasked(w->collector, event, now);
 	else if (gw_group_event(w, event, now))
@@ -250,6 +253,24 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 		gw_local_request(w, event, now);
 	else if (copse_server_take(w->server, event, now) == COPSE_ERR_UNMATCHED && w->rd)
 		gw_rd_event(w->rd, event, now);
+}
+
+/* Whether it shows that its peer sends. */
+static bool is_sign_of_life(const struct copse_event *event)
+{
+	return event->kind != COPSE_EVENT_FAILED || event->error == COPSE_ERR_RESET;
+}
+
+void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse_ms now)
+{
+	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
+	const bool heard = w->mailbox && gw_mailbox_count(w->mailbox) > 0 && is_sign_of_life(event);
+	const struct copse_peer from = heard ? *event->peer : (struct copse_peer){0};
+
+	w->published_as[0] = 0;
+	take_event(w, event, now);
+	if (heard)
+		gw_mail_heard(w, &from, w->published_as, now);
 	gw_block_expire(w, now);
 }
 
@@ -315,7 +336,10 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 
 	copse_ms groups = gw_groups_deadline(w->groups), first = local < groups ? local : groups;
 
+	const copse_ms mail = gw_mail_deadline(w);
+
 	first = rd < first ? rd : first;
+	first = mail < first ? mail : first;
 	return mesh < first ? mesh : first;
 }
 
@@ -324,11 +348,18 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 	expire_sessions(w, now);
 	gw_observe_expire(w, now);
 	gw_groups_expire(w, now);
+	gw_mail_expire(w, now);
 	if (w->rd)
 		gw_rd_expire(w->rd, now);
 	gw_block_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
+}
+
+void gw_worker_close(struct gw_worker *w, copse_ms now)
+{
+	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
+	gw_mail_close(w, now);
 }
 
 const struct gw_counters *gw_worker_counters(const struct gw_worker *w)

@@ -90,6 +90,10 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 /* Requests under way end unanswered. NULL is taken. */
 void gw_worker_free(struct gw_worker *worker);
 
+/* The gateway is about to end: tell those who wait longer than others that there will be no answer. What is to be sent then
+ * is sent by the caller. */
+void gw_worker_close(struct gw_worker *worker, copse_ms now);
+
 /* Use `config` from now on. Returns the one used so far, of which nothing is referred to any more. */
 const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct gw_config *config,
 					copse_ms now);

@@ -11,6 +11,7 @@
 #include "gather.h"
 #include "grant.h"
 #include "lane.h"
+#include "mailbox.h"
 #include "memo.h"
 #include "observation.h"
 #include "rate.h"
@@ -23,6 +24,7 @@
 
 #define GW_WORKER_MAGIC    0x776f726bu
 #define GW_LOCAL_RESOURCES 5
+#define GW_MAIL_RESOURCES  2
 #define GW_VERIFIED_MAX    4096 /* addresses without a session that have shown that they receive our answers */
 #define GW_REQUEST_MAGIC   0x72657173u
 
@@ -37,6 +39,7 @@ enum gw_step {
 	GW_STEP_PREPARE,
 	GW_STEP_PERMIT,
 	GW_STEP_ASLEEP,
+	GW_STEP_MAIL,  /* it is in the mailbox */
 	GW_STEP_GROUP, /* out to a group */
 	GW_STEP_CACHE,
 	GW_STEP_BLOCK,
@@ -77,6 +80,7 @@ struct gw_request {
 	struct gw_cache_key key;
 	uint64_t operation, operation_base; /* of a request that is not safe, see gw_operation_key */
 	uint32_t transfer;                  /* that it is a step of; 0: none */
+	uint32_t mail;                      /* number of the one that it delivers; 0: none */
 	uint32_t gather;                    /* where pieces of its answer are put together; 0: nowhere */
 	bool has_b2;                        /* its client wants this block: */
 	struct copse_block b2;
@@ -128,8 +132,12 @@ struct gw_worker {
 	struct gw_flights *flights;
 	struct gw_lanes *lanes;
 	struct gw_observations *observations;
-	uint32_t observe_sequence;         /* of the newest state of any observation: RFC 7641 §4.4 */
-	struct gw_groups *groups;          /* requests to groups under way */
+	uint32_t observe_sequence;               /* of the newest state of any observation: RFC 7641 §4.4 */
+	struct gw_groups *groups;                /* requests to groups under way */
+	struct gw_mailbox *mailbox;              /* requests for devices that sleep; NULL: there is none */
+	copse_ms mail_touch;                     /* when sessions that have some are to be used */
+	char published_as[STORE_DEVICE_MAX + 1]; /* in the event being taken: by a device; "": by none */
+	struct copse_resource mail_resources[GW_MAIL_RESOURCES];
 	uint32_t observers_reserved;       /* places kept for requests under way */
 	uint32_t notifying, notifying_max; /* confirmable notifications under way, and at most */
 	struct gw_transfers *transfers;
