@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 bool gw_address_same_ip(const struct copse_address *a, const struct copse_address *b)
 {
@@ -162,12 +163,19 @@ static void base_from_address(struct gw_registration *r, bool secure)
 
 /* --- further attributes --- */
 
+/* Names of attributes are the same in small and in capital letters (RFC 8288 §3). */
+static bool is_same_attribute(struct copse_text name, const char *other, size_t len)
+{
+	return name.len == len && strncasecmp(name.at, other, len) == 0;
+}
+
 static bool is_attribute(struct copse_text name)
 {
-	static const char *const ours[] = {"href", "anchor", "rel", "rev", "rt", "page", "count"};
+	static const char *const ours[] = {"href",  "anchor", "rel", "rev",  "rt", "page",
+					   "count", "ep",     "d",   "base", "lt"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-		if (is(name, ours[i]))
+		if (is_same_attribute(name, ours[i], strlen(ours[i])))
 			return false;
 	for (size_t i = 0; i < name.len; i++) /* parmname of RFC 6690 §2 */
 		if (!((name.at[i] >= 'a' && name.at[i] <= 'z') || (name.at[i] >= 'A' && name.at[i] <= 'Z') ||
@@ -188,8 +196,7 @@ static void drop_extra(struct gw_registration *r, struct copse_text name)
 {
 	for (size_t at = 0; at < r->extra_len;) {
 		size_t len = strlen(r->extra + at);
-		if (name_len(r->extra + at, len) != name.len ||
-		    memcmp(r->extra + at, name.at, name.len) != 0) {
+		if (!is_same_attribute(name, r->extra + at, name_len(r->extra + at, len))) {
 			at += len + 1;
 			continue;
 		}

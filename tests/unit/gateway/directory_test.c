@@ -245,6 +245,9 @@ static void what_is_malformed_changes_nothing(void **state)
 	    {"ep=a&base=coap://h>", ""},
 	    {"ep=a&href=x", ""},
 	    {"ep=a&rt=x", ""},
+	    {"ep=a&Rt=x", ""}, /* the name of an attribute is the same in capitals */
+	    {"ep=a&EP=b", ""},
+	    {"ep=a&Count=1", ""},
 	    {"ep=a&b\"=x", ""},
 	    {"ep=a", "sensors"},
 	    {"ep=a", "<sensors>"},
