@@ -80,6 +80,13 @@ static int mesh_peer(void *self, const struct copse_address *address, bool secur
 	return copse_transport_peer(secure ? t->secure_mesh : t->mesh, address, peer);
 }
 
+static const char *mesh_why(void *self, const struct copse_peer *peer)
+{
+	const struct gw_thread *t = self;
+
+	return t->secure_mesh ? copse_dtls_why(t->secure_mesh, peer) : NULL;
+}
+
 static bool proved(void *self, const struct copse_peer *peer)
 {
 	const struct gw_thread *t = self;
@@ -352,6 +359,16 @@ static struct copse_transport *open_secure(struct gw_thread *t, const struct cop
 	return transport;
 }
 
+/* A device that is not the one it should be, or that takes us for somebody else: the operator has to know. */
+static void refused(void *self, const struct copse_peer *peer, const char *why)
+{
+	const struct gw_thread *t = self;
+	char text[COPSE_ADDRESS_TEXT + 16];
+
+	gw_log(t->log, GW_LOG_WARN, "mesh", "no secure association with a device",
+	       {"address", copse_peer_text(peer, text, sizeof(text))}, {"why", why});
+}
+
 /* Flights towards the mesh are as slow as messages are: RFC 6347 §4.2.4.1 leaves the timer to who knows
  * the network. */
 static bool open_secure_mesh(struct gw_thread *t)
@@ -365,7 +382,9 @@ static bool open_secure_mesh(struct gw_thread *t)
 					 .idle_ms = c->association_idle_ms,
 					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
 					 .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
-					 .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms};
+					 .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms,
+					 .refused = refused,
+					 .self = t};
 
 	copse_address_set_port(&dtls.udp.bind, 0); /* the other socket may have a port of its own */
 	t->secure_mesh = open_secure(t, &dtls, "mesh.bind");
@@ -442,6 +461,7 @@ static bool make_worker(struct gw_thread *t)
 	const struct gw_surroundings around = {.log = t->log,
 					       .self = t,
 					       .mesh_peer = mesh_peer,
+					       .mesh_why = mesh_why,
 					       .local = local,
 					       .proved = proved,
 					       .dtls = dtls,

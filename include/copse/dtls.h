@@ -50,6 +50,8 @@ struct copse_dtls_config {
 
 	/* Server: called when the association of a peer has ended; `self` is its argument. May be NULL. */
 	void (*ended)(void *self, const struct copse_peer *peer);
+	/* Client: called when a peer that had answered is none: it has not proved itself, or does not believe us. May be NULL. */
+	void (*refused)(void *self, const struct copse_peer *peer, const char *why);
 	void *self;
 };
 
@@ -76,6 +78,10 @@ const char *copse_dtls_identity(const struct copse_transport *t, const struct co
 /* Why handshakes failed last, as one sentence; NULL while none has. `*silent`: there was no sign that the
  * peer knows DTLS at all. Valid until the next call of the transport. */
 const char *copse_dtls_failure(const struct copse_transport *t, bool *silent);
+
+/* Why `peer`, which copse_transport_failure has just given, failed: a sentence if it broke off a handshake or has not
+ * proved itself in one, else NULL. Static storage. */
+const char *copse_dtls_why(const struct copse_transport *t, const struct copse_peer *peer);
 
 /* Client, for processes that follow one another: what resumes the association with `peer` in another
  * transport from the same credentials. It holds secrets. take returns its length, 0 without one or without

@@ -771,7 +771,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {same_listen(a, b), "listen"},
 	    {a->workers == b->workers, "workers"},
 	    {same_secure(a, b), "secure (addresses and bounds)"},
-	    {!a->mesh_keys == !b->mesh_keys, "mesh.psk_file, whether there is one"},
+	    {!a->mesh_keys == !b->mesh_keys, "mesh, whether there are keys"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},
 	    {same_params(&a->clients, &b->clients), "clients"},
 	    {a->amplification == b->amplification, "clients.amplification"},

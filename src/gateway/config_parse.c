@@ -514,6 +514,10 @@ static cfg_opt_t mesh_options[] = {
     CFG_STR("bind", "[::]:0", CFGF_NONE),
     CFG_INT("port", 5683, CFGF_NONE),
     CFG_STR("psk_file", NULL, CFGF_NODEFAULT),
+    CFG_STR("certificate", NULL, CFGF_NODEFAULT),
+    CFG_STR("private_key", NULL, CFGF_NODEFAULT),
+    CFG_STR("raw_key", NULL, CFGF_NODEFAULT),
+    CFG_STR("ca", NULL, CFGF_NODEFAULT),
     CFG_INT("secure_port", 4849, CFGF_NONE),
     CFG_STR("prefix", NULL, CFGF_NODEFAULT),
     CFG_STR("security", "secure", CFGF_NONE),
@@ -604,6 +608,7 @@ static cfg_opt_t device_options[] = {
     CFG_STR("address", NULL, CFGF_NODEFAULT),   CFG_INT("port", 0, CFGF_NODEFAULT),
     CFG_INT("secure_port", 0, CFGF_NODEFAULT),  CFG_STR("class", NULL, CFGF_NODEFAULT),
     CFG_STR("uri_host", NULL, CFGF_NODEFAULT),  CFG_BOOL("deny", cfg_false, CFGF_NONE),
+    CFG_STR("raw_key", NULL, CFGF_NODEFAULT),   CFG_STR("certificate_name", NULL, CFGF_NODEFAULT),
     CFG_BOOL("sleeping", cfg_false, CFGF_NONE), CFG_END(),
 };
 

@@ -16,7 +16,7 @@
 
 /* A section that stands once does not know its file: paths are relative to the configuration's. */
 struct place {
-	const cfg_t *root;
+	cfg_t *root;
 	cfg_t *sec;
 };
 
@@ -181,22 +181,100 @@ static int take_lines(struct gw_config *c, cfg_t *mesh, const char *text, size_t
 	return 0;
 }
 
+static int take_psk(struct gw_config *c, const struct place *at)
+{
+	char *text;
+	size_t len;
+	int err = read_file(at, "psk_file", true, &text, &len);
+
+	if (!err && text)
+		err = take_lines(c, at->sec, text, len);
+	copse_secure_wipe(text, len);
+	return err;
+}
+
+static int expect_raw(struct gw_config *c, const struct place *at, const struct gw_target *target)
+{
+	char why[COPSE_SECURE_WHY], *text;
+	size_t len;
+	int err = read_file(at, "raw_key", false, &text, &len);
+
+	if (err || !text)
+		return err;
+	err = copse_secure_expect_raw(c->mesh_keys, &target->secure, text, len, why);
+	copse_secure_wipe(text, len);
+	if (err)
+		cfg_error(at->sec, "raw_key: %s", why);
+	return err ? -1 : 0;
+}
+
+/* What a device that the configuration knows has to prove itself by: the raw key that stands there, else a certificate for
+ * the name that stands there, or its own. */
+static int expect_device(struct gw_config *c, const struct place *at)
+{
+	const char *name = cfg_title(at->sec), *own = cfg_getstr(at->sec, "certificate_name");
+	struct gw_target target;
+
+	if (gw_resolve(c, name, strlen(name), COPSE_PORT, COPSE_PORT, &target) != GW_RESOLVED)
+		return 0; /* nobody may ask it */
+	if (cfg_getstr(at->sec, "raw_key") && own) {
+		cfg_error(at->sec, "a raw_key has no certificate_name");
+		return -1;
+	}
+	if (cfg_getstr(at->sec, "raw_key"))
+		return expect_raw(c, at, &target);
+	own = own ? own : target.name;
+	if (copse_secure_expect_name(c->mesh_keys, &target.secure, own, strlen(own)) == 0)
+		return 0;
+	cfg_error(at->sec, "certificate_name: too long, or another device has the same address");
+	return -1;
+}
+
+/* With an authority, or with a device's raw key, devices come by other ways than pre-shared keys. */
+static bool expects(const struct place *at)
+{
+	if (cfg_getstr(at->sec, "ca"))
+		return true;
+	for (unsigned i = 0; i < cfg_size(at->root, "device"); i++)
+		if (cfg_getstr(cfg_getnsec(at->root, "device", i), "raw_key"))
+			return true;
+	return false;
+}
+
+static int take_expected(struct gw_config *c, cfg_t *cfg, bool authority)
+{
+	for (unsigned i = 0; i < cfg_size(cfg, "device"); i++) {
+		const struct place at = {cfg, cfg_getnsec(cfg, "device", i)};
+
+		/* without an authority a name is nothing to be known by */
+		if ((authority || cfg_getstr(at.sec, "raw_key")) && expect_device(c, &at) != 0)
+			return -1;
+	}
+	copse_secure_expect_address(c->mesh_keys);
+	return 0;
+}
+
 int gw_config_take_mesh_keys(struct gw_config *c, cfg_t *cfg)
 {
 	cfg_t *mesh = cfg_getsec(cfg, "mesh");
 	const struct place at = {cfg, mesh};
-	char why[COPSE_SECURE_WHY], *text;
-	size_t len;
-	int err = read_file(&at, "psk_file", true, &text, &len);
+	char why[COPSE_SECURE_WHY];
 
-	if (err || !text)
-		return err;
-	c->mesh_keys = copse_secure_new(false);
-	err = c->mesh_keys ? take_lines(c, mesh, text, len) : -1;
-	copse_secure_wipe(text, len);
-	if (!err && copse_secure_finish(c->mesh_keys, why) != 0) {
-		cfg_error(mesh, "psk_file: %s", why);
-		err = -1;
+	if (!cfg_getstr(mesh, "psk_file") && !expects(&at)) {
+		if (!cfg_getstr(mesh, "certificate") && !cfg_getstr(mesh, "private_key") &&
+		    !cfg_getstr(mesh, "raw_key"))
+			return 0;
+		cfg_error(mesh, "without ca, psk_file and a device's raw_key no device is to be believed");
+		return -1;
 	}
-	return err;
+	c->mesh_keys = copse_secure_new(false);
+	if (!c->mesh_keys || take_psk(c, &at) || add_certificate(c->mesh_keys, &at) ||
+	    add_file(c->mesh_keys, &at, "raw_key", true, copse_secure_raw_key) ||
+	    add_file(c->mesh_keys, &at, "ca", false, copse_secure_trust) ||
+	    take_expected(c, cfg, cfg_getstr(mesh, "ca") != NULL))
+		return -1;
+	if (copse_secure_finish(c->mesh_keys, why) == 0)
+		return 0;
+	cfg_error(mesh, "mesh: %s", why);
+	return -1;
 }

@@ -654,7 +654,9 @@ void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, cops
 
 static enum gw_step failed(struct gw_pass *p, int error)
 {
+	const struct gw_surroundings *a = &p->w->around;
 	struct gw_counters *c = &p->w->counters;
+	const char *why;
 
 	gw_proxy_unknown(p);
 	gw_block_failed(p);
@@ -663,6 +665,9 @@ static enum gw_step failed(struct gw_pass *p, int error)
 		return gw_proxy_refuse(p, &c->device_timeouts, COPSE_CODE_GATEWAY_TIMEOUT,
 				       "the device did not answer");
 	case COPSE_ERR_TRANSPORT:
+		why = a->mesh_why ? a->mesh_why(a->self, &p->r->to) : NULL;
+		if (why)
+			return gw_proxy_refuse(p, &c->device_unproved, COPSE_CODE_BAD_GATEWAY, why);
 		return gw_proxy_refuse(p, &c->device_unreachable, COPSE_CODE_BAD_GATEWAY,
 				       "the device cannot be reached");
 	case COPSE_ERR_RESET:

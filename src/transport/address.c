@@ -288,3 +288,11 @@ const char *copse_peer_text(const struct copse_peer *peer, char *buf, size_t cap
 	}
 	return copse_address_text(&a, buf, cap);
 }
+
+void address_ip_text(const uint8_t ip[16], char buf[COPSE_ADDRESS_TEXT])
+{
+	bool mapped = address_is_mapped(ip);
+
+	buf[0] = '\0';
+	inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? ip + 12 : ip, buf, COPSE_ADDRESS_TEXT);
+}

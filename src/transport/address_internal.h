@@ -20,6 +20,9 @@ void address_to_ip(const struct copse_address *a, uint8_t ip[16]);
 /* AF_INET for mapped ones; AF_INET6 also for mapped ones with a scope, which sockaddr_in cannot hold. */
 void address_from_ip(const uint8_t ip[16], uint16_t port, uint32_t scope, struct copse_address *out);
 
+/* An address without port and scope, `ip` as in a key. */
+void address_ip_text(const uint8_t ip[16], char buf[COPSE_ADDRESS_TEXT]);
+
 /* The parts of the key of a peer. */
 static inline const uint8_t *address_key_ip(const struct copse_peer *peer)
 {

@@ -240,7 +240,7 @@ static bool send_one(struct copse_dtls *d, struct copse_datagram *m, copse_ms no
 	if (!a) {
 		drop(m, &d->count.no_association);
 		if (d->server) /* a client's failure has been told */
-			dtls_push_failure(d, &m->peer);
+			dtls_push_failure(d, &m->peer, NULL);
 	} else if (a->state == DTLS_HANDSHAKE) {
 		wait_for(d, a, m);
 	} else {
@@ -291,10 +291,13 @@ static bool dtls_failure(struct copse_transport *t, struct copse_peer *peer)
 	struct copse_dtls *d = dtls_of(t);
 	bool any = true;
 
-	if (d->failure_n > 0)
-		*peer = d->failures[--d->failure_n];
-	else
+	d->told.why = NULL;
+	if (d->failure_n > 0) {
+		d->told = d->failures[--d->failure_n];
+		*peer = d->told.peer;
+	} else {
 		any = from_below(d, peer);
+	}
 	t->failed = d->failure_n > 0 || d->below->failed;
 	if (!any)
 		return false;

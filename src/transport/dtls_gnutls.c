@@ -101,12 +101,14 @@ enum dtls_hello dtls_record_verify(struct dtls_link *link, const uint8_t (*key)[
 
 static bool set_up(struct dtls_record *r, const struct dtls_record_config *c)
 {
-	if (gnutls_priority_set(r->session, r->who.secure->priority) ||
-	    secure_set_session(r->session, r->who.secure))
+	const struct copse_secure *s = r->who.secure;
+
+	if (gnutls_priority_set(r->session, s->priority[secure_kind_for(s, r->who.address)]) ||
+	    secure_set_session(r->session, &r->who))
 		return false;
 	gnutls_dtls_set_mtu(r->session, c->mtu);
 	gnutls_dtls_set_timeouts(r->session, c->retransmit_ms, c->handshake_ms);
-	if (!r->who.secure->server && c->resumption_len)
+	if (!s->server && c->resumption_len)
 		(void)gnutls_session_set_data(r->session, c->resumption, c->resumption_len);
 	return true;
 }
@@ -120,7 +122,7 @@ struct dtls_record *dtls_record_new(const struct dtls_record_config *c, struct d
 	if (!r)
 		return NULL;
 	r->link = link;
-	r->who = (struct secure_who){copse_secure_ref(c->secure), link->address};
+	r->who = (struct secure_who){.secure = copse_secure_ref(c->secure), .address = link->address};
 	flags |= GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK;
 	if (gnutls_init(&r->session, flags) != 0) {
 		r->session = NULL;

@@ -89,8 +89,11 @@ struct copse_dtls {
 	uint16_t out_n;
 	uint32_t backlog; /* has more messages in what it was fed; 0: none */
 	uint16_t failure_n;
-	struct copse_peer failures[DTLS_FAILURES];
-	const char *why; /* of the last handshake that failed */
+	struct dtls_failure {
+		struct copse_peer peer;
+		const char *why; /* it broke a handshake itself, for this reason; NULL: something else */
+	} failures[DTLS_FAILURES], told; /* told: the one that failure() gave last */
+	const char *why;                 /* of the last handshake that failed */
 	bool why_silent;
 	struct copse_dtls_counters count;
 };
@@ -155,7 +158,7 @@ struct dtls_assoc *dtls_shake(struct copse_dtls *d, struct dtls_assoc *a, copse_
 void dtls_end(struct copse_dtls *d, struct dtls_assoc *a, bool tell);
 /* Encrypt and queue. Returns as dtls_record_write. */
 int dtls_write(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, uint32_t len, copse_ms now);
-void dtls_push_failure(struct copse_dtls *d, const struct copse_peer *peer);
+void dtls_push_failure(struct copse_dtls *d, const struct copse_peer *peer, const char *why);
 uint64_t dtls_hello_random(const struct copse_dtls *d, const struct copse_datagram *in);
 
 /* --- dtls.c --- */

@@ -142,6 +142,14 @@ const char *copse_dtls_failure(const struct copse_transport *t, bool *silent)
 	return d->why;
 }
 
+const char *copse_dtls_why(const struct copse_transport *t, const struct copse_peer *peer)
+{
+	const struct dtls_failure *told = &dtls_in(t)->told;
+
+	return told->why && memcmp(told->peer.key + 2, peer->key + 2, COPSE_PEER_KEY_MAX - 2) == 0 ? told->why
+												   : NULL;
+}
+
 size_t copse_dtls_resumption_take(struct copse_transport *t, const struct copse_peer *peer, void *buf,
 				  size_t cap)
 {

@@ -66,21 +66,21 @@ int dtls_write(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, ui
 	return COPSE_OK;
 }
 
-void dtls_push_failure(struct copse_dtls *d, const struct copse_peer *peer)
+void dtls_push_failure(struct copse_dtls *d, const struct copse_peer *peer, const char *why)
 {
 	d->base.failed = true;
 	if (d->failure_n == DTLS_FAILURES) {
 		d->base.counters.failures_lost++;
 		return;
 	}
-	d->failures[d->failure_n++] = *peer;
+	d->failures[d->failure_n++] = (struct dtls_failure){*peer, why};
 }
 
 /* ---- the end ---- */
 
 static void tell_end(struct copse_dtls *d, const struct copse_peer *peer)
 {
-	dtls_push_failure(d, peer);
+	dtls_push_failure(d, peer, NULL);
 	if (d->config.ended)
 		d->config.ended(d->config.self, peer);
 }
@@ -111,7 +111,9 @@ static void fail(struct copse_dtls *d, struct dtls_assoc *a)
 	d->why = dtls_record_why(a->record, &d->why_silent);
 	/* beside an open association nobody knows of it; a server's is nobody's peer before it is complete */
 	if (!d->server && !a->predecessor)
-		dtls_push_failure(d, &a->peer);
+		dtls_push_failure(d, &a->peer, d->why_silent ? NULL : d->why);
+	if (!d->server && d->config.refused && !d->why_silent)
+		d->config.refused(d->config.self, &a->peer, d->why);
 	dtls_end(d, a, false);
 }
 
@@ -150,7 +152,7 @@ static struct dtls_assoc *take(struct copse_dtls *d, const struct copse_peer *be
 
 		d->count.handshakes_displaced++;
 		if (!d->server && !oldest->predecessor)
-			dtls_push_failure(d, &oldest->peer);
+			dtls_push_failure(d, &oldest->peer, NULL);
 		dtls_end(d, oldest, false);
 	}
 	a = dtls_take(d, below, peer);

@@ -72,8 +72,10 @@ void copse_secure_unref(struct copse_secure *s)
 		gnutls_psk_free_client_credentials(s->psk_client);
 	if (s->certificates)
 		gnutls_certificate_free_credentials(s->certificates);
-	if (s->priority)
-		gnutls_priority_deinit(s->priority);
+	secure_expected_free(s);
+	for (unsigned kind = 0; kind < SECURE_KINDS; kind++)
+		if (s->priority[kind])
+			gnutls_priority_deinit(s->priority[kind]);
 	if (s->stream_priority)
 		gnutls_priority_deinit(s->stream_priority);
 	if (s->ticket_key.data)
@@ -368,7 +370,7 @@ bool secure_believes(const struct copse_secure *s, const gnutls_datum_t *spki)
 	return false;
 }
 
-static int add_pin(struct copse_secure *s, const gnutls_datum_t *pem)
+int secure_pin(const gnutls_datum_t *pem, uint8_t pin[SECURE_HASH])
 {
 	gnutls_datum_t der = {NULL, 0};
 	gnutls_pubkey_t public = NULL;
@@ -378,23 +380,28 @@ static int add_pin(struct copse_secure *s, const gnutls_datum_t *pem)
 		err = gnutls_pubkey_import(public, pem, GNUTLS_X509_FMT_PEM);
 	if (!err)
 		err = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, &der);
-	if (!err) {
-		uint8_t(*more)[SECURE_HASH] = copse_mem_new(s->pin_n + 1, sizeof *more);
-
-		if (!more || !secure_hash(&der, more[s->pin_n])) {
-			copse_mem_free(more);
-			err = GNUTLS_E_MEMORY_ERROR;
-		} else {
-			if (s->pin_n)
-				memcpy(more, s->pin, s->pin_n * sizeof *more);
-			copse_mem_free(s->pin);
-			s->pin = more;
-			s->pin_n++;
-		}
-	}
+	if (!err && !secure_hash(&der, pin))
+		err = GNUTLS_E_HASH_FAILED;
 	gnutls_free(der.data);
 	gnutls_pubkey_deinit(public);
 	return err;
+}
+
+static int add_pin(struct copse_secure *s, const gnutls_datum_t *pem)
+{
+	uint8_t(*more)[SECURE_HASH] = copse_mem_new(s->pin_n + 1, sizeof *more);
+	int err = more ? secure_pin(pem, more[s->pin_n]) : GNUTLS_E_MEMORY_ERROR;
+
+	if (err) {
+		copse_mem_free(more);
+		return err;
+	}
+	if (s->pin_n)
+		memcpy(more, s->pin, s->pin_n * sizeof *more);
+	copse_mem_free(s->pin);
+	s->pin = more;
+	s->pin_n++;
+	return 0;
 }
 
 int copse_secure_trust_raw(struct copse_secure *s, const void *keys, size_t len, char why[COPSE_SECURE_WHY])
@@ -454,46 +461,82 @@ static void add_types(char *text, size_t cap, const char *side, bool x509, bool 
 		snprintf(text + n, cap - n, ":+CTYPE-%s-X509", side);
 }
 
-static bool offers_certificates(const struct copse_secure *s)
+/* Names of GnuTLS for what is agreed on, by whichever keys. */
+#define COMMON                                                                                               \
+	"+COMP-NULL:+AEAD:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM:"                                     \
+	"+AES-128-CCM:+AES-128-CCM-8:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"                       \
+	"+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-EDDSA-ED25519:"                               \
+	"+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-RSA-SHA384"
+
+/* What a session may be agreed on by. */
+struct offer {
+	bool psk;
+	bool server_x509, server_raw, client_x509, client_raw;
+};
+
+static void write_offer(const struct copse_secure *s, const struct offer *o, char *text, size_t cap)
 {
-	return s->server ? s->certificate || s->raw_key : s->trust || s->pin_n;
+	strncat(text, COMMON, cap - strlen(text) - 1);
+	if (o->server_x509 || o->server_raw)
+		strncat(text, ":+ECDHE-ECDSA:+ECDHE-RSA", cap - strlen(text) - 1);
+	if (o->psk)
+		strncat(text, s->secrecy ? ":+ECDHE-PSK:+PSK" : ":+PSK:+ECDHE-PSK", cap - strlen(text) - 1);
+	add_types(text, cap, "SRV", o->server_x509, o->server_raw);
+	add_types(text, cap, "CLI", o->client_x509, o->client_raw);
 }
 
-static bool set_priority(gnutls_priority_t *priority, const char *versions, const char *rest,
-			 char why[COPSE_SECURE_WHY])
+static bool set_priority(gnutls_priority_t *priority, const char *versions, const struct copse_secure *s,
+			 const struct offer *offer, char why[COPSE_SECURE_WHY])
 {
 	char text[704];
 	const char *position = NULL;
 
-	snprintf(text, sizeof(text), "%s%s", versions, rest);
+	snprintf(text, sizeof(text), "%s", versions);
+	write_offer(s, offer, text, sizeof(text));
 	int err = gnutls_priority_init(priority, text, &position);
 	if (err)
 		say(why, "GnuTLS does not take \"%s\": %s", position ? position : text, gnutls_strerror(err));
 	return err == 0;
 }
 
+#define VERSIONS "NONE:+VERS-DTLS1.2:"
+
+static bool offer_as_server(struct copse_secure *s, char why[COPSE_SECURE_WHY])
+{
+	const struct offer offer = {s->psk_n > 0, s->certificate, s->raw_key, s->trust, s->pin_n > 0};
+
+	return set_priority(&s->priority[SECURE_ANY], VERSIONS, s, &offer, why) &&
+	       set_priority(&s->stream_priority, "NONE:+VERS-TLS1.3:+VERS-TLS1.2:", s, &offer, why);
+}
+
+/* To peers that something of their own is expected of, nothing else is offered. */
+static bool offer_as_client(struct copse_secure *s, char why[COPSE_SECURE_WHY])
+{
+	static const uint8_t everybody[18];
+	bool certificates = s->trust || s->pin_n;
+	bool psk = s->psk_n && (!certificates || find_peer(s, everybody));
+	const struct offer own_psk = {.psk = true};
+	const struct offer own_raw = {
+	    .server_raw = true, .client_x509 = s->certificate, .client_raw = s->raw_key};
+	const struct offer any = {psk, s->trust, s->pin_n > 0, s->certificate, s->raw_key};
+	/* where only some are known, by raw keys, others are asked for one and refused */
+	const struct offer *others = psk || certificates ? &any : &own_raw;
+
+	return set_priority(&s->priority[SECURE_ANY], VERSIONS, s, others, why) &&
+	       set_priority(&s->stream_priority, "NONE:+VERS-TLS1.3:+VERS-TLS1.2:", s, others, why) &&
+	       (!s->psk_n || set_priority(&s->priority[SECURE_PSK], VERSIONS, s, &own_psk, why)) &&
+	       (!secure_has_raw(s) || set_priority(&s->priority[SECURE_RAW], VERSIONS, s, &own_raw, why));
+}
+
 int copse_secure_finish(struct copse_secure *s, char why[COPSE_SECURE_WHY])
 {
-	char text[640] = "+COMP-NULL:+AEAD:+AES-128-GCM:+CHACHA20-POLY1305:+AES-256-GCM:"
-			 "+AES-128-CCM:+AES-128-CCM-8:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"
-			 "+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-EDDSA-ED25519:"
-			 "+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-RSA-SHA384";
-	bool certificates = offers_certificates(s);
+	bool certificates =
+	    s->server ? s->certificate || s->raw_key : s->trust || s->pin_n || secure_has_raw(s);
 
 	if (!certificates && !s->psk_n)
 		return say(why, s->server ? "there is no pre-shared key, certificate or raw key"
 					  : "there is no pre-shared key, and nothing to know a server by");
-	if (certificates)
-		strncat(text, ":+ECDHE-ECDSA:+ECDHE-RSA", sizeof text - strlen(text) - 1);
-	if (s->psk_n)
-		strncat(text, s->secrecy ? ":+ECDHE-PSK:+PSK" : ":+PSK:+ECDHE-PSK",
-			sizeof text - strlen(text) - 1);
-	add_types(text, sizeof text, "SRV", s->server ? s->certificate : s->trust,
-		  s->server ? s->raw_key : s->pin_n > 0);
-	add_types(text, sizeof text, "CLI", s->server ? s->trust : s->certificate,
-		  s->server ? s->pin_n > 0 : s->raw_key);
-	if (!set_priority(&s->priority, "NONE:+VERS-DTLS1.2:", text, why) ||
-	    !set_priority(&s->stream_priority, "NONE:+VERS-TLS1.3:+VERS-TLS1.2:", text, why))
+	if (!(s->server ? offer_as_server(s, why) : offer_as_client(s, why)))
 		return COPSE_ERR_ARGUMENT;
 	secure_set_callbacks(s);
 	s->finished = true;

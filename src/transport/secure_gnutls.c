@@ -39,21 +39,57 @@ static int client_psk(gnutls_session_t session, gnutls_datum_t *identity, gnutls
 	return give(key, psk->bytes + psk->identity_len, psk->key_len) ? 0 : -1;
 }
 
+static bool expects_raw(const struct secure_who *who)
+{
+	const struct secure_expected *e = secure_expected_of(who->secure, who->address);
+
+	return e && e->raw;
+}
+
+/* Of whom a key is expected, nobody else's will do. */
+static bool believes_raw(const struct secure_who *who, const gnutls_datum_t *spki)
+{
+	const struct secure_expected *e = secure_expected_of(who->secure, who->address);
+	uint8_t pin[SECURE_HASH];
+
+	if (!e || !e->raw)
+		return secure_believes(who->secure, spki);
+	return secure_hash(spki, pin) && memcmp(pin, e->pin, sizeof pin) == 0;
+}
+
+/* What is wrong with a certificate, the gravest first. */
+static const char *why_not(unsigned status)
+{
+	if (status &
+	    (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA | GNUTLS_CERT_SIGNATURE_FAILURE))
+		return "the certificate of the peer is not signed by an authority that is believed";
+	if (status & GNUTLS_CERT_EXPIRED)
+		return "the certificate of the peer has expired";
+	if (status & GNUTLS_CERT_NOT_ACTIVATED)
+		return "the certificate of the peer is not valid yet";
+	if (status & GNUTLS_CERT_UNEXPECTED_OWNER)
+		return "the certificate of the peer is for another name";
+	return NULL;
+}
+
 /* 0: the peer's certificate or raw key is believed. */
 static int verify(gnutls_session_t session)
 {
-	const struct secure_who *who = gnutls_session_get_ptr(session);
+	struct secure_who *who = gnutls_session_get_ptr(session);
 	unsigned n = 0, status = 0;
 	const gnutls_datum_t *shown = gnutls_certificate_get_peers(session, &n);
+	char name[COPSE_ADDRESS_TEXT];
 
 	if (!shown || n == 0)
 		return who->secure->server && !who->secure->require_peer ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
 	if (gnutls_certificate_type_get2(session, GNUTLS_CTYPE_PEERS) == GNUTLS_CRT_RAWPK)
-		return secure_believes(who->secure, &shown[0]) ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
-	if (!who->secure->trust)
+		return believes_raw(who, &shown[0]) ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
+	if (!who->secure->trust || expects_raw(who))
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	int err = gnutls_certificate_verify_peers3(
-	    session, who->secure->server ? NULL : who->secure->server_name, &status);
+	    session, who->secure->server ? NULL : secure_name_for(who->secure, who->address, name), &status);
+	if (!err && status)
+		who->refused = why_not(status);
 	return err || status ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR : 0;
 }
 
@@ -68,16 +104,19 @@ void secure_set_callbacks(struct copse_secure *s)
 
 /* ---- a session ---- */
 
-static bool names_server(const struct copse_secure *s)
+static void name_server(gnutls_session_t session, const struct secure_who *who)
 {
-	const char *name = s->server_name;
+	char buf[COPSE_ADDRESS_TEXT];
+	const char *name = secure_name_for(who->secure, who->address, buf);
 
 	/* RFC 6066 §3: no literal addresses */
-	return !s->server && name[0] && !strchr(name, ':') && strspn(name, "0123456789.") != strlen(name);
+	if (name[0] && !strchr(name, ':') && strspn(name, "0123456789.") != strlen(name))
+		(void)gnutls_server_name_set(session, GNUTLS_NAME_DNS, name, strlen(name));
 }
 
-int secure_set_session(gnutls_session_t session, const struct copse_secure *s)
+int secure_set_session(gnutls_session_t session, const struct secure_who *who)
 {
+	const struct copse_secure *s = who->secure;
 	gnutls_certificate_request_t wanted = s->require_peer ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST;
 	int err = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, s->certificates);
 
@@ -92,16 +131,18 @@ int secure_set_session(gnutls_session_t session, const struct copse_secure *s)
 		gnutls_certificate_server_set_request(
 		    session, s->trust || s->pin_n || s->require_peer ? wanted : GNUTLS_CERT_IGNORE);
 	}
-	if (names_server(s))
-		(void)gnutls_server_name_set(session, GNUTLS_NAME_DNS, s->server_name,
-					     strlen(s->server_name));
+	if (!s->server)
+		name_server(session, who);
 	return 0;
 }
 
 const char *secure_why(gnutls_session_t session, int err)
 {
+	const struct secure_who *who = gnutls_session_get_ptr(session);
 	const char *name = NULL;
 
+	if (who && who->refused)
+		return who->refused;
 	if (err == GNUTLS_E_CERTIFICATE_ERROR || err == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
 		return "the certificate or raw key of the peer is not one that is believed";
 	if (err == GNUTLS_E_FATAL_ALERT_RECEIVED)

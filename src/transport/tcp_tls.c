@@ -20,7 +20,7 @@ static bool set_up(struct tcp_tls *tls)
 	static const gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "coap", 4}; /* RFC 8323 §8.2 */
 	const struct copse_secure *s = tls->who.secure;
 
-	if (gnutls_priority_set(tls->session, s->stream_priority) || secure_set_session(tls->session, s))
+	if (gnutls_priority_set(tls->session, s->stream_priority) || secure_set_session(tls->session, &tls->who))
 		return false;
 	return gnutls_alpn_set_protocols(tls->session, &protocol, 1, s->server ? GNUTLS_ALPN_MANDATORY : 0) ==
 	       0;
@@ -33,7 +33,7 @@ struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *
 
 	if (!tls)
 		return NULL;
-	tls->who = (struct secure_who){copse_secure_ref(secure), address};
+	tls->who = (struct secure_who){.secure = copse_secure_ref(secure), .address = address};
 	if (gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK) != 0)
 		tls->session = NULL;
 	if (!tls->session || !set_up(tls)) {

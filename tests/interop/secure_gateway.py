@@ -5,13 +5,11 @@ with a key each; sessions that follow their association; nothing in the clear on
 SPDX-License-Identifier: BSD-2-Clause
 """
 import os
-import shutil
 import signal
-import subprocess
 
-from stage import SECRET, Peer, Skip, check, equal, free_port, play, until
+from secure import PSK, make_keys, tool, write_secret
+from stage import SECRET, Peer, check, equal, play
 
-PSK = "a pre-shared key of the tests"
 SECURE = '''secure {
 	listen = {"127.0.0.1:0"}
 	psk_file = "clients.psk"
@@ -24,34 +22,8 @@ SECURE = '''secure {
 '''
 
 
-def write_secret(stage, name, text):
-    path = stage.path(name)
-    with open(path, "w", encoding="ascii") as file:
-        os.chmod(path, 0o600)
-        file.write(text)
-    return path
-
-
-def make_keys(stage):
-    """A key on P-256 with its certificate, and its public half, for each side."""
-    def openssl(*arguments):
-        done = stage.run(["openssl", *arguments])
-        check(done.returncode == 0, f"openssl {arguments}: {done.stderr}")
-    for name in ("server", "client"):
-        key, cert, public = (stage.path(f"{name}.{kind}") for kind in ("key", "crt", "pub"))
-        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
-        os.chmod(key, 0o600)
-        openssl("req", "-new", "-x509", "-key", key, "-subj", f"/CN={name}.example", "-days", "2", "-out", cert,
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-        openssl("pkey", "-in", key, "-pubout", "-out", public)
-    write_secret(stage, "clients.psk", f"# who may come\nalice:{PSK.encode().hex()}\n")
-
-
 def coap_client(stage, flavour, port, *arguments):
-    program = shutil.which(f"coap-client-{flavour}")
-    if not program:
-        raise Skip(f"coap-client-{flavour} is not installed")
-    return stage.run([program, "-B", "300", *arguments, f"coaps://127.0.0.1:{port}/echo", "-m", "put", "-e", "there and back"])
+    return stage.run([tool(f"coap-client-{flavour}"), "-B", "300", *arguments, f"coaps://127.0.0.1:{port}/echo", "-m", "put", "-e", "there and back"])
 
 
 def foreign_clients(stage, port):
@@ -66,10 +38,7 @@ def foreign_clients(stage, port):
         done = stage.run(["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{port}", "-cipher", f"{suite}:@SECLEVEL=0",
                           *arguments], stdin=b"Q\n")
         check(f"Cipher is {suite}" in done.stdout, f"openssl s_client, {suite}: {done.stdout}{done.stderr}")
-    program = shutil.which("gnutls-cli")
-    if not program:
-        raise Skip("gnutls-cli is not installed")
-    done = stage.run([program, "--udp", "-p", str(port), "127.0.0.1", "--rawpkkeyfile", key, "--rawpkfile", stage.path("client.pub"),
+    done = stage.run([tool("gnutls-cli"), "--udp", "-p", str(port), "127.0.0.1", "--rawpkkeyfile", key, "--rawpkfile", stage.path("client.pub"),
                       "--no-ca-verification", "--priority",
                       "NONE:+VERS-DTLS1.2:+ECDHE-ECDSA:+AES-128-CCM-8:+AEAD:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK"],
                      stdin=b"")
@@ -131,6 +100,7 @@ def nothing_in_the_clear(stage, gateway):
 
 def test(stage):
     make_keys(stage)
+    write_secret(stage, "clients.psk", f"# who may come\nalice:{PSK.encode().hex()}\n")
     stage.start_sim("--count", "2", "--kinds", "meter", "--bind", "127.1.0.0/24", "--dtls", "0", "--psk", stage.path("mesh.psk"))
     gateway = stage.start_gateway(SECURE, 'psk_file = "mesh.psk"', "secure")
     port = int(gateway.says(r"listening, secure.*?127\.0\.0\.1:(\d+)").group(1))

@@ -5,44 +5,13 @@ public keys. Its exit codes, and that no secret is in what it says.
 SPDX-License-Identifier: BSD-2-Clause
 """
 import os
-import shutil
 
-from stage import Skip, check, equal, free_port, play, until
-
-PSK = "a pre-shared key of the tests"
-
-
-def make_keys(stage):
-    """A key on P-256 with its certificate for localhost, and its public half."""
-    def openssl(*arguments):
-        done = stage.run(["openssl", *arguments])
-        check(done.returncode == 0, f"openssl {arguments}: {done.stderr}")
-    for name in ("server", "client"):
-        key, cert, public = (stage.path(f"{name}.{kind}") for kind in ("key", "crt", "pub"))
-        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
-        os.chmod(key, 0o600)
-        openssl("req", "-new", "-x509", "-key", key, "-subj", f"/CN={name}.example", "-days", "2", "-out", cert,
-                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-        openssl("pkey", "-in", key, "-pubout", "-out", public)
-
-
-def server(stage, flavour, *arguments):
-    """libcoap's server by one library. Returns the port of its secure side."""
-    program = shutil.which(f"coap-server-{flavour}")
-    if not program:
-        raise Skip(f"coap-server-{flavour} is not installed")
-    while True:  # the secure port is the one behind the other
-        port = free_port()
-        process = stage.start(f"coap-server-{flavour}", [program, "-A", "127.0.0.1", "-p", str(port), *arguments])
-        until(lambda: not process.alive() or stage.copse("ping", f"coap://127.0.0.1:{port}", "--timeout", "2").returncode == 0, "it listens")
-        if process.alive() and "cannot create" not in process.output():
-            return port + 1
-        process.stop()
-        stage.processes.remove(process)
+from secure import PSK, coap_server, make_keys, tool
+from stage import check, equal, free_port, play
 
 
 def pre_shared(stage, flavour):
-    uri = f"coaps://127.0.0.1:{server(stage, flavour, '-k', PSK, '-h', 'hint')}"
+    uri = f"coaps://127.0.0.1:{coap_server(stage, flavour, '-k', PSK, '-h', 'hint')}"
     secret = stage.path("me.psk")
     with open(secret, "w", encoding="ascii") as file:
         file.write(PSK + "\n")
@@ -69,25 +38,22 @@ def pre_shared(stage, flavour):
 def certificates(stage, flavour):
     """Without a client's certificate, and with one; by name and by address; nobody whom we do not know."""
     key, cert, ca = stage.path("server.key"), stage.path("server.crt"), stage.path("client.crt")
-    plain = server(stage, flavour, "-c", cert, "-j", key, "-n")
+    plain = coap_server(stage, flavour, "-c", cert, "-j", key, "-n")
     for host in ("localhost", "127.0.0.1"):
         done = stage.copse("get", f"coaps://{host}:{plain}/time", "-4", "--ca", cert)
         equal(done.returncode, 0, f"{flavour} with a certificate for {host}: {done.stderr}")
     for others in (["--ca", ca], []):
         done = stage.copse("get", f"coaps://localhost:{plain}/time", "-4", "--timeout", "60", *others)
         equal(done.returncode, 35, f"a server that nobody vouches for: {done.stderr}")
-    asks = server(stage, flavour, "-c", cert, "-j", key, "-C", ca)
+    asks = coap_server(stage, flavour, "-c", cert, "-j", key, "-C", ca)
     done = stage.copse("get", f"coaps://localhost:{asks}/time", "-4", "--ca", cert, "--cert", ca, "--key", stage.path("client.key"))
     equal(done.returncode, 0, f"{flavour} with a client's certificate: {done.stderr}")
 
 
 def raw_keys(stage):
     """gnutls-serv speaks no CoAP: it sends back what it gets. That our own request comes back says that both sides agreed."""
-    program = shutil.which("gnutls-serv")
-    if not program:
-        raise Skip("gnutls-serv is not installed")
     port = free_port()
-    serve = stage.start("gnutls-serv", [program, "--udp", "--echo", "-p", str(port), "--rawpkkeyfile", stage.path("server.key"),
+    serve = stage.start("gnutls-serv", [tool("gnutls-serv"), "--udp", "--echo", "-p", str(port), "--rawpkkeyfile", stage.path("server.key"),
                                         "--rawpkfile", stage.path("server.pub"), "--disable-client-cert",
                                         "--priority", "NORMAL:-VERS-ALL:+VERS-DTLS1.2:+CTYPE-SRV-RAWPK:+AES-128-CCM-8"])
     serve.says("listening|ready")
@@ -108,7 +74,7 @@ def test(stage):
     raw_keys(stage)
     keys = stage.path("keys.log")
     stage.environment["SSLKEYLOGFILE"] = keys
-    uri = f"coaps://127.0.0.1:{server(stage, 'gnutls', '-k', PSK)}/time"
+    uri = f"coaps://127.0.0.1:{coap_server(stage, 'gnutls', '-k', PSK)}/time"
     equal(stage.copse("get", uri, "--psk-id", "me", "--psk", PSK).returncode, 0, "with a log of keys")
     with open(keys, encoding="ascii") as file:
         check(file.read().startswith("CLIENT_RANDOM "), "the log of keys")

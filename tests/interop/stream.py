@@ -5,14 +5,13 @@ it what nobody should.
 SPDX-License-Identifier: BSD-2-Clause
 """
 import contextlib
-import os
 import shutil
 import socket
 
+from secure import PSK, make_key
 from stage import Skip, check, equal, play, until
 
 CSM = bytes.fromhex("40e122048020")  # Len 4; 7.01; Max-Message-Size (2): 1152; Block-Wise-Transfer (4)
-PSK = "a pre-shared key of the tests"
 
 
 def free_pair():
@@ -66,11 +65,8 @@ def tls_with_libcoap(stage, flavour):
 
 
 def certificates_with_libcoap(stage, flavour):
+    make_key(stage, "server", "DNS:localhost,IP:127.0.0.1")
     key, cert = stage.path("server.key"), stage.path("server.crt")
-    done = stage.run(["openssl", "req", "-new", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
-                      "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-    check(done.returncode == 0, done.stderr)
-    os.chmod(key, 0o600)
     port = libcoap_server(stage, flavour, "-c", cert, "-j", key, "-n") + 1
     done = stage.copse("get", f"coaps+tcp://127.0.0.1:{port}/time", "--ca", cert)
     equal(done.returncode, 0, f"{flavour} with a certificate: {done.stderr}")

@@ -102,6 +102,40 @@ static void test_secure(void **state)
 	gw_config_free(c);
 }
 
+#define PUBLIC_KEY                                                                                           \
+	"-----BEGIN PUBLIC KEY-----\n"                                                                       \
+	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEB0OHxVO59lR6meVLhGVHs27ESR/B\n"                                 \
+	"O0p7nkmM/5o4l7cg7QAPHhHu7BtRSx1f6tuB9vO9yDmaDUZ/8iVi3Nb+gg==\n"                                     \
+	"-----END PUBLIC KEY-----\n"
+
+/* Devices that are known by a raw key, without any pre-shared one; and what contradicts itself. */
+static void test_mesh_keys(void **state)
+{
+	(void)state;
+	put_file("d.pub", PUBLIC_KEY, 0644);
+	put_file("m.psk", "d:" SECRET "\n", 0600);
+	struct gw_config *c =
+	    must_read("device \"d\" {\n address = \"127.0.0.3\"\n raw_key = \"d.pub\"\n}\n");
+	assert_non_null(c->mesh_keys);
+	assert_int_equal(copse_secure_psk_n(c->mesh_keys), 0);
+	gw_config_free(c);
+	must_fail("device \"d\" {\n address = \"127.0.0.3\"\n raw_key = \"none.pub\"\n}\n", 4,
+		  "No such file");
+	must_fail("device \"d\" {\n address = \"127.0.0.3\"\n raw_key = \"m.psk\"\n}\n", 4, "no public key");
+	must_fail(
+	    "device \"d\" {\n address = \"127.0.0.3\"\n raw_key = \"d.pub\"\n certificate_name = \"d\"\n}\n",
+	    5, "no certificate_name");
+	must_fail("mesh {\n psk_file = \"m.psk\"\n}\ndevice \"d\" {\n address = \"127.0.0.3\"\n raw_key = "
+		  "\"d.pub\"\n}\n",
+		  7, "something else is expected");
+	must_fail("mesh {\n raw_key = \"d.pub\"\n}\n", 3, "no device is to be believed");
+	must_fail("mesh {\n ca = \"d.pub\"\n}\n", 3, "no certificate of an authority");
+	put_file("open.key", "-----BEGIN PRIVATE KEY-----", 0640);
+	must_fail("mesh {\n psk_file = \"m.psk\"\n raw_key = \"open.key\"\n}\ndevice \"d\" {\n address = "
+		  "\"127.0.0.3\"\n}\n",
+		  4, "chmod 600");
+}
+
 static void test_secure_faults(void **state)
 {
 	(void)state;
@@ -616,7 +650,8 @@ int main(void)
 	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
 	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_secure),
-	    cmocka_unit_test(test_jwks),           cmocka_unit_test(test_secure_faults),
+	    cmocka_unit_test(test_jwks),           cmocka_unit_test(test_mesh_keys),
+	    cmocka_unit_test(test_secure_faults),
 	};
 
 	make_pair(true, 2048, rsa_private, rsa_public);

@@ -678,6 +678,100 @@ static void test_raw_keys(void **state)
 	assert_false(agree(&asks, &shows_foreign, who, sizeof who));
 }
 
+/* A client that knows by what each peer proves itself. `expect` adds to its set what that is for `at`. */
+static const char *told(const struct side *of_server,
+			void (*expect)(struct copse_secure *s, const struct copse_address *at))
+{
+	struct copse_dtls_config c = {.handshake_ms = 10000, .retransmit_ms = 100}, d = c;
+	const struct side of_client = {.trust = true};
+	struct copse_transport *b = open_side(&c, side(true, of_server), 2), *a;
+	struct copse_secure *s = side(false, &of_client);
+	struct copse_address at;
+	struct copse_peer peer, failed;
+	const char *why = NULL;
+
+	copse_transport_local(b, NULL, &at);
+	expect(s, &at);
+	a = open_side(&d, s, 1);
+	peer = to(a, b);
+	copse_dtls_connect(a, &peer, copse_clock_ms());
+	UNTIL(a, b, NULL, a->failed || copse_dtls_is_open(a, &peer));
+	if (!copse_dtls_is_open(a, &peer)) {
+		assert_true(copse_transport_failure(a, &failed));
+		assert_true(copse_peer_equal(&failed, &peer));
+		why = copse_dtls_why(a, &peer);
+		assert_non_null(why);
+	}
+	copse_transport_close(a);
+	copse_transport_close(b);
+	return why;
+}
+
+static void expect_right_name(struct copse_secure *s, const struct copse_address *at)
+{
+	assert_int_equal(copse_secure_expect_name(s, at, "gateway.example", 15), COPSE_OK);
+	assert_int_equal(copse_secure_expect_name(s, at, "other.example", 13), COPSE_ERR_ARGUMENT);
+	copse_secure_expect_address(s);
+}
+
+static void expect_other_name(struct copse_secure *s, const struct copse_address *at)
+{
+	assert_int_equal(copse_secure_expect_name(s, at, "client.example", 14), COPSE_OK);
+}
+
+static void expect_address(struct copse_secure *s, const struct copse_address *at)
+{
+	(void)at;
+	copse_secure_expect_address(s);
+}
+
+static void expect_key(struct copse_secure *s, const struct copse_address *at, enum keys_who who)
+{
+	const struct keys *k = keys_of(who, false);
+	char why[COPSE_SECURE_WHY];
+
+	for (uint16_t port = 1; port < 100; port++) {
+		struct copse_address other = address("127.0.0.9", port);
+
+		assert_int_equal(copse_secure_expect_name(s, &other, "x", 1), COPSE_OK);
+	}
+	if (copse_secure_expect_raw(s, at, k->public_key, strlen(k->public_key), why))
+		fail_msg("%s", why);
+	assert_int_equal(copse_secure_expect_raw(s, at, k->public_key, strlen(k->public_key), why),
+			 COPSE_ERR_ARGUMENT);
+}
+
+static void expect_right_key(struct copse_secure *s, const struct copse_address *at)
+{
+	expect_key(s, at, KEYS_SERVER);
+}
+
+static void expect_other_key(struct copse_secure *s, const struct copse_address *at)
+{
+	expect_key(s, at, KEYS_CLIENT);
+}
+
+static void expect_psk(struct copse_secure *s, const struct copse_address *at)
+{
+	assert_int_equal(copse_secure_psk(s, at, "alice", 5, KEY, strlen(KEY)), COPSE_OK);
+}
+
+static void test_expected(void **state)
+{
+	const struct side cert = {.cert = true}, raw = {.raw = true}, both = {.cert = true, .raw = true};
+
+	(void)state;
+	assert_null(told(&cert, expect_right_name));
+	assert_non_null(strstr(told(&cert, expect_other_name), "another name"));
+	assert_non_null(strstr(told(&cert, expect_address), "another name"));
+	assert_null(told(&raw, expect_right_key));
+	assert_null(told(&both, expect_right_key));
+	assert_non_null(told(&raw, expect_other_key));
+	/* a good certificate is not what is asked for; nor is it from who shares a key with us */
+	assert_non_null(told(&cert, expect_right_key));
+	assert_non_null(told(&cert, expect_psk));
+}
+
 /* A server that asks for a certificate does not take a client without one. */
 static void test_nothing_shown(void **state)
 {
@@ -711,6 +805,7 @@ int main(void)
 	    cmocka_unit_test(test_groups_refused),
 	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_raw_keys),
+	    cmocka_unit_test(test_expected),
 	    cmocka_unit_test(test_nothing_shown),
 	};
 	const struct suite suite = {.name = "DTLS",

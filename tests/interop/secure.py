@@ -1,0 +1,108 @@
+"""What the tests of the secure transports share: keys and certificates, foreign servers, and a device behind `openssl s_server`.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+import os
+import shutil
+import subprocess
+import threading
+
+from stage import ACK, CON, Failure, Message, Skip, check, free_port, until
+
+PSK = "a pre-shared key of the tests"
+
+
+def tool(name):
+    """A foreign program, or a reason to skip."""
+    program = shutil.which(name)
+    if not program:
+        raise Skip(f"{name} is not installed")
+    return program
+
+
+def openssl(stage, *arguments):
+    done = stage.run([tool("openssl"), *arguments])
+    check(done.returncode == 0, f"openssl {arguments}: {done.stderr}")
+
+
+def make_key(stage, name, names, authority=None):
+    """A key on P-256 (NAME.key), its certificate for `names` (NAME.crt), by itself or by an authority, its public half (NAME.pub), and the
+    key with that (NAME.both), which is how libcoap wants raw public keys."""
+    key, cert, public = (stage.path(f"{name}.{kind}") for kind in ("key", "crt", "pub"))
+    signed = ["-CA", stage.path(f"{authority}.crt"), "-CAkey", stage.path(f"{authority}.key")] if authority else []
+    openssl(stage, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    os.chmod(key, 0o600)
+    openssl(stage, "req", "-new", "-x509", "-key", key, "-subj", f"/CN={name}.example", "-days", "2", "-out", cert,
+            "-addext", f"subjectAltName={names}", *signed)
+    openssl(stage, "pkey", "-in", key, "-pubout", "-out", public)
+    with open(key, encoding="ascii") as private, open(public, encoding="ascii") as other:
+        write_secret(stage, f"{name}.both", other.read() + private.read())
+
+
+def make_keys(stage):
+    """A server and a client, both of this host."""
+    for name in ("server", "client"):
+        make_key(stage, name, "DNS:localhost,IP:127.0.0.1")
+
+
+def write_secret(stage, name, text):
+    path = stage.path(name)
+    with open(path, "w", encoding="ascii") as file:
+        os.chmod(path, 0o600)
+        file.write(text)
+    return path
+
+
+def coap_server(stage, flavour, *arguments):
+    """libcoap's server by one library. Returns the port of its secure side."""
+    program = tool(f"coap-server-{flavour}")
+    while True:  # the secure port is the one behind the other
+        port = free_port()
+        process = stage.start(f"coap-server-{flavour}", [program, "-A", "127.0.0.1", "-p", str(port), *arguments])
+        until(lambda: not process.alive() or stage.copse("ping", f"coap://127.0.0.1:{port}", "--timeout", "2").returncode == 0, "it listens")
+        if process.alive() and "cannot create" not in process.output():
+            return port + 1
+        process.stop()
+        stage.processes.remove(process)
+
+
+class OpensslDevice:
+    """A CoAP server of this test's own behind `openssl s_server`, which does DTLS and nothing else: what comes out of it decrypted is
+    answered by 2.05 with the last segment of the path. It speaks with one client, and a client that comes anew is the same one."""
+
+    def __init__(self, stage, *arguments):
+        self.port = free_port()
+        self.log = open(stage.path(f"s_server-{self.port}.log"), "xb")
+        self.process = subprocess.Popen([tool("openssl"), "s_server", "-dtls1_2", "-quiet", "-accept", f"127.0.0.1:{self.port}", *arguments],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+        stage.cleanups.append(self.stop)
+        self.asked = 0
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return
+            try:
+                request = Message.decode(data)
+            except Failure:
+                continue  # what s_server has to say for itself
+            if request.kind != CON or not request.code:
+                continue
+            self.asked += 1
+            path = [value for number, value in request.options if number == 11]
+            try:
+                os.write(self.process.stdin.fileno(), Message(ACK, 0x45, request.mid, request.token, [], path[-1]).encode())
+            except BrokenPipeError:
+                return
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.thread.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.log.close()
