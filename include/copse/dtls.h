@@ -50,7 +50,8 @@ struct copse_dtls_config {
 
 	/* Server: called when the association of a peer has ended; `self` is its argument. May be NULL. */
 	void (*ended)(void *self, const struct copse_peer *peer);
-	/* Client: called when a peer that had answered is none: it has not proved itself, or does not believe us. May be NULL. */
+	/* Client: called when a peer that had answered has not proved itself, or does not believe us. May be
+	 * NULL. */
 	void (*refused)(void *self, const struct copse_peer *peer, const char *why);
 	void *self;
 };

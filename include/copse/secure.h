@@ -74,9 +74,10 @@ int copse_secure_trust_raw(struct copse_secure *secure, const void *keys, size_t
 /* Client: the name or the numeric address that a server's certificate must be for. */
 int copse_secure_server_name(struct copse_secure *secure, const char *name, size_t len);
 
-/* Client: what the peer at `peer` (address and port) must prove itself by, instead of what holds for all: a certificate for
- * `name`, or the raw public key `key` (PEM) and nothing else. A peer has one of them, or a pre-shared key of its own; then no
- * other way is offered to it. Return 0, COPSE_ERR_ARGUMENT, also when there is something for `peer` already, or COPSE_ERR_NOROOM. */
+/* Client: what the peer at `peer` (address and port) must prove itself by, instead of what holds for all: a
+ * certificate for `name`, or the raw public key `key` (PEM) and nothing else. A peer with such a key, or with
+ * a pre-shared key of its own, is offered no other way. Return 0, COPSE_ERR_ARGUMENT, also when there is
+ * something for `peer` already, or COPSE_ERR_NOROOM. */
 int copse_secure_expect_name(struct copse_secure *secure, const struct copse_address *peer, const char *name,
 			     size_t len);
 int copse_secure_expect_raw(struct copse_secure *secure, const struct copse_address *peer, const void *key,

@@ -33,8 +33,8 @@ struct gw_surroundings {
 	int (*mesh_peer)(void *self, const struct copse_address *address, bool secure,
 			 struct copse_peer *peer);
 
-	/* Why this peer of the mesh, which could not be reached just now, did not become a secure one: a sentence; NULL: it is
-	 * not known, or for another reason. May be NULL. */
+	/* Why this peer of the mesh, which could not be reached just now, did not become a secure one: a
+	 * sentence; NULL: for another reason. May be NULL. */
 	const char *(*mesh_why)(void *self, const struct copse_peer *peer);
 
 	/* The address that `peer` sent to. */

@@ -20,7 +20,8 @@ static bool set_up(struct tcp_tls *tls)
 	static const gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "coap", 4}; /* RFC 8323 §8.2 */
 	const struct copse_secure *s = tls->who.secure;
 
-	if (gnutls_priority_set(tls->session, s->stream_priority) || secure_set_session(tls->session, &tls->who))
+	if (gnutls_priority_set(tls->session, s->stream_priority) ||
+	    secure_set_session(tls->session, &tls->who))
 		return false;
 	return gnutls_alpn_set_protocols(tls->session, &protocol, 1, s->server ? GNUTLS_ALPN_MANDATORY : 0) ==
 	       0;
