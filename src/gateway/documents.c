@@ -48,9 +48,11 @@ static bool take_grant(struct gw_documents *d, uint32_t *n, const struct gw_docu
 size_t gw_documents_bytes(const struct gw_document_question *q)
 {
 	uint32_t n = 0;
-	bool denies = take_sections(NULL, &n, q) | take_grant(NULL, &n, q);
+	bool section_denies = take_sections(NULL, &n, q), grant_denies = take_grant(NULL, &n, q);
 
-	return n || denies ? sizeof(struct gw_documents) + n * sizeof(struct gw_document_rule) : 0;
+	return n || section_denies || grant_denies
+		   ? sizeof(struct gw_documents) + n * sizeof(struct gw_document_rule)
+		   : 0;
 }
 
 void gw_documents_take(struct gw_documents *d, const struct gw_document_question *q)
