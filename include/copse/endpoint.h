@@ -132,6 +132,10 @@ struct copse_out {
 	uint8_t code;
 	bool con;         /* requests and notifications: confirmable; responses: see copse_endpoint_respond */
 	uint8_t priority; /* behind NSTART a higher one goes first; equals in order of arrival */
+	/* Confirmable responses and notifications: for how many seconds what it says has been true; 255: for ever.
+	 * These, and those that pass until it is sent and sent again, are taken from its Max-Age, where one is named (RFC
+	 * 7252 §5.10.5). A microcontroller's build leaves it as it is. */
+	uint8_t age_s;
 	const uint8_t *rest;
 	size_t rest_len;
 };

@@ -536,13 +536,16 @@ static int transmit_short(struct copse_endpoint *ep, uint8_t *buf, struct copse_
 }
 
 /* What was kept, if it fits; else nothing, counted. */
-static int transmit_kept(struct copse_endpoint *ep, const struct core_kept *k, uint8_t *buf, size_t cap)
+static int transmit_kept(struct copse_endpoint *ep, const struct core_kept *k, uint32_t since, uint8_t *buf,
+			 size_t cap)
 {
 	if (k->len > cap) {
 		EP_COUNT(ep, dropped_size);
 		return 0;
 	}
 	core_store_copy(&ep->store, k, buf);
+	if (EP_AGES && (uint32_t)ep->now - since >= 1000)
+		ep_age(buf, k->len, ((uint32_t)ep->now - since) / 1000);
 	return k->len;
 }
 
@@ -550,7 +553,7 @@ static int transmit_reply(struct copse_endpoint *ep, struct incoming *in, uint8_
 			  struct copse_peer *peer)
 {
 	*peer = in->peer;
-	const int n = in->reply.len ? transmit_kept(ep, &in->reply, buf, cap)
+	const int n = in->reply.len ? transmit_kept(ep, &in->reply, EP_AGES ? (uint32_t)in->at : 0, buf, cap)
 				    : (int)put_header(buf, COPSE_ACK, COPSE_CODE_EMPTY, in->id, 0);
 	in_transmitted(ep, in);
 	return n;
@@ -560,7 +563,7 @@ static int transmit_exchange(struct copse_endpoint *ep, struct exchange *x, uint
 			     struct copse_peer *peer)
 {
 	*peer = x->remote->peer;
-	const int n = transmit_kept(ep, &x->kept, buf, cap);
+	const int n = transmit_kept(ep, &x->kept, EP_AGES ? x->kept_at : 0, buf, cap);
 	if (n > 0)
 		x_transmitted(ep, x);
 	else

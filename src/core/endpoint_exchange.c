@@ -267,6 +267,8 @@ static bool encode(struct copse_endpoint *ep, struct exchange *x, const uint8_t 
 	x->priority = out->priority;
 	new_id(ep, x);
 	ep_keep(ep, &x->kept, x->type, x->id, token, token_len, out);
+	if (EP_AGES)
+		x->kept_at = ep_since(ep, out);
 	return true;
 }
 
@@ -416,6 +418,8 @@ static void supersede(struct copse_endpoint *ep, struct exchange *x)
 	core_store_release(&ep->store, &x->kept);
 	drop_id(ep, x);
 	x->kept = x->newer;
+	if (EP_AGES)
+		x->kept_at = x->newer_at;
 	x->newer = (struct core_kept){0, 0};
 	new_id(ep, x);
 	core_store_set_id(&ep->store, &x->kept, x->id);
@@ -433,6 +437,8 @@ int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, con
 		return COPSE_ERR_NOROOM;
 	core_store_release(&ep->store, &x->newer);
 	x->newer = newer;
+	if (EP_AGES)
+		x->newer_at = ep_since(ep, out);
 	if (x->state == X_READY)
 		supersede(ep, x);
 	return 0;

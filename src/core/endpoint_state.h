@@ -82,6 +82,7 @@ struct exchange {
 	uint32_t timeout_ms; /* the next time-out of retransmission */
 	int error;
 	uint8_t token[COPSE_TOKEN_MAX];
+	uint32_t kept_at, newer_at; /* since when what they say is true, modulo 2^32 */
 };
 
 enum incoming_state {
@@ -230,6 +231,22 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #else
 #define EP_RELIABLE(peer) (((peer)->flags & COPSE_PEER_RELIABLE) != 0)
 #endif
+
+/* A microcontroller says anew what it has to say, or repeats it as it was. */
+#ifdef COPSE_SMALL
+#define EP_AGES false
+#else
+#define EP_AGES true
+#endif
+
+/* Since when what `out` says has been true. */
+static inline uint32_t ep_since(const struct copse_endpoint *ep, const struct copse_out *out)
+{
+	return (uint32_t)ep->now - (out->age_s == 255 ? UINT32_C(1) << 31 : out->age_s * UINT32_C(1000));
+}
+
+/* endpoint_hosted.c: take `seconds` from the Max-Age of an encoded response. */
+void ep_age(uint8_t *bytes, size_t len, uint32_t seconds);
 
 /* Odd, so that different IDs of a peer have different hashes. */
 #define EP_ID_STEP 0x9e3779b1u

@@ -157,6 +157,15 @@ static void send_away(struct gw_worker *w, struct gw_observer *o, copse_ms now)
 	free_observer(w, o, now);
 }
 
+/* For how long the state has been true already, in seconds, rounded up: no observer is to take it for fresh any longer
+ * than the device has said. */
+static uint8_t age_of(const struct gw_observation *ob, copse_ms now)
+{
+	copse_ms s = (now - ob->heard + 999) / 1000;
+
+	return s < UINT8_MAX ? (uint8_t)s : UINT8_MAX;
+}
+
 /* Serve who is behind, as far as there is room. */
 static void pump(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 {
@@ -165,6 +174,7 @@ static void pump(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 	while ((o = gw_observation_behind(ob)) != NULL) {
 		const struct copse_out out = {.code = ob->code,
 					      .con = is_confirmable(o, now),
+					      .age_s = age_of(ob, now),
 					      .rest = ob->state,
 					      .rest_len = ob->state_len};
 		if (!is_at_home(w, o)) {
@@ -406,6 +416,16 @@ static enum gw_step answer_farewell(struct gw_pass *p, struct gw_observation *ob
 	return gw_proxy_respond(p, p->m->code, (size_t)n);
 }
 
+/* A message of its own that is older than the state: a notification that was overtaken, and now stands for the answer, or
+ * the answer of a device that has restarted? It is asked again soon. */
+static bool is_doubtful(const struct gw_observation *ob, const struct copse_message *m, copse_ms now)
+{
+	const uint32_t sequence = copse_message_uint(m, COPSE_OPTION_OBSERVE, 0) & SEQUENCE_MASK;
+
+	return ob->registered && m->type != COPSE_ACK && says_observed(m) && sequence != ob->sequence &&
+	       !is_newer(ob, sequence, now);
+}
+
 enum gw_step gw_observe_answer(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
@@ -417,7 +437,10 @@ enum gw_step gw_observe_answer(struct gw_pass *p)
 	p->r->observation = 0;
 	if (ob->leaving)
 		return answer_farewell(p, ob);
+	const bool doubtful = is_doubtful(ob, p->m, p->now);
 	refusal = take_state(p, ob);
+	if (doubtful)
+		ob->expires = p->now + late_ms(ob);
 	if (refusal.code) {
 		end_by_error(w, ob, refusal.code, refusal.text, p->now);
 		drop(w, ob, p->now);
@@ -450,7 +473,9 @@ void gw_observe_left(struct gw_pass *p)
 	ob->leader = 0;
 	if (asked && !ob->leaving) /* silence or rejection: an error for all (RFC 7641 §3.2) */
 		end_by_error(w, ob, p->refusal.code, p->refusal.text, p->now);
-	if (ob->leaving && !asked) /* not even sent: the device is still to be told */
+	if (!asked && ob->expires < p->now + RETRY_MS) /* not even sent: beyond a rate, or for want of room */
+		ob->expires = p->now + RETRY_MS;
+	if (ob->leaving && !asked) /* the device is still to be told */
 		gw_observation_set(w->observations, ob, p->now + RETRY_MS);
 	else if (ob->leaving)
 		drop(w, ob, p->now);

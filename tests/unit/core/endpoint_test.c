@@ -882,6 +882,76 @@ static void notifications(void **state)
 
 /* ---- bounds ---- */
 
+static uint32_t sent_max_age(const struct bench *b)
+{
+	return copse_message_uint(&b->sent, COPSE_OPTION_MAX_AGE, 60);
+}
+
+/* RFC 7252 §5.10.5: each time a response is sent it says what is left of Max-Age; a copy is as long as the first one. */
+static void max_age_is_what_is_left(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	copse_handle h;
+	/* Max-Age 257 in two bytes, between an ETag and an option of a later number */
+	struct copse_out out = {.code = COPSE_CODE_CONTENT,
+				.con = true,
+				.rest = (const uint8_t *)"\x41\x65\xa2\x01\x01\x30\xffhi",
+				.rest_len = 9};
+	assert_int_equal(copse_endpoint_notify(b.ep, &p, "tok", 3, &out, &b, b.now, &h, NULL), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 257);
+	const copse_ms first = b.now;
+	const int len = b.out_len;
+	for (unsigned i = 0; i < 4; i++) {
+		at(&b, copse_endpoint_deadline(b.ep));
+		assert_true(transmit(&b));
+		assert_int_equal(sent_max_age(&b), 257 - (b.now - first) / 1000);
+		assert_int_equal(b.out_len, len);
+		assert_memory_equal(b.out + len - 3, "\xffhi", 3);
+	}
+	assert_true(sent_max_age(&b) < 256); /* which would fit into one byte */
+	/* it had been true before; what replaces it has an age of its own */
+	copse_endpoint_cancel(b.ep, h, b.now);
+	out.age_s = 100;
+	assert_int_equal(copse_endpoint_notify(b.ep, &p, "tok", 3, &out, &b, b.now, &h, NULL), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 157);
+	out.age_s = 7;
+	assert_int_equal(copse_endpoint_replace(b.ep, h, &out, b.now), 0);
+	const copse_ms replaced = b.now;
+	at(&b, copse_endpoint_deadline(b.ep));
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 250 - (b.now - replaced) / 1000);
+	copse_endpoint_cancel(b.ep, h, b.now);
+	out.age_s = 255;
+	out.con = false;
+	assert_int_equal(copse_endpoint_notify(b.ep, &p, "tok", 3, &out, &b, b.now, NULL, NULL), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 0);
+	/* in an acknowledgement that is sent again for a copy of the request */
+	out.age_s = 0;
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 9, "t", NULL), 1);
+	const struct copse_event asked = next_event(&b, COPSE_EVENT_REQUEST);
+	assert_int_equal(copse_endpoint_respond(b.ep, asked.exchange, &out, b.now), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 257);
+	at(&b, b.now + 42000);
+	assert_int_equal(receive(&b, &p, COPSE_CON, COPSE_CODE_GET, 9, "t", NULL), 0);
+	assert_true(transmit(&b));
+	assert_int_equal(b.sent.type, COPSE_ACK);
+	assert_int_equal(sent_max_age(&b), 257 - 42);
+	/* a request's Max-Age is the application's, and an answer without any stays as it is */
+	out.code = COPSE_CODE_PUT;
+	out.con = true;
+	request(&b, &p, &out, 0);
+	at(&b, copse_endpoint_deadline(b.ep));
+	assert_true(transmit(&b));
+	assert_int_equal(sent_max_age(&b), 257);
+	done(&b);
+}
+
 static void exchanges_run_out(void **state)
 {
 	(void)state;
@@ -1282,6 +1352,7 @@ int main(void)
 	    cmocka_unit_test(unreachable),
 	    cmocka_unit_test(probing_rate),
 	    cmocka_unit_test(notifications),
+	    cmocka_unit_test(max_age_is_what_is_left),
 	    cmocka_unit_test(exchanges_run_out),
 	    cmocka_unit_test(chunks_run_out),
 	    cmocka_unit_test(remembered_messages_run_out),

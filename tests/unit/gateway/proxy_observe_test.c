@@ -639,6 +639,108 @@ static void test_loss(void **state)
 	}
 }
 
+/* RFC 7252 §5.10.5: Max-Age is what is left when a notification leaves, be it once more, in place of another, or after
+ * another one's acknowledgement. */
+static void test_max_age_is_true(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	run_for(5000);
+	client[ALICE].n = 0;
+	const copse_ms first = sim.now + 10; /* when it reaches the gateway */
+	notify(6, "one");
+	run_for(15000);
+	assert_in_range(client[ALICE].n, 3, 4);
+	for (unsigned i = 0; i < client[ALICE].n; i++) {
+		const struct seen *s = &client[ALICE].seen[i];
+		assert_string_equal(s->payload, "one");
+		assert_int_equal(s->max_age, 30 - (s->at - first) / 1000);
+	}
+	const uint8_t ack[4] = {0x60, 0, (uint8_t)(last(ALICE)->id >> 8), (uint8_t)last(ALICE)->id};
+	client[ALICE].n = 0;
+	const copse_ms second = sim.now + 10;
+	notify(7, "two");
+	run_for(1200);
+	assert_int_equal(client[ALICE].n, 0); /* it waits for the time of the next repetition, or for */
+	send_raw(ALICE, ack, sizeof(ack));    /* the acknowledgement of the older one */
+	run_for(100);
+	assert_string_equal(last(ALICE)->payload, "two");
+	assert_int_equal(last(ALICE)->max_age, 30 - (last(ALICE)->at - second + 999) / 1000);
+	client[ALICE].n = 0;
+	run_for(1000);
+	const copse_ms third = sim.now + 10;
+	notify(8, "three");
+	run_for(10000);
+	assert_string_equal(client[ALICE].seen[0].payload, "three"); /* in place of a repetition of "two" */
+	assert_in_range(client[ALICE].seen[0].at, third + 1000, third + 3000);
+	assert_int_equal(client[ALICE].seen[0].max_age, 30 - (client[ALICE].seen[0].at - third) / 1000);
+	acknowledge(ALICE);
+}
+
+/* It is over before the observer has it: said, and not hidden. */
+static void test_max_age_ends(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_CON, "al");
+	run_for(5000);
+	client[ALICE].n = 0;
+	device[DEVICE1].max_age = 3;
+	device[DEVICE1].behaviour = SILENT; /* when it is registered anew */
+	notify(6, "brief");
+	run_for(40000);
+	assert_string_equal(client[ALICE].seen[0].payload, "brief");
+	assert_int_equal(client[ALICE].seen[0].max_age, 3);
+	assert_int_equal(last(ALICE)->max_age, 0);
+}
+
+/* An older notification that arrives in place of the answer to a new registration cannot be told from a device that has
+ * restarted: it is taken, and the device soon asked again. */
+static void test_late_instead_of_the_answer(void **state)
+{
+	(void)state;
+	registered(ALICE, COPSE_NON, "al");
+	notify(20, "newest");
+	device[DEVICE1].behaviour = LATER;
+	const unsigned runs = device[DEVICE1].runs;
+	observe(BOB, COPSE_NON, "bo", "coap://d1/a", 0);
+	run_for(100);
+	assert_int_equal(device[DEVICE1].runs, runs + 1);
+	notify(19, "older");
+	assert_string_equal(last(BOB)->payload, "older");
+	device[DEVICE1].behaviour = ANSWER; /* and what it answered then is lost */
+	device[DEVICE1].observe = 20;
+	device[DEVICE1].text = "newest";
+	run_for(4200);
+	assert_int_equal(device[DEVICE1].runs, runs + 2);
+	assert_string_equal(last(ALICE)->payload, "newest");
+	assert_string_equal(last(BOB)->payload, "newest");
+	run_for(20000);
+	assert_int_equal(device[DEVICE1].runs, runs + 2); /* once is enough */
+}
+
+/* The device may not be asked again yet: it is tried in half a second, and nobody is turned away meanwhile. */
+static void test_stale_beyond_the_rate(void **state)
+{
+	(void)state;
+	start_world("name = \"gw\"\nkey \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+		    "class \"default\" {\n rate = 0.02\n burst = 1\n}\n"
+		    "device \"d1\" {\n address = \"127.0.0.3\"\n}\n",
+		    (struct sim_link){.delay_ms = 10});
+	open_session(ALICE, "a");
+	device[DEVICE1].observe = 5;
+	device[DEVICE1].max_age = 10;
+	registered(ALICE, COPSE_NON, "al");
+	run_for(40000);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	assert_int_equal(usage().observers, 1);
+	assert_in_range(counters()->refused_device_rate, 10, 100);
+	run_for(11000);
+	assert_int_equal(device[DEVICE1].runs, 2);
+	assert_int_equal(usage().observers, 1);
+	assert_int_equal(requests_used(), 0);
+	end_world();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -672,6 +774,10 @@ int main(void)
 	    TEST(test_feeds_the_cache),
 	    TEST(test_first_block),
 	    TEST(test_loss),
+	    TEST(test_max_age_is_true),
+	    TEST(test_max_age_ends),
+	    TEST(test_late_instead_of_the_answer),
+	    cmocka_unit_test(test_stale_beyond_the_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
