@@ -1,8 +1,9 @@
 /* Crowds at one device, in virtual time.
  *
- * Three thousand observers: each ends up with the newest state, though the endpoint has room for fewer messages at a time; the
- * device is asked by one registration. And whoever wants something of another device gets it as if there were no crowd: the same
- * answers in the same millisecond, whether the crowd's device is slow, dead, or tells three thousand something.
+ * Three thousand observers: each ends up with the newest state, though the endpoint has room for fewer messages at a
+ * time; the device is asked by one registration. And whoever wants something of another device gets it as if there
+ * were no crowd: the same answers in the same millisecond, whether the crowd's device is slow, dead, or tells three
+ * thousand something.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <setjmp.h>
