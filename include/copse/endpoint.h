@@ -235,6 +235,10 @@ int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *u
 /* A message ID for a message to `peer` that the caller makes and sends by itself; not in a microcontroller's build. */
 uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_peer *peer);
 
+/* Only hosts have this: the keyed hash that the endpoint finds a peer by, for tables of whoever sits on it, so that it is
+ * made once for all of them. The key is the seed: the values are as secret, and as hard to aim at. */
+uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer);
+
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.
  * Returns 0 or COPSE_ERR_GONE. Pointers may be NULL; `token` has room for COPSE_TOKEN_MAX bytes, and is left alone
  * when

@@ -23,7 +23,9 @@ struct copse_host;
  * sleep; `expire` is called when it has come, and must move it.
  * `at_once` (may be NULL) is shown each datagram before the endpoint, as it came: unchecked bytes of anybody. What can be
  * answered without the endpoint, because to do so twice harms nobody (RFC 7252 §4.5), is answered by as many bytes in
- * `answer`, which has `cap`; 0: it is for the endpoint. A new message ID is had from copse_endpoint_new_id. */
+ * `answer`, which has `cap`; 0: it is for the endpoint. With a `cap` of 0 nothing can be answered now: it is shown
+ * nonetheless, so that what has been seen of one datagram is not taken for another. A new message ID is had from
+ * copse_endpoint_new_id. */
 struct copse_handler {
 	void (*event)(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now);
 	void *self;

@@ -155,11 +155,6 @@ uint32_t ep_random_up_to(struct copse_endpoint *ep, uint32_t max)
 	return ((random * (max >> 10)) >> 6) + ((random * (max & 1023)) >> 16);
 }
 
-uint32_t ep_peer_hash(const struct copse_endpoint *ep, const struct copse_peer *peer)
-{
-	return (uint32_t)core_siphash(ep->config.seed, peer->key, peer->len, 1, 3);
-}
-
 void *ep_find(const struct copse_endpoint *ep, enum ep_kind kind, const struct copse_peer *peer,
 	      uint32_t peer_hash, uint16_t id)
 {

@@ -1,7 +1,8 @@
-/* What only hosts ask of an endpoint.
+/* What only hosts ask of an endpoint, and what they have memory to spare for.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "endpoint_state.h"
+#include "siphash.h"
 
 /* RFC 7252 §5.10.5: "intended to be current at the time of transmission". In as many bytes as it had, so that a copy is
  * as long as the first one. */
@@ -24,4 +25,22 @@ void ep_age(uint8_t *bytes, size_t len, uint32_t seconds)
 uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_peer *peer)
 {
 	return ep_new_id(ep, peer, ep_peer_hash(ep, peer));
+}
+
+/* The same peer is looked up several times for a datagram, in several tables: the hashes of the last two are kept. */
+uint32_t ep_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	for (unsigned i = 0; i < EP_HASHED; i++)
+		if (copse_peer_equal(&ep->hashed[i].peer, peer))
+			return ep->hashed[i].hash;
+	struct ep_hashed *h = &ep->hashed[ep->hashed_next];
+	ep->hashed_next = (ep->hashed_next + 1) % EP_HASHED;
+	h->peer = *peer;
+	h->hash = (uint32_t)core_siphash(ep->config.seed, peer->key, peer->len, 1, 3);
+	return h->hash;
+}
+
+uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	return ep_peer_hash(ep, peer);
 }

@@ -132,6 +132,21 @@ struct short_reply {
 	uint8_t type;
 };
 
+/* A hosted endpoint knows the hashes of the peers that it met last; those that were never used have a length of 0, which no
+ * peer has. */
+#define EP_HASHED 2u
+struct ep_hashed {
+	struct copse_peer peer;
+	uint32_t hash;
+};
+#ifdef COPSE_SMALL
+#define EP_HASHED_FIELDS
+#else
+#define EP_HASHED_FIELDS                                                                                     \
+	struct ep_hashed hashed[EP_HASHED];                                                                  \
+	unsigned hashed_next;
+#endif
+
 /* What each datagram touches comes first: a Cortex-M0 reaches 124 bytes from a pointer with a short instruction, and a
  * server finds it in two lines of its cache. */
 struct copse_endpoint {
@@ -166,6 +181,7 @@ struct copse_endpoint {
 	} group[COPSE_GROUPS_MAX];
 	struct copse_config config;
 
+	EP_HASHED_FIELDS
 	struct copse_event event; /* the one of the datagram last received; kind 0: delivered */
 	struct copse_peer event_peer;
 	struct copse_message message;
@@ -193,7 +209,7 @@ uint32_t ep_random_up_to(struct copse_endpoint *ep, uint32_t max);
 /* The record of `kind` that belongs to `peer` and, but for remotes, has message ID `id`; NULL when there is none. */
 void *ep_find(const struct copse_endpoint *ep, enum ep_kind kind, const struct copse_peer *peer,
 	      uint32_t peer_hash, uint16_t id);
-uint32_t ep_peer_hash(const struct copse_endpoint *ep, const struct copse_peer *peer);
+uint32_t ep_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer);
 void ep_advance(struct copse_endpoint *ep, copse_ms now);
 uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uint32_t peer_hash);
 void ep_short_reply(struct copse_endpoint *ep, const struct copse_peer *peer, uint8_t type, uint16_t id);

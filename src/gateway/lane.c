@@ -34,6 +34,7 @@ struct gw_lanes {
 	uint32_t lane_free, lanes, place_free, waiting, steps;
 	struct core_table devices;
 	uint64_t key[2];
+	struct copse_endpoint *hasher; /* may be NULL */
 };
 
 static uint32_t places(const struct gw_lane_bounds *bounds)
@@ -73,6 +74,12 @@ struct gw_lanes *gw_lanes_new(const struct gw_lane_bounds *bounds, const uint64_
 	memcpy(l->key, key, sizeof(l->key));
 	free_all(l);
 	return l;
+}
+
+void gw_lanes_hash_by(struct gw_lanes *l, struct copse_endpoint *ep)
+{
+	COPSE_ASSERT(l->lanes == 0);
+	l->hasher = ep;
 }
 
 void gw_lanes_free(struct gw_lanes *l)
@@ -139,7 +146,8 @@ enum gw_lane_result gw_lanes_enter(struct gw_lanes *l, const struct copse_peer *
 				   const struct gw_lane_rule *rule, uint32_t number, const void *bytes,
 				   size_t len, uint32_t *out)
 {
-	uint32_t hash = (uint32_t)core_siphash(l->key, device->key, device->len, 1, 3);
+	uint32_t hash = l->hasher ? copse_endpoint_peer_hash(l->hasher, device)
+				  : (uint32_t)core_siphash(l->key, device->key, device->len, 1, 3);
 	uint32_t n = find(l, device, hash);
 
 	COPSE_ASSERT(number > 0 && number <= l->bounds.requests && rule->concurrent > 0);

@@ -9,7 +9,7 @@
 #ifndef GATEWAY_LANE_H
 #define GATEWAY_LANE_H
 
-#include <copse/peer.h>
+#include <copse/endpoint.h>
 
 struct gw_lanes;
 
@@ -37,6 +37,9 @@ enum gw_lane_result {
 
 /* `key` is random and secret. Returns NULL without memory. */
 struct gw_lanes *gw_lanes_new(const struct gw_lane_bounds *bounds, const uint64_t key[2]);
+
+/* Find devices by the hashes of this endpoint instead of hashes of its own. Before the first request. */
+void gw_lanes_hash_by(struct gw_lanes *lanes, struct copse_endpoint *ep);
 
 /* NULL is taken. */
 void gw_lanes_free(struct gw_lanes *lanes);

@@ -60,9 +60,14 @@ void gw_memo_forget(struct gw_memo *t)
 	t->epoch++;
 }
 
-static uint64_t hash_of(const struct gw_memo *t, const struct gw_memo_question *q)
+uint64_t gw_memo_hash(const struct gw_memo *t, const struct gw_memo_question *q)
 {
 	return core_siphash(t->key, q->bytes, q->len, 1, 3) ^ (q->grant * 0x9e3779b97f4a7c15u);
+}
+
+static uint64_t hash_of(const struct gw_memo *t, const struct gw_memo_question *q)
+{
+	return q->hash ? q->hash : gw_memo_hash(t, q);
 }
 
 static uint32_t mark_of(uint64_t hash)

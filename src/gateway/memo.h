@@ -26,6 +26,7 @@ struct gw_memo_question {
 	size_t len;           /* up to GW_MEMO_KEY */
 	uint64_t grant;       /* serial number of the rules of the session's token, 0 for none */
 	uint64_t directory;   /* generation of the resource directory */
+	uint64_t hash;        /* by gw_memo_hash, for more than one use; 0: not made yet */
 	uint8_t code;
 	bool by_account; /* whether the account is part of `bytes` */
 };
@@ -51,6 +52,9 @@ struct gw_memo *gw_memo_new(uint32_t entries, const uint64_t key[2]);
 
 /* NULL is taken. */
 void gw_memo_free(struct gw_memo *memo);
+
+/* The hash of `q`, whose other fields are there, to be put into it. */
+uint64_t gw_memo_hash(const struct gw_memo *memo, const struct gw_memo_question *q);
 
 /* What is known about `q`, or NULL. Valid until the next call of gw_memo_put or gw_memo_forget. */
 const struct gw_memo_entry *gw_memo_find(struct gw_memo *memo, const struct gw_memo_question *q);

@@ -110,7 +110,9 @@ enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms
 /* Whose request is it? That nobody is known there matters in the next step. */
 static enum gw_step session(struct gw_pass *p)
 {
-	p->session = gw_sessions_find(p->w->sessions, p->event->peer, p->now);
+	p->glance = gw_memory_glance(p);
+	p->session =
+	    p->glance ? p->glance->session : gw_sessions_find(p->w->sessions, p->event->peer, p->now);
 	return p->session && !p->w->ring_full && gw_memory_has(p) ? GW_STEP_RECALL : GW_STEP_TARGET;
 }
 

@@ -40,6 +40,7 @@ static bool question(const struct gw_worker *w, const struct gw_session *s, cons
 	q->grant = gw_grants_serial(w->grants, s->grant);
 	q->directory = w->rd ? gw_directory_generation(gw_rd_directory(w->rd)) : 0;
 	q->code = COPSE_CODE_GET;
+	q->hash = 0;
 	return true;
 }
 
@@ -48,8 +49,23 @@ static bool question_of(const struct gw_pass *p, uint8_t room[GW_MEMO_KEY], stru
 	const struct copse_message *m = p->m;
 	const size_t off = (size_t)m->token_off + m->token_len;
 
-	return m->code == COPSE_CODE_GET && !m->payload_len &&
-	       question(p->w, p->session, m->bytes + off, m->len - off, room, q);
+	if (m->code != COPSE_CODE_GET || m->payload_len)
+		return false;
+	if (p->glance && p->glance->asked) {
+		*q = p->glance->question;
+		return true;
+	}
+	return question(p->w, p->session, m->bytes + off, m->len - off, room, q);
+}
+
+const struct gw_glance *gw_memory_glance(const struct gw_pass *p)
+{
+	const struct gw_glance *g = &p->w->glance;
+
+	return g->bytes && g->bytes == p->m->bytes && g->len == p->m->len &&
+		       copse_peer_equal(&g->peer, p->event->peer)
+		   ? g
+		   : NULL;
 }
 
 bool gw_memory_has(struct gw_pass *p)
@@ -57,6 +73,10 @@ bool gw_memory_has(struct gw_pass *p)
 	uint8_t room[GW_MEMO_KEY];
 	struct gw_memo_question q;
 
+	if (p->glance && p->glance->asked && !p->w->given) {
+		p->known = p->glance->known;
+		return p->known != NULL;
+	}
 	p->known = !p->w->given && question_of(p, room, &q) ? gw_memo_find(p->w->memo, &q) : NULL;
 	return p->known != NULL;
 }
@@ -160,18 +180,37 @@ static void put_head(struct gw_worker *w, const struct copse_peer *peer, const u
 	answer[3] = (uint8_t)id;
 }
 
+/* Who asks, and what is known about that: in w->glance. Returns the length of the message up to its options, or 0. */
+static size_t look(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
+		   copse_ms now)
+{
+	struct gw_glance *g = &w->glance;
+	const size_t head = head_of(peer, bytes, len);
+
+	g->bytes = NULL;
+	if (!head)
+		return 0;
+	g->bytes = bytes;
+	g->len = len;
+	g->peer = *peer;
+	g->known = NULL;
+	g->session = gw_sessions_find(w->sessions, peer, now);
+	g->asked = g->session && question(w, g->session, bytes + head, len - head, g->room, &g->question);
+	if (g->asked) {
+		g->question.hash = gw_memo_hash(w->memo, &g->question);
+		g->known = gw_memo_find(w->memo, &g->question);
+	}
+	return head;
+}
+
 size_t gw_worker_at_once(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
 			 uint8_t *answer, size_t cap, copse_ms now)
 {
-	const size_t head = head_of(peer, bytes, len);
-	const struct gw_session *s = head ? gw_sessions_find(w->sessions, peer, now) : NULL;
-	uint8_t room[GW_MEMO_KEY];
-	struct gw_memo_question q;
+	const size_t head = look(w, peer, bytes, len, now);
+	const struct gw_glance *g = &w->glance;
+	const struct gw_cache_entry *e =
+	    head && g->known && cap ? answer_for(w, g->session, g->known, now) : NULL;
 
-	if (!s || !question(w, s, bytes + head, len - head, room, &q))
-		return 0;
-	const struct gw_memo_entry *known = gw_memo_find(w->memo, &q);
-	const struct gw_cache_entry *e = known ? answer_for(w, s, known, now) : NULL;
 	if (!e)
 		return 0;
 	COPSE_ASSERT(cap >= head + w->rest_cap);

@@ -16,8 +16,9 @@ struct gw_pass {
 	const struct copse_event *event;
 	const struct copse_message *m; /* the client's request, or the device's answer; NULL without one */
 	copse_ms now;
-	struct gw_session *session; /* NULL: none */
-	struct gw_request *r;       /* NULL before CACHE */
+	const struct gw_glance *glance; /* what was found out about the datagram already; NULL: nothing */
+	struct gw_session *session;     /* NULL: none */
+	struct gw_request *r;           /* NULL before CACHE */
 	copse_handle client;
 	uint8_t no_response;
 	struct gw_refusal refusal;
@@ -77,6 +78,9 @@ copse_ms gw_block_deadline(const struct gw_worker *w);
 
 /* A new configuration: nothing is known. */
 void gw_memory_begin(struct gw_worker *w);
+
+/* What gw_worker_at_once has seen of the datagram of this event, or NULL. */
+const struct gw_glance *gw_memory_glance(const struct gw_pass *p);
 
 /* Whether the request of `p->session` is known: then in `p->known`. */
 bool gw_memory_has(struct gw_pass *p);

@@ -26,8 +26,9 @@ struct gw_sessions {
 	struct core_table peers;    /* number + 1 by peer */
 	struct core_table accounts; /* number + 1 of the first of an account's list */
 	struct core_heap heap;
-	struct gw_grants *grants; /* may be NULL */
-	_Atomic uint64_t *used;   /* may be NULL: there are no other tables */
+	struct copse_endpoint *hasher; /* of peers; may be NULL */
+	struct gw_grants *grants;      /* may be NULL */
+	_Atomic uint64_t *used;        /* may be NULL: there are no other tables */
 };
 
 size_t gw_sessions_bytes_each(void)
@@ -57,6 +58,12 @@ struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64
 	core_table_init(&t->accounts, t->accounts.slot, slots);
 	memcpy(t->key, key, sizeof(t->key));
 	return t;
+}
+
+void gw_sessions_hash_by(struct gw_sessions *t, struct copse_endpoint *ep)
+{
+	COPSE_ASSERT(t->fresh == 0);
+	t->hasher = ep;
 }
 
 void gw_sessions_set_grants(struct gw_sessions *t, struct gw_grants *grants)
@@ -113,7 +120,8 @@ uint32_t gw_sessions_count(const struct gw_sessions *t)
 
 static uint32_t peer_hash(const struct gw_sessions *t, const struct copse_peer *peer)
 {
-	return (uint32_t)core_siphash(t->key, peer->key, peer->len, 1, 3);
+	return t->hasher ? copse_endpoint_peer_hash(t->hasher, peer)
+			 : (uint32_t)core_siphash(t->key, peer->key, peer->len, 1, 3);
 }
 
 static uint32_t account_hash(const struct gw_sessions *t, const char *account)

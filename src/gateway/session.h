@@ -9,7 +9,7 @@
 
 #include "token.h"
 
-#include <copse/peer.h>
+#include <copse/endpoint.h>
 
 #include "core/heap.h"
 
@@ -51,6 +51,9 @@ struct gw_session_wish {
 /* A table for up to `max` sessions; `key` is random and secret. Sessions end when unused for `idle_ms`.
  * Returns NULL without memory. */
 struct gw_sessions *gw_sessions_new(uint32_t max, copse_ms idle_ms, const uint64_t key[2]);
+
+/* Find peers by the hashes of this endpoint instead of hashes of its own. Before the first session. */
+void gw_sessions_hash_by(struct gw_sessions *sessions, struct copse_endpoint *ep);
 
 /* The table that grants of sessions are let go to when these end. Without one sessions have none. */
 void gw_sessions_set_grants(struct gw_sessions *sessions, struct gw_grants *grants);

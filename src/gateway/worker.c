@@ -101,6 +101,7 @@ static bool make_policy(struct gw_worker *w)
 	w->device_rates = gw_rates_new(RATES_MAX, key);
 	if (!w->grants || !w->account_rates || !w->device_rates)
 		return false;
+	gw_sessions_hash_by(w->sessions, w->ep);
 	gw_sessions_set_grants(w->sessions, w->grants);
 	if (w->cross)
 		gw_sessions_share(w->sessions, gw_crossing_used(w->cross));
@@ -125,6 +126,8 @@ static bool make_cache(struct gw_worker *w)
 	w->memo = gw_memo_new(2 * gw_cross_share(w->workers, w->config->cache_entries), key);
 	w->flights = gw_flights_new(w->requests_max, key);
 	w->lanes = gw_lanes_new(&bounds, key);
+	if (w->lanes)
+		gw_lanes_hash_by(w->lanes, w->ep);
 	w->observations = gw_observations_new(&observe, key);
 	w->notifying_max = notifying_max(w->config, w->workers);
 	/* Who registers again under the same token, with another observation or after a restart of ours, may compare:
@@ -210,6 +213,7 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *w, const struct gw_con
 	const struct gw_config *old = w->config;
 
 	w->config = config;
+	w->glance.bytes = NULL;
 	gw_memory_begin(w);
 	if (w->collector)
 		gw_collector_adopt(w->collector, config);
@@ -272,6 +276,7 @@ void gw_worker_event(struct gw_worker *w, const struct copse_event *event, copse
 	if (heard)
 		gw_mail_heard(w, &from, w->published_as, now);
 	gw_block_expire(w, now);
+	w->glance.bytes = NULL;
 }
 
 void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms now)
@@ -279,6 +284,7 @@ void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms
 	struct gw_session *s = gw_sessions_find(w->sessions, peer, now);
 	char text[GW_PEER_TEXT];
 
+	w->glance.bytes = NULL;
 	if (!s)
 		return;
 	w->counters.sessions_gone++;

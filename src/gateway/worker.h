@@ -104,7 +104,9 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct g
 
 /* A datagram that the endpoint has not seen: answered, if it is a GET that came before in the same words, and its answer is
  * in the cache. Nothing is remembered of it: a copy of it is answered again (RFC 7252 §4.5: it may be). Returns the length
- * of the message in `answer`, which has `cap` bytes, to be sent to `peer`; or 0: it is for the endpoint. */
+ * of the message in `answer`, which has `cap` bytes, to be sent to `peer`; or 0: it is for the endpoint. A `cap` of 0 is
+ * taken: then it is only looked at. Who shows one datagram shows all that are read into the same memory: what was seen is
+ * used when the endpoint makes an event of them. */
 size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer, const uint8_t *bytes,
 			 size_t len, uint8_t *answer, size_t cap, copse_ms now);
 

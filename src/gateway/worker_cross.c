@@ -496,6 +496,7 @@ void gw_worker_drain(struct gw_worker *w, copse_ms now)
 			continue;
 		for (unsigned n = 0; n < GW_CROSS_SLOTS; n++) {
 			m = gw_crossing_first(w->cross, from, w->number);
+			w->glance.bytes = m ? NULL : w->glance.bytes;
 			if (!m || !take_message(w, m, now))
 				break;
 			gw_crossing_release(w->cross, from, w->number);

@@ -100,6 +100,19 @@ struct gw_bucket {
 /* Take one of `rate` a second, at most a second's worth at once. False: not now. */
 bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now);
 
+/* What gw_worker_at_once has found out about a datagram, so that it need not be looked for again when its request comes as
+ * an event. It ends with that event, with the next datagram, and with whatever may make it untrue. */
+struct gw_glance {
+	const uint8_t *bytes; /* of the datagram; NULL: nothing is known */
+	size_t len;
+	struct copse_peer peer;
+	struct gw_session *session;        /* NULL: none */
+	const struct gw_memo_entry *known; /* NULL: nothing */
+	bool asked;                        /* it is of the kind that may be known: by this question */
+	struct gw_memo_question question;
+	uint8_t room[GW_MEMO_KEY]; /* for its bytes */
+};
+
 struct gw_groups;
 struct gw_report;
 struct gw_round;
@@ -126,6 +139,7 @@ struct gw_worker {
 	struct copse_message upstream; /* over `out` or `stored` */
 
 	struct gw_memo *memo;
+	struct gw_glance glance;
 	bool memo_by_account; /* what an account may or gets is not what others may or get */
 
 	struct gw_cache *cache;

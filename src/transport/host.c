@@ -109,14 +109,15 @@ static void tick(struct slot *s, copse_ms now)
 /* Whether the application has answered it by itself: then the answer is in the queue. */
 static bool answer_at_once(struct copse_host *host, const struct copse_datagram *d, copse_ms now)
 {
-	if (!host->handler.at_once || host->free_n == 0)
+	if (!host->handler.at_once)
 		return false;
-	struct copse_datagram *out = host->free[host->free_n - 1];
-	size_t len = host->handler.at_once(host->handler.self, &d->peer, d->data, d->len, out->data,
-					   host->out_size, now);
+	struct copse_datagram *out = host->free_n ? host->free[host->free_n - 1] : NULL;
+	size_t len = host->handler.at_once(host->handler.self, &d->peer, d->data, d->len,
+					   out ? out->data : NULL, out ? host->out_size : 0, now);
 
 	if (len == 0)
 		return false;
+	COPSE_ASSERT(out);
 	out->peer = d->peer;
 	out->len = (uint32_t)len;
 	host->free_n--;

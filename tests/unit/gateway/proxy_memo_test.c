@@ -394,6 +394,92 @@ static void test_not_at_once(void **state)
 	end_world();
 }
 
+/* --- what was seen of a datagram before the endpoint --- */
+
+/* The request that is being built, on its way through the endpoint. */
+static void take(unsigned number)
+{
+	const struct copse_peer from = sim_peer((uint8_t)number);
+	struct copse_endpoint *ep = sim.node[GATEWAY].ep;
+	const int n = copse_build_finish(&request);
+	struct copse_event event;
+
+	assert_true(n > 0);
+	copse_endpoint_receive(ep, &from, request.buf, (size_t)n, sim.now);
+	while (copse_endpoint_next_event(ep, &event))
+		gw_worker_event(worker, &event, sim.now);
+	run_for(100);
+	acknowledge(number);
+}
+
+static void expect(unsigned number, uint8_t code, const char *payload)
+{
+	assert_int_equal(last(number)->code, code);
+	assert_string_equal(last(number)->payload, payload);
+	forget_seen();
+}
+
+/* It is used once, and leads to the same answers, whether the request is known or not. */
+static void test_glance(void **state)
+{
+	struct copse_message m;
+
+	(void)state;
+	start("class \"default\" {\n cache = off\n}\n");
+	for (unsigned i = 0; i < 4; i++) {
+		ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+		assert_int_equal(at_once(ALICE, &m), 0);
+		assert_ptr_equal(worker->glance.bytes, request.buf);
+		assert_ptr_equal(worker->glance.session,
+				 gw_sessions_any(worker->sessions, &worker->glance.peer));
+		assert_int_equal(worker->glance.known != NULL, i >= 2);
+		take(ALICE);
+		assert_null(worker->glance.bytes);
+		expect(ALICE, COPSE_CODE_CONTENT, "node 3 a");
+	}
+	assert_int_equal(counters()->recalled, 2);
+	assert_int_equal(device[DEVICE1].runs, 4);
+	end_world();
+}
+
+/* It is of that datagram alone, though others are read into the same memory, which is looked at even if nothing can be
+ * answered; and what has changed meanwhile is seen. */
+static void test_glance_ends(void **state)
+{
+	const struct copse_peer alice = sim_peer(ALICE);
+	struct copse_message m;
+
+	(void)state;
+	start("class \"default\" {\n cache = off\n}\n");
+	learn(ALICE, "coap://d1/a");
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "tok"); /* of the same length */
+	add(COPSE_OPTION_PROXY_URI, "coap://d2/a");
+	assert_int_equal(gw_worker_at_once(worker, &alice, request.buf, (size_t)copse_build_finish(&request),
+					   NULL, 0, sim.now),
+			 0);
+	take(ALICE);
+	expect(ALICE, COPSE_CODE_CONTENT, "node 4 a");
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	take(DEVICE2); /* the same bytes at the same place, of somebody without a session */
+	assert_int_equal(device[DEVICE1].runs, 2);
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	gw_worker_gone(worker, &alice, sim.now);
+	forget_seen();
+	take(ALICE);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
+	open_session(ALICE, "a");
+	ask_d1(COPSE_CON, COPSE_CODE_GET, "tok");
+	assert_int_equal(at_once(ALICE, &m), 0);
+	adopt("class \"default\" {\n cache = off\n}\n", "device \"d1\" {\n address = \"127.0.0.4\"\n}\n");
+	take(ALICE);
+	expect(ALICE, COPSE_CODE_CONTENT, "node 4 a");
+	end_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,7 +488,8 @@ int main(void)
 	    cmocka_unit_test(test_own_answers), cmocka_unit_test(test_grants),
 	    cmocka_unit_test(test_bounds),      cmocka_unit_test(test_directory),
 	    cmocka_unit_test(test_not_kept),    cmocka_unit_test(test_at_once),
-	    cmocka_unit_test(test_not_at_once),
+	    cmocka_unit_test(test_not_at_once), cmocka_unit_test(test_glance),
+	    cmocka_unit_test(test_glance_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
