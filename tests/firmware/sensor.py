@@ -24,7 +24,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from stage import Failure, Skip, Stage, check, equal, until  # noqa: E402
+from stage import PATIENCE, Failure, Skip, Stage, check, equal, until  # noqa: E402
 
 HARDWARE_MAC = "52:54:00:12:34:56"
 BUILD_MAC = "02:00:00:9c:01:00"
@@ -279,7 +279,7 @@ def socket_in_namespace(images, folder):
         subprocess.run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"], check=True)
         subprocess.run(["ip", "link", "set", tap, "up"], check=True)
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
-            receiver.settimeout(60)
+            receiver.settimeout(PATIENCE)
             receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
             receiver.bind(("::", 5683, 0, 0))
             receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
@@ -320,7 +320,7 @@ def one_sensor(stage, images, folder, name, number):
                 row = until(lambda: ask(stage, device), f"{device} is known")
                 return stored_degrees(name, row) == degrees
             until(shown, f"{name}: copse latest shows {degrees} degrees")
-            done = stage.run([stage.foreign("coap-client"), "-B", "60", "-m", "get", "-A", "110", f"coap://127.0.0.1/devices/{device}/temperature"])
+            done = stage.run([stage.foreign("coap-client"), "-B", str(PATIENCE), "-m", "get", "-A", "110", f"coap://127.0.0.1/devices/{device}/temperature"])
             record, = json.loads(done.stdout)
             value = record["v"] if "v" in record else degrees_in(name, base64.urlsafe_b64decode(record["vd"] + "=="))
             equal((record["bn"], value), (f"urn:dev:mac:{device}:", degrees), f"{name}: what coap-client reads")

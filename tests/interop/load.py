@@ -6,12 +6,12 @@ SPDX-License-Identifier: BSD-2-Clause
 """
 import json
 
-from stage import SECRET, check, equal, free_port, play
+from stage import PATIENCE, SECRET, check, equal, free_port, play
 
 
 def load(stage, status, *arguments):
     """What copse load reports, as JSON."""
-    done = stage.copse("load", "--json", "--timeout", "60", "-q", *arguments, timeout=300)
+    done = stage.copse("load", "--json", "--timeout", str(PATIENCE), "-q", *arguments, timeout=PATIENCE * 3)
     equal(done.returncode, status, f"copse load {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return json.loads(done.stdout)
 

@@ -255,8 +255,9 @@ class Process:
     def says(self, pattern):
         """Wait until it has printed something that matches. Returns the match."""
         def look():
+            alive = self.alive()  # before what it printed is read: what it prints last is read, too
             match = re.search(pattern, self.output(), re.M)
-            if not match and not self.alive():
+            if not match and not alive:
                 raise Failure(f"{self.name} ended with {self.process.returncode}:\n{self.output()}")
             return match
         return until(look, f"{self.name} says {pattern}")

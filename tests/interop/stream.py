@@ -9,7 +9,7 @@ import shutil
 import socket
 
 from secure import PSK, make_key
-from stage import Skip, check, equal, play, until
+from stage import PATIENCE, Skip, check, equal, play, until
 
 CSM = bytes.fromhex("40e122048020")  # Len 4; 7.01; Max-Message-Size (2): 1152; Block-Wise-Transfer (4)
 
@@ -84,7 +84,7 @@ class Raw:
     """A connection that says each byte."""
 
     def __init__(self, address, *said):
-        self.socket = socket.create_connection(address, timeout=60)
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
         for data in said:
             self.socket.sendall(data)
 
@@ -147,10 +147,10 @@ def asked_by_libcoap(stage):
     uri = f"coap+tcp://{host}:{port}"
     own = stage.copse("get", f"{uri}/.well-known/core")
     equal(own.returncode, 0, f"copse over TCP: {own.stderr}")
-    done = stage.run([program, "-B", "20", f"{uri}/.well-known/core"])
+    done = stage.run([program, "-B", str(PATIENCE), f"{uri}/.well-known/core"])
     check("</temperature>" in done.stdout, f"libcoap's client over TCP: {done.stdout}{done.stderr}")
     equal(own.stdout.strip().replace("\n", ""), done.stdout.strip().replace("\n", ""), "both got the same")
-    done = stage.run([program, "-B", "20", "-s", "2", f"{uri}/temperature"])
+    done = stage.run([program, "-B", str(PATIENCE), "-s", "2", f"{uri}/temperature"])
     check(done.stdout.strip(), f"libcoap observes over TCP: {done.stdout}{done.stderr}")
     done = stage.copse("observe", f"{uri}/temperature", "--count", "1")
     equal(done.returncode, 0, f"copse observes over TCP: {done.stderr}")

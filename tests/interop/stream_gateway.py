@@ -8,7 +8,8 @@ import os
 import shutil
 import socket
 
-from stage import GET, OBSERVE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, check, code_text, equal, free_port, path_options, play, until
+from stage import (GET, OBSERVE, PATIENCE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, check, code_text, equal, free_port, path_options, play,
+                   until)
 
 CSM = bytes.fromhex("40e122048020")  # Len 4; 7.01; Max-Message-Size (2): 1152; Block-Wise-Transfer (4)
 BLOCK1, BLOCK2 = 27, 23
@@ -19,7 +20,7 @@ class Connection:
     """A client whose messages are the codec's, with the head of RFC 8323 in the place of the datagram's."""
 
     def __init__(self, address):
-        self.socket = socket.create_connection(address, timeout=60)
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
         self.socket.sendall(CSM)
         self.data = b""
         self.signals = []
@@ -142,7 +143,7 @@ def tls(stage, port):
     for flavour in ("gnutls", "openssl"):
         program = shutil.which(f"coap-client-{flavour}")
         if program:
-            done = stage.run([program, "-B", "20", "-u", "alice", "-k", PSK, f"coaps+tcp://127.0.0.1:{port}/help"])
+            done = stage.run([program, "-B", str(PATIENCE), "-u", "alice", "-k", PSK, f"coaps+tcp://127.0.0.1:{port}/help"])
             check("session" in done.stdout, f"libcoap's client by {flavour}: {done.stdout}{done.stderr}")
 
 

@@ -48,9 +48,11 @@ def two_observers(client, stage):
 
 
 def with_coap_client(stage, name):
-    port, uri = free_port(), stage.gateway_uri()
-    stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions?security=none")
+    uri = stage.gateway_uri()
     for path, arguments in (("/obs", []), ("/obs-non", ["-N"])):
+        # A port for each: their tokens are the same, and what the first one did not wait for would be the second one's answer.
+        port = free_port()
+        stage.coap_client(port, "-m", "post", "-e", stage.token("libcoap"), f"{uri}/sessions?security=none")
         process = stage.start("coap-client", ["stdbuf", "-oL", stage.foreign("coap-client"), "-v", "6", "-B", "900", "-p", str(port), "-P", uri, "-s", "900",
                                               "-w", "-m", "get", *arguments, f"coap://{name}{path}"])
         kind = "NON" if arguments else "CON"

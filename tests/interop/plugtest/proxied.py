@@ -33,15 +33,16 @@ class Proxied(cases.Client):
             raise Failure(f"no acknowledgement of {request}")
         if ack.code:  # the cache has the answer
             equal(ack.token, request.token, f"{path}: token")
+            self.answered.add(ack.mid)
             return ack
         for message in [m for m in self.pending if m.code and m.token == request.token]:
             self.pending.remove(message)
             if message.kind == CON:
-                self.send(Message(ACK, 0, message.mid))
+                self.acknowledge(message)
         ends = request.option(OBSERVE) == b"\1"  # copies of what was told before may still come
         reply = self.take(lambda m: m.code and m.token == request.token and not (ends and m.option(OBSERVE) is not None), PATIENCE)
         check(reply is not None, f"{path}: acknowledged and never answered")
         equal(reply.kind, CON, f"{path}: type of the answer")
-        self.send(Message(ACK, 0, reply.mid))
+        self.acknowledge(reply)
         reply.kind = ACK  # as the cases know it
         return reply
