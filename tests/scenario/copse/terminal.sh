@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
-# What differs on a terminal: colour, safe payloads, a last newline, the progress bar. `script` makes the terminal.
+# What differs on a terminal: colour, safe payloads, a last newline, the progress bar.
 set -euo pipefail
 source "$(dirname "$0")/stage.bash"
 foreign_server
 
-# on_terminal COMMAND: what it shows on a terminal, in the file `seen`.
+# on_terminal COMMAND: what it shows on a terminal, all of it, in the file `seen`.
+cat >terminal.py <<'PY'
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+child = subprocess.Popen(sys.argv[1], shell=True, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+os.close(slave)
+try:
+    while data := os.read(master, 65536):
+        sys.stdout.buffer.write(data)
+except OSError:  # nobody has the terminal open any more
+    pass
+child.wait()
+PY
 on_terminal() {
-	script -qec "$*" /dev/null </dev/null | tr -d '\r' >seen
+	python3 terminal.py "$*" | tr -d '\r' >seen
 }
 
 copse put "$at/text" 'plain'
