@@ -24,6 +24,22 @@ int64_t gw_collector_now(const struct gw_collector *c)
 	return c->around.wall(c->around.self);
 }
 
+void gw_collector_look(struct gw_collector *c, copse_ms now)
+{
+	const int64_t wall_now = gw_collector_now(c);
+	const int64_t by = wall_now - c->wall - (int64_t)(now - c->at) * 1000;
+
+	if (c->at != COPSE_NEVER && (by > GW_COLLECTOR_JUMP_US || by < -GW_COLLECTOR_JUMP_US)) {
+		char text[32];
+		snprintf(text, sizeof(text), "%lld", (long long)(by / 1000000));
+		gw_log(c->around.log, GW_LOG_WARN, "collector", "the clock has jumped", {"seconds", text});
+		c->counters.jumps++;
+		gw_heard_move(c, by, wall_now);
+	}
+	c->wall = wall_now;
+	c->at = now;
+}
+
 bool gw_collector_sees(const struct copse_request *rq, const char *device)
 {
 	struct gw_collector *c = gw_collector_of(rq);
@@ -77,6 +93,7 @@ bool gw_collector_admit(const struct copse_request *rq, struct copse_response *r
 {
 	struct gw_collector *c = gw_collector_of(rq);
 
+	gw_collector_look(c, rq->now);
 	if (!rq->peer) /* a notification goes to somebody who was admitted when he registered */
 		return true;
 	if (c->config->collector.open || c->around.may_read(c->around.self, rq->peer, rq->now))
@@ -103,6 +120,20 @@ static int64_t wall(void *self)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* What was stored while the clock was ahead has come now, as far as anybody knows. */
+static void load_reading(struct gw_heard *d, struct store_reading r, int64_t now)
+{
+	const int64_t ahead = r.received > now ? r.received - now : 0;
+
+	r.received -= ahead;
+	if (r.expires != STORE_NEVER)
+		r.expires -= ahead;
+	if (gw_latest_take(d, &r))
+		gw_series_find(d, r.name)->ahead = ahead > 0 && r.time > now;
+	d->last = r.received > d->last ? r.received : d->last;
+	d->first = d->last;
+}
+
 static int load_row(void *user, const struct store_row *row)
 {
 	struct gw_collector *c = user;
@@ -113,9 +144,7 @@ static int load_row(void *user, const struct store_row *row)
 	if (row->device) {
 		gw_heard_describe(d, row->device->extra, strlen(row->device->extra));
 	} else {
-		gw_latest_take(d, row->reading);
-		d->last = row->reading->received > d->last ? row->reading->received : d->last;
-		d->first = d->last;
+		load_reading(d, *row->reading, gw_collector_now(c));
 	}
 	return 0;
 }
@@ -179,6 +208,7 @@ struct gw_collector *gw_collector_new(const struct gw_config *config,
 	if (!c)
 		return NULL;
 	c->magic = GW_COLLECTOR_MAGIC;
+	c->at = COPSE_NEVER;
 	c->config = config;
 	c->around = *around;
 	c->device_cap = config->collector.devices;
@@ -299,6 +329,7 @@ void gw_collector_done(struct gw_collector *c, copse_ms now)
 	struct store_job *job;
 
 	COPSE_ASSERT(c->magic == GW_COLLECTOR_MAGIC);
+	gw_collector_look(c, now);
 	while (c->service && (job = store_service_done(c->service))) {
 		if (job->render) {
 			gw_collector_asked(c, job, now);

@@ -20,6 +20,7 @@
 #define GW_COLLECTOR_RESOURCES 10
 #define GW_COLLECTOR_BODY      65536 /* longest body taken */
 #define GW_COLLECTOR_SERIES    64    /* names of one device; beyond: refused */
+#define GW_COLLECTOR_JUMP_US   INT64_C(2000000) /* less is a clock that is slow or fast */
 
 /* Histories that are being fetched: of all, and of one peer. Beyond, a peer's own longest unused one makes way, or
  * another's that is unused for GW_HISTORY_IDLE_MS; else 5.03. A block of one that made way begins it anew, under
@@ -78,6 +79,10 @@ void gw_collector_list(struct gw_collector *collector, const struct copse_reques
 
 /* Take a notification that came unasked: a reading, if an implicit subscription is agreed for its token. */
 void gw_collector_unasked(struct gw_collector *collector, const struct copse_event *event, copse_ms now);
+
+/* Look whether the clock has jumped since the last look, more than GW_COLLECTOR_JUMP_US; then devices and newest readings
+ * are moved with it, so that they are as old, as fresh and as expected as they were. */
+void gw_collector_look(struct gw_collector *collector, copse_ms now);
 
 /* Whether /devices/ID/meta says that the device of this name and alias ("" for none) sleeps. */
 bool gw_collector_is_asleep(const struct gw_collector *collector, const char *name, const char *alias);

@@ -113,7 +113,7 @@ bool gw_latest_take(struct gw_heard *d, const struct store_reading *r)
 
 	if (!s)
 		s = make_series(d, r->name);
-	if (!s || (s->has_latest && r->time < s->latest.time))
+	if (!s || (s->has_latest && r->time < s->latest.time && !s->ahead))
 		return false;
 	if (r->len) {
 		bytes = copse_mem_new(r->len, 1);
@@ -129,7 +129,27 @@ bool gw_latest_take(struct gw_heard *d, const struct store_reading *r)
 	s->latest.unit = s->unit;
 	s->latest.bytes = bytes;
 	s->has_latest = true;
+	s->ahead = false;
 	return true;
+}
+
+static int64_t moved(int64_t time, int64_t by)
+{
+	return time == 0 || time == STORE_NEVER ? time : time + by;
+}
+
+void gw_heard_move(struct gw_collector *c, int64_t by, int64_t now)
+{
+	for (uint32_t i = 0; i < c->device_n; i++) {
+		struct gw_heard *d = c->device[i];
+		d->first = moved(d->first, by);
+		d->last = moved(d->last, by);
+		for (struct gw_series *s = d->series; s; s = s->next) {
+			s->latest.expires = moved(s->latest.expires, by);
+			s->latest.received = moved(s->latest.received, by);
+			s->ahead = s->has_latest && s->latest.time > now;
+		}
+	}
 }
 
 static void take_text(json_t *meta, const char *key, char *out, size_t cap)

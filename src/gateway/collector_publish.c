@@ -74,7 +74,8 @@ static bool begin(struct incoming *in, const struct copse_request *rq, struct co
 	struct copse_address a;
 
 	*in = (struct incoming){.c = gw_collector_of(rq), .rq = rq, .rs = rs};
-	in->now = gw_collector_now(in->c);
+	gw_collector_look(in->c, rq->now);
+	in->now = in->c->wall;
 	in->expires = expiry(rq, in->now);
 	in->c->counters.messages++;
 	in->c->counters.multicast += rq->multicast;

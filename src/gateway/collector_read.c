@@ -404,6 +404,7 @@ void gw_collector_described(struct gw_collector *c, copse_ms now)
 void gw_collector_list(struct gw_collector *c, const struct copse_request *rq, struct copse_response *rs,
 		       const char *before)
 {
+	gw_collector_look(c, rq->now);
 	int64_t now = gw_collector_now(c);
 	struct store_job *job = store_job_new(0);
 	bool json = rq->accept == COPSE_FORMAT_JSON, first = true;

@@ -18,6 +18,7 @@ struct gw_series {
 	char unit[STORE_UNIT_MAX + 1];
 	struct store_reading latest; /* `bytes` are ours */
 	bool has_latest;
+	bool ahead; /* the clock has been set back behind its time: the next one is newer whatever its time */
 };
 
 struct gw_heard {
@@ -46,6 +47,9 @@ struct gw_collector {
 	uint32_t device_n, device_cap;
 	struct core_table index; /* by id: number in `device` + 1 */
 	uint64_t key[2];
+
+	int64_t wall; /* what the clock showed, microseconds since 1970, */
+	copse_ms at;  /* and when that was; COPSE_NEVER: not yet */
 
 	struct copse_resource resources[GW_COLLECTOR_RESOURCES]; /* with this collector as `user` */
 	const struct copse_resource *series_resource, *device_resource, *type_resource, *group_resource;
@@ -78,6 +82,9 @@ bool gw_latest_take(struct gw_heard *d, const struct store_reading *r);
 
 /* Set what is known about a device from a JSON object of `len` bytes. Returns false if it is none, or too long. */
 bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len);
+
+/* Move all that is remembered of times with the clock, which has jumped by `by` to `now`. */
+void gw_heard_move(struct gw_collector *c, int64_t by, int64_t now);
 
 /* The type of a device as text, "" for none: what was configured, else the group that it sends to. */
 const char *gw_heard_type(const struct gw_heard *d);

@@ -119,6 +119,7 @@ enum gw_step gw_proxy_asleep(struct gw_pass *p)
 	if (!w->collector || p->m->code != COPSE_CODE_GET || !is_plain(p) || !take_path(&w->upstream, path) ||
 	    !take_format(&w->upstream, &q.format))
 		return next;
+	gw_collector_look(w->collector, p->now);
 	switch (gw_collector_newest(w->collector, &q, &body, &max_age)) {
 	case GW_ASLEEP_UNKNOWN: break;
 	case GW_ASLEEP_STALE:

@@ -19,6 +19,7 @@
 
 #define GROUP_MAX     8192 /* batches in one transaction */
 #define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
+#define JUMP_US       ((int64_t)3600 * 1000000) /* six times as long: the clock has jumped */
 #define MAGIC         0x73746f72u
 
 /* The rings carry pointers to jobs. */
@@ -61,7 +62,7 @@ struct store_service {
 	struct store store;
 	struct store_job *group[GROUP_MAX];
 	struct store_batch *batch[GROUP_MAX];
-	int64_t last_trim;
+	int64_t last_trim, spare_until;
 };
 
 struct store_job *store_job_new(size_t bytes)
@@ -165,17 +166,29 @@ static bool is_too_large(struct store_service *s, struct store_usage *usage)
 	       usage->bytes > s->config.store_max && usage->oldest != STORE_NEVER;
 }
 
+/* The time before which readings are too old. A clock that leaps ahead makes everything old at once, and what is removed
+ * is gone: after a leap nothing is too old for JUMP_US more, in which the clock may be set right. */
+static int64_t too_old(struct store_service *s, int64_t now)
+{
+	if (s->last_trim && now - s->last_trim > JUMP_US) {
+		s->spare_until = now + JUMP_US;
+		s->leaps++;
+	}
+	if (s->spare_until - now > JUMP_US) /* set right meanwhile */
+		s->spare_until = 0;
+	return s->config.keep_us && now >= s->spare_until ? now - s->config.keep_us : INT64_MIN;
+}
+
 /* Remove what is too old; and when what remains is too large, its oldest twentieth, by time, until it is not. */
 static void trim(struct store_service *s)
 {
-	int64_t now = s->config.wall(s->config.self), before = INT64_MIN;
+	int64_t now = s->config.wall(s->config.self), before;
 	struct store_usage usage;
 
 	if (s->last_trim && now - s->last_trim < TRIM_EVERY_US && now >= s->last_trim)
 		return;
+	before = too_old(s, now);
 	s->last_trim = now;
-	if (s->config.keep_us)
-		before = now - s->config.keep_us;
 	s->trimmed += store_trim(&s->store, before, now - STORE_ORIGIN_US) == STORE_OK;
 	for (int round = 0; round < 20 && is_too_large(s, &usage); round++) {
 		before = usage.oldest + (now > usage.oldest ? (now - usage.oldest) / 20 : 0) + 1;

@@ -7,7 +7,8 @@
  * Invariants:
  *   - What store_write has taken without error is there after any crash of the process, each batch whole or not at all.
  *   - A reading never replaces another one, not even with the same device, name and time.
- *   - A batch with an origin that is known already is not stored again.
+ *   - A batch with an origin that is known already is not stored again. An origin is known for STORE_ORIGIN_US before and
+ *     behind the time at which it came: a clock that is set back makes nobody look like somebody of next year.
  *
  * Times are microseconds since 1970 (UTC).
  *
@@ -91,6 +92,12 @@ struct store_batch {
 /* How long an origin is remembered: longer than EXCHANGE_LIFETIME of any sender (RFC 7252 §4.8.2). */
 #define STORE_ORIGIN_US ((int64_t)600 * 1000000)
 
+/* Whether an origin that came at `received` is known at `now`. */
+static inline bool store_is_origin_fresh(int64_t received, int64_t now)
+{
+	return received >= now - STORE_ORIGIN_US && received <= now + STORE_ORIGIN_US;
+}
+
 enum store_aggregate {
 	STORE_AGG_NONE,
 	STORE_AGG_MEAN,
@@ -168,7 +175,8 @@ struct store_ops {
 	 * ceiling, which is set when it has not begun; the caller keeps it up to date and ends the page. */
 	int (*read)(void *self, const struct store_query *query, store_row_fn *row, void *user);
 
-	/* Remove the readings and documents that are older than `before`, and forget origins older than `origins`. */
+	/* Remove the readings and documents that are older than `before`, and forget origins older than `origins`, or later
+	 * than two times STORE_ORIGIN_US behind it. */
 	int (*trim)(void *self, int64_t before, int64_t origins);
 
 	int (*usage)(void *self, struct store_usage *usage);

@@ -249,11 +249,13 @@ static int put_device(struct memory *m, const struct store_device *in)
 
 /* --- the interface --- */
 
-static bool is_known(struct memory *m, uint64_t origin)
+static bool is_known(struct memory *m, const struct store_batch *b)
 {
-	for (size_t i = 0; origin && i < m->origins.n; i++)
-		if (((struct origin *)store_vector_at(&m->origins, i))->origin == origin)
+	for (size_t i = 0; b->origin && i < m->origins.n; i++) {
+		const struct origin *o = store_vector_at(&m->origins, i);
+		if (o->origin == b->origin && store_is_origin_fresh(o->received, b->received))
 			return true;
+	}
 	return false;
 }
 
@@ -274,7 +276,7 @@ static int put_batch(struct memory *m, struct store_batch *b)
 	uint32_t readings = 0, documents = 0;
 	int result = STORE_OK;
 
-	if (is_known(m, b->origin))
+	if (is_known(m, b))
 		return STORE_DUPLICATE;
 	struct origin *o = b->origin ? store_vector_insert(&m->origins, m->origins.n) : NULL;
 	if (b->origin && !o)
@@ -499,7 +501,8 @@ static int memory_trim(void *self, int64_t before, int64_t origins)
 		if (((struct kept_document *)store_vector_at(&m->documents, i))->received < before)
 			drop_document(m, i);
 	for (size_t i = m->origins.n; i-- > 0;)
-		if (((struct origin *)store_vector_at(&m->origins, i))->received < origins)
+		if (!store_is_origin_fresh(((struct origin *)store_vector_at(&m->origins, i))->received,
+					   origins + STORE_ORIGIN_US))
 			store_vector_remove(&m->origins, i, 1);
 	return STORE_OK;
 }

@@ -20,7 +20,8 @@ static const char *const text[SQL_N] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
-	[SQL_ADD_ORIGIN] = "INSERT OR IGNORE INTO origin VALUES (?, ?)",
+	[SQL_ADD_ORIGIN] = "INSERT INTO origin VALUES (?1, ?2) ON CONFLICT (origin) DO UPDATE SET received = ?2 "
+		"WHERE received NOT BETWEEN ?2 - ?3 AND ?2 + ?3",
 	[SQL_ADD_DEVICE] = "INSERT OR IGNORE INTO device (name) VALUES (?)",
 	[SQL_FIND_DEVICE] = "SELECT id FROM device WHERE name = ?",
 	[SQL_ADD_SERIES] = "INSERT INTO series (device, name, unit) VALUES (?, ?, ?)",
@@ -53,7 +54,7 @@ static const char *const text[SQL_N] = {
 	[SQL_TRIM_ARRIVAL] = "DELETE FROM arrival WHERE time < ?",
 	[SQL_TRIM_SERIES] = "DELETE FROM reading WHERE series = ? AND time < ?",
 	[SQL_TRIM_DOCUMENTS] = "DELETE FROM document WHERE received < ?",
-	[SQL_TRIM_ORIGINS] = "DELETE FROM origin WHERE received < ?",
+	[SQL_TRIM_ORIGINS] = "DELETE FROM origin WHERE received NOT BETWEEN ?1 AND ?1 + 2 * ?2",
 };
 /* clang-format on */
 
@@ -408,6 +409,7 @@ static int put_origin(struct sqlite_store *s, const struct store_batch *b)
 		return sqlite_result(s);
 	sqlite3_bind_int64(st, 1, (int64_t)b->origin);
 	sqlite3_bind_int64(st, 2, b->received);
+	sqlite3_bind_int64(st, 3, STORE_ORIGIN_US);
 	int result = sqlite_do(s, st);
 	return result == STORE_OK && sqlite3_changes(s->db) == 0 ? STORE_DUPLICATE : result;
 }
@@ -496,6 +498,8 @@ static int trim_rows(struct sqlite_store *s, enum statement which, int64_t befor
 	if (!st)
 		return sqlite_result(s);
 	sqlite3_bind_int64(st, 1, before);
+	if (which == SQL_TRIM_ORIGINS)
+		sqlite3_bind_int64(st, 2, STORE_ORIGIN_US);
 	return sqlite_do(s, st);
 }
 

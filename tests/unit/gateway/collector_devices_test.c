@@ -167,6 +167,48 @@ static void clocks_jump(void **state)
 	gw_heard_free_all(&collector);
 }
 
+/* The clock is set a year forth and back: what is remembered is as old, as fresh and as expected as before, and a reading of
+ * a year that was not does not stand in the way of those that come. */
+static void what_is_remembered_moves_with_the_clock(void **state)
+{
+	const int64_t year = 365 * 86400 * SECOND;
+	int64_t now = START;
+
+	(void)state;
+	start(4);
+	struct gw_heard *d = gw_heard_get(&collector, "d"), *never = gw_heard_get(&collector, "never");
+	for (unsigned i = 0; i < 5; i++)
+		gw_heard_note(d, now += 60 * SECOND);
+	struct store_reading r = reading("brief", now, 1), lasting = reading("lasting", now, 1);
+	r.received = lasting.received = now;
+	r.expires = now + 30 * SECOND;
+	assert_true(gw_latest_take(d, &r) && gw_latest_take(d, &lasting));
+	gw_heard_move(&collector, year, now + year);
+	assert_true(gw_series_find(d, "brief")->latest.expires == now + year + 30 * SECOND);
+	assert_true(gw_series_find(d, "brief")->latest.received == now + year);
+	assert_true(gw_series_find(d, "lasting")->latest.expires == STORE_NEVER);
+	assert_true(gw_series_find(d, "lasting")->latest.time == now); /* as it is stored */
+	assert_string_equal(gw_heard_state(d, now + year + 90 * SECOND), "live");
+	assert_string_equal(gw_heard_state(d, now + year + 91 * SECOND), "late");
+	assert_true(never->last == 0 && never->first == 0);
+	now += year + 60 * SECOND;
+	gw_heard_note(d, now);
+	assert_true(d->rhythm == 60 * SECOND); /* the jump was no interval */
+	lasting = reading("lasting", now, 2);
+	assert_true(gw_latest_take(d, &lasting));
+	gw_heard_move(&collector, -year, now - year);
+	now -= year;
+	assert_string_equal(gw_heard_state(d, now + 90 * SECOND), "live");
+	lasting = reading("lasting", now, 3);
+	assert_true(gw_latest_take(d, &lasting)); /* newer, though of an earlier time */
+	assert_true(gw_series_find(d, "lasting")->latest.number == 3);
+	lasting = reading("lasting", now - 1, 4);
+	assert_false(gw_latest_take(d, &lasting)); /* but this once */
+	lasting = reading("brief", now - 100 * SECOND, 5);
+	assert_false(gw_latest_take(d, &lasting)); /* nor where the newest is of the past */
+	gw_heard_free_all(&collector);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +218,7 @@ int main(void)
 	    cmocka_unit_test(descriptions_are_checked),
 	    cmocka_unit_test(a_rhythm_is_learnt),
 	    cmocka_unit_test(clocks_jump),
+	    cmocka_unit_test(what_is_remembered_moves_with_the_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,45 @@ static void an_origin_is_stored_once(void **state)
 	assert_int_equal(suite_put(*state, suite_number("d", "n", 1, 1), 7), STORE_OK);
 }
 
+/* Message IDs come round: what was sent once is known for STORE_ORIGIN_US and no longer, whenever the store was last trimmed
+ * and whichever way the clock was set. */
+static void an_origin_is_known_for_its_time(void **state)
+{
+	struct store store;
+	(void)state;
+
+	open_store(&store, 0);
+	struct store_reading r = suite_number("d", "n", 1, 1);
+	struct store_batch b = {
+	    .reading = &r, .reading_n = 1, .origin = 7, .received = 100 * STORE_ORIGIN_US};
+	struct store_batch *batch = &b;
+	const struct {
+		int64_t received;
+		int result;
+	} step[] = {
+	    {100 * STORE_ORIGIN_US, STORE_OK},
+	    {101 * STORE_ORIGIN_US, STORE_DUPLICATE},
+	    {99 * STORE_ORIGIN_US, STORE_DUPLICATE},
+	    {101 * STORE_ORIGIN_US + 1, STORE_OK},
+	    {101 * STORE_ORIGIN_US + 2, STORE_DUPLICATE},
+	    {3 * STORE_ORIGIN_US, STORE_OK}, /* set back */
+	    {3 * STORE_ORIGIN_US + 1, STORE_DUPLICATE},
+	};
+	for (size_t i = 0; i < sizeof(step) / sizeof(*step); i++) {
+		b.received = step[i].received;
+		assert_int_equal(store_write(&store, &batch, 1), STORE_OK);
+		assert_int_equal(b.result, step[i].result);
+	}
+	assert_int_equal(store_trim(&store, 0, 2 * STORE_ORIGIN_US), STORE_OK); /* known: it is of now */
+	assert_int_equal(store_write(&store, &batch, 1), STORE_OK);
+	assert_int_equal(b.result, STORE_DUPLICATE);
+	b.received = 0; /* neither the past nor the future is kept for ever */
+	assert_int_equal(store_trim(&store, 0, 0), STORE_OK);
+	assert_int_equal(store_write(&store, &batch, 1), STORE_OK);
+	assert_int_equal(b.result, STORE_OK);
+	store_close(&store);
+}
+
 static void one_wrong_batch_does_not_lose_the_others(void **state)
 {
 	char long_name[STORE_NAME_MAX + 2];
@@ -606,6 +645,7 @@ int suite_run(const char *name, void (*open)(struct store *out, uint64_t max_byt
 	    T(queries_name_devices_and_series),
 	    T(another_unit_is_kept),
 	    T(an_origin_is_stored_once),
+	    T(an_origin_is_known_for_its_time),
 	    T(one_wrong_batch_does_not_lose_the_others),
 	    T(aggregates_are_made_of_buckets),
 	    T(documents_are_kept_byte_for_byte),
