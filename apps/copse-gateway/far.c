@@ -4,11 +4,13 @@
 #include "far.h"
 
 #include <copse/mem.h>
+#include <copse/message.h>
 
 struct far {
 	struct copse_transport base;
 	unsigned of;
 	bool secure;
+	struct copse_address asked; /* of the datagram taken last; port 0: nothing for the gateway itself */
 	bool (*reply)(void *self, unsigned to, const struct copse_datagram *datagram);
 	void *self;
 };
@@ -22,13 +24,20 @@ static size_t far_receive(struct copse_transport *t, struct copse_datagram *batc
 	return 0;
 }
 
+/* Empty acknowledgements and Resets end at a connection (RFC 8323 has neither): they need not go there. */
+static bool says_nothing(const struct copse_datagram *d)
+{
+	return (d->peer.flags & COPSE_PEER_RELIABLE) && d->len >= COPSE_HEADER_LEN && d->data[1] == 0 &&
+	       (d->data[0] >> 4 & 3) >= COPSE_ACK;
+}
+
 static size_t far_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
 {
 	struct far *far = (struct far *)t;
 
 	(void)now;
 	for (size_t i = 0; i < n; i++)
-		if (!far->reply(far->self, far->of, batch[i]))
+		if (says_nothing(batch[i]) || !far->reply(far->self, far->of, batch[i]))
 			batch[i]->flags |= COPSE_DATAGRAM_DROPPED;
 	return n;
 }
@@ -48,14 +57,23 @@ static int far_peer(struct copse_transport *t, const struct copse_address *a, st
 	return COPSE_ERR_ARGUMENT;
 }
 
-/* Unspecified, with port 0: nothing that comes here is for the gateway itself. */
 static void far_local(const struct copse_transport *t, const struct copse_peer *peer,
 		      struct copse_address *out)
 {
-	(void)t;
 	(void)peer;
-	*out = (struct copse_address){.len = sizeof(out->in)};
-	out->in.sin_family = AF_INET;
+	*out = ((const struct far *)t)->asked;
+}
+
+void far_set_asked(struct copse_transport *t, const struct copse_address *asked)
+{
+	struct far *far = (struct far *)t;
+
+	COPSE_ASSERT(far_is(t));
+	far->asked = *asked;
+	if (asked->len)
+		return;
+	far->asked.len = sizeof(far->asked.in);
+	far->asked.in.sin_family = AF_INET;
 }
 
 static copse_ms far_tick(struct copse_transport *t, copse_ms now)
@@ -93,6 +111,7 @@ far_open(unsigned of, bool secure,
 	far->secure = secure;
 	far->reply = reply;
 	far->self = self;
+	far_set_asked(&far->base, &(struct copse_address){0});
 	return &far->base;
 }
 

@@ -12,6 +12,9 @@ struct copse_transport *
 far_open(unsigned of, bool secure,
 	 bool (*reply)(void *self, unsigned to, const struct copse_datagram *datagram), void *self);
 
+/* What is taken next of one of its peers was sent to `asked`; len 0: not for the gateway itself, unspecified with port 0. */
+void far_set_asked(struct copse_transport *t, const struct copse_address *asked);
+
 bool far_is(const struct copse_transport *t);
 bool far_is_secure(const struct copse_transport *t);
 

@@ -3,17 +3,23 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "stream.h"
 
-bool gw_stream_open(struct copse_host *host, const struct gw_config *config, struct gw_log *log,
-		    const struct copse_address *bind, struct copse_secure *keys,
-		    const struct gw_stream_ended *ended)
+#include "gateway/crossing.h"
+
+struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_config *config,
+				       struct gw_log *log, const struct copse_address *bind,
+				       struct copse_secure *keys, const struct gw_stream_place *place,
+				       const struct gw_stream_ended *ended)
 {
 	/* Max-Message-Size stays RFC 8323's base: what is larger comes in blocks, as devices take it. */
 	const struct copse_tcp_config tcp = {.bind = *bind,
 					     .server = true,
 					     .secure = keys,
 					     .group = GW_GROUP_CLIENTS,
-					     .connections = config->associations,
-					     .rate = config->handshake_rate,
+					     .reuse_port = place->follows,
+					     .share_port = place->workers > 1 && !place->follows,
+					     .connections =
+						 gw_cross_share(place->workers, config->associations),
+					     .rate = gw_cross_share(place->workers, config->handshake_rate),
 					     .idle_ms = config->association_idle_ms,
 					     .ended = ended->ended,
 					     .self = ended->self};
@@ -23,17 +29,19 @@ bool gw_stream_open(struct copse_host *host, const struct gw_config *config, str
 
 	if (copse_tcp_open(&tcp, &t, why, sizeof(why)) != COPSE_OK) {
 		gw_log(log, GW_LOG_ERROR, "gateway", why, {"for", keys ? "secure.listen" : "listen"});
-		return false;
+		return NULL;
 	}
 	if (copse_host_attach(host, t) != COPSE_OK) {
 		copse_transport_close(t);
-		return false;
+		return NULL;
 	}
+	if (!place->tells)
+		return t;
 	copse_transport_local(t, NULL, &local);
 	copse_address_text(&local, text, sizeof(text));
 	gw_log(log, GW_LOG_INFO, "gateway", keys ? "taking connections, TLS" : "taking connections, TCP",
 	       {"address", text});
-	return true;
+	return t;
 }
 
 void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,

@@ -16,11 +16,18 @@ struct gw_stream_ended {
 	void *self;
 };
 
-/* Listen at `bind`, by TLS with `keys` unless that is NULL, and attach it to the host. Returns whether that went well; an
- * error has been logged. */
-bool gw_stream_open(struct copse_host *host, const struct gw_config *config, struct gw_log *log,
-		    const struct copse_address *bind, struct copse_secure *keys,
-		    const struct gw_stream_ended *ended);
+/* Which of several listeners at one port. `follows`: another worker has the port already; `tells`: all have it then. */
+struct gw_stream_place {
+	unsigned workers;
+	bool follows, tells;
+};
+
+/* Listen at `bind`, by TLS with `keys` unless that is NULL, and attach it to the host. Returns NULL when that did not go
+ * well; an error has been logged. */
+struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_config *config,
+				       struct gw_log *log, const struct copse_address *bind,
+				       struct copse_secure *keys, const struct gw_stream_place *place,
+				       const struct gw_stream_ended *ended);
 
 /* Add up over all of the host. */
 void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,

@@ -63,8 +63,10 @@ struct gw_thread {
 	struct copse_loop *loop;
 	struct copse_host *host;
 	struct copse_transport *mesh, *secure_mesh;    /* secure_mesh: NULL without keys */
-	struct copse_transport *secure[GW_LISTEN_MAX]; /* towards clients */
+	struct copse_transport *secure[GW_LISTEN_MAX]; /* towards clients, by DTLS */
 	size_t secure_n;
+	struct copse_transport *stream[2 * GW_LISTEN_MAX]; /* and by connections, in the order of opening */
+	size_t stream_n;
 	struct gw_worker *worker;
 };
 
@@ -214,6 +216,13 @@ static void set_path(void *self, const struct copse_address *from, struct copse_
 	struct copse_address address;
 	struct copse_peer found;
 
+	if (!is_common(self, peer)) {
+		struct copse_transport *at = copse_host_transport(t->host, peer);
+
+		if (at && far_is(at))
+			far_set_asked(at, from);
+		return;
+	}
 	peer->path = 0;
 	if (from->len && !copse_address_is_any(from) && copse_peer_address(peer, &address) == COPSE_OK &&
 	    copse_udp_peer_from(copse_host_transport(t->host, peer), &address, from, &found) == COPSE_OK)
@@ -296,6 +305,13 @@ static void expire(void *self, copse_ms now)
 
 /* --- making it --- */
 
+/* The one that says where clients are listened to: while sockets are still added to a port, the system spreads clients
+ * otherwise than it will. */
+static bool is_last(const struct gw_thread *t)
+{
+	return t->number + 1 == t->workers;
+}
+
 static struct copse_transport *listen_at(struct gw_thread *t, const struct copse_address *bind, uint8_t group,
 					 const char *what)
 {
@@ -317,7 +333,7 @@ static struct copse_transport *listen_at(struct gw_thread *t, const struct copse
 		gw_log(t->log, GW_LOG_WARN, "gateway", copse_udp_warning(transport), {"for", what});
 	copse_transport_local(transport, NULL, &local);
 	copse_address_text(&local, text, sizeof(text));
-	if (clients && t->first)
+	if (clients && !is_last(t))
 		return transport;
 	if (clients)
 		gw_log(t->log, GW_LOG_INFO, "gateway", "listening", {"address", text});
@@ -354,6 +370,8 @@ static struct copse_transport *open_secure(struct gw_thread *t, const struct cop
 		       {"for", what});
 	copse_transport_local(transport, NULL, &local);
 	copse_address_text(&local, text, sizeof(text));
+	if (config->ended && !is_last(t))
+		return transport;
 	gw_log(t->log, GW_LOG_INFO, "gateway",
 	       config->ended ? "listening, secure" : "towards the mesh, secure", {"address", text});
 	return transport;
@@ -374,10 +392,9 @@ static void refused(void *self, const struct copse_peer *peer, const char *why)
 static bool open_secure_mesh(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
-	const uint32_t associations = (c->associations + t->workers - 1) / t->workers;
 	struct copse_dtls_config dtls = {.udp = {.bind = c->mesh_bind, .group = GW_GROUP_MESH},
 					 .secure = c->mesh_keys,
-					 .associations = associations,
+					 .associations = gw_cross_share(t->workers, c->associations),
 					 .handshakes = c->handshakes,
 					 .idle_ms = c->association_idle_ms,
 					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
@@ -391,16 +408,26 @@ static bool open_secure_mesh(struct gw_thread *t)
 	return t->secure_mesh != NULL;
 }
 
+/* A connection is the worker's that the system gives it to. */
 static bool listen_stream(struct gw_thread *t, const struct copse_address *bind, struct copse_secure *keys)
 {
 	const struct gw_stream_ended told = {ended, t};
+	const struct gw_stream_place place = {
+	    .workers = t->workers, .follows = t->first != NULL, .tells = is_last(t)};
+	struct copse_address at = *bind;
 
-	return gw_stream_open(t->host, t->config, t->log, bind, keys, &told);
+	if (t->first) /* where the system chose the port, it is the same one */
+		copse_transport_local(t->first->stream[t->stream_n], NULL, &at);
+	t->stream[t->stream_n] = gw_stream_open(t->host, t->config, t->log, &at, keys, &place, &told);
+	return t->stream[t->stream_n++] != NULL;
 }
 
+/* By address and port the system gives all datagrams of a client to the same worker, as long as no socket comes or goes:
+ * an association lives where its first datagram came. */
 static bool open_secure_clients(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
+	const unsigned n = t->workers;
 
 	for (size_t i = 0; c->client_keys && i < c->secure_listen_n; i++) {
 		if (c->secure_listen_stream[i]) {
@@ -408,16 +435,20 @@ static bool open_secure_clients(struct gw_thread *t)
 				return false;
 			continue;
 		}
-		const struct copse_dtls_config dtls = {
-		    .udp = {.bind = c->secure_listen[i], .group = GW_GROUP_CLIENTS},
-		    .secure = c->client_keys,
-		    .associations = c->associations,
-		    .handshakes = c->handshakes,
-		    .rate = c->handshake_rate,
-		    .idle_ms = c->association_idle_ms,
-		    .ended = ended,
-		    .self = t};
+		struct copse_dtls_config dtls = {.udp = {.bind = c->secure_listen[i],
+							 .group = GW_GROUP_CLIENTS,
+							 .share_port = t->cross && !t->first,
+							 .reuse_port = t->first != NULL},
+						 .secure = c->client_keys,
+						 .associations = gw_cross_share(n, c->associations),
+						 .handshakes = gw_cross_share(n, c->handshakes),
+						 .rate = gw_cross_share(n, c->handshake_rate),
+						 .idle_ms = c->association_idle_ms,
+						 .ended = ended,
+						 .self = t};
 
+		if (t->first)
+			copse_transport_local(t->first->secure[t->secure_n], NULL, &dtls.udp.bind);
 		t->secure[t->secure_n] = open_secure(t, &dtls, "secure.listen");
 		if (!t->secure[t->secure_n])
 			return false;
@@ -448,7 +479,7 @@ static bool make_host(struct gw_thread *t)
 					      .unreachable = t->cross ? told_unreachable : NULL};
 
 	gw_worker_endpoint_config(t->config, t->workers, t->number, &config.endpoint);
-	config.transports = 2 * GW_LISTEN_MAX + 2 * GW_WORKERS_MAX;
+	config.transports = (uint16_t)(GW_LISTEN_MAX + t->workers * (2 * GW_LISTEN_MAX + 2));
 	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
 	if (config.send_size < COPSE_MESSAGE_LEN) /* of the local resources */
 		config.send_size = COPSE_MESSAGE_LEN;
@@ -554,24 +585,30 @@ static bool open_mesh(struct gw_thread *t)
 	return t->mesh && (!t->config->mesh_keys || open_secure_mesh(t));
 }
 
-/* In the place of each socket that worker `of` has for itself. */
+static bool stand_in(struct gw_thread *t, unsigned of, bool secure)
+{
+	struct copse_transport *far = far_open(of, secure, reply, t);
+
+	if (far && copse_host_attach(t->host, far) == COPSE_OK)
+		return true;
+	copse_transport_close(far);
+	return false;
+}
+
+/* In the place of each socket that worker `of` has for itself, as open_sockets opens them there. */
 static bool open_far(struct gw_thread *t, unsigned of)
 {
 	const struct gw_config *c = t->config;
-	const size_t clear = 1, mesh = c->mesh_keys ? 1 : 0;
-	const size_t clients = of == GW_FIRST && c->client_keys ? c->secure_listen_n : 0;
+	const size_t mesh = c->mesh_keys ? 1 : 0, clients = c->client_keys ? c->secure_listen_n : 0;
+	bool ok = stand_in(t, of, false);
 
-	for (size_t i = 0; i < clear + mesh + clients; i++) {
-		struct copse_transport *far = far_open(of, i >= clear, reply, t);
-		if (!far || copse_host_attach(t->host, far) != COPSE_OK) {
-			copse_transport_close(far);
-			return false;
-		}
-	}
-	return true;
+	for (size_t i = 0; i < mesh + clients; i++)
+		ok = ok && stand_in(t, of, true);
+	for (size_t i = 0; i < c->listen_n; i++)
+		ok = ok && (!c->listen_stream[i] || stand_in(t, of, false));
+	return ok;
 }
 
-/* The configuration has them only where there is one worker. */
 static bool open_streams(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
@@ -593,7 +630,7 @@ static bool open_sockets(struct gw_thread *t)
 				return false;
 			continue;
 		}
-		if (!open_mesh(t) || (of == GW_FIRST && !(open_secure_clients(t) && open_streams(t))))
+		if (!open_mesh(t) || !open_secure_clients(t) || !open_streams(t))
 			return false;
 	}
 	return true;

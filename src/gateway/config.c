@@ -57,7 +57,7 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 				       &c->listen_stream[i]);
 	c->workers = (uint32_t)cfg_getint(cfg, "workers");
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
-	return gw_config_check_streams(c, cfg, c->listen_stream, c->listen_n) || take_name(c, cfg);
+	return take_name(c, cfg);
 }
 
 static int take_names(struct gw_names *names, cfg_t *sec, const char *option)

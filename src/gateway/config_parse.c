@@ -163,17 +163,6 @@ int gw_config_listen_parse(const char *text, bool secure, struct copse_address *
 	return copse_address_parse(*stream ? text + strlen(scheme) : text, secure ? 5684 : 5683, address);
 }
 
-int gw_config_check_streams(const struct gw_config *c, cfg_t *cfg, const bool *stream, size_t n)
-{
-	for (size_t i = 0; c->workers != 1 && i < n; i++) {
-		if (!stream[i])
-			continue;
-		cfg_error(cfg, "'listen' takes connections only with workers = 1");
-		return -1;
-	}
-	return 0;
-}
-
 static int check_listen_at(cfg_t *cfg, cfg_opt_t *opt, bool secure)
 {
 	struct copse_address address;

@@ -25,9 +25,6 @@ int gw_sharing_from_text(const char *text);
 cfg_t *gw_config_parse(const char *path, char why[GW_CONFIG_WHY]);
 void gw_config_parsed_free(cfg_t *cfg);
 
-/* Connections belong to one worker: an error when there are more. Returns 0 or -1. */
-int gw_config_check_streams(const struct gw_config *c, cfg_t *cfg, const bool *stream, size_t n);
-
 /* Where to be reached: "ADDRESS", or over a stream "tcp://ADDRESS" (`secure`: "tls://ADDRESS"). Returns 0 or an error. */
 int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, bool *stream);
 

@@ -30,6 +30,7 @@ enum gw_cross_kind {
 	GW_CROSS_REPLY,       /* to be sent by a socket that only the receiver has */
 	GW_CROSS_OPENED,      /* a session was opened, renewed or moved: do the same */
 	GW_CROSS_CLOSED,      /* or closed */
+	GW_CROSS_GONE,        /* to the first: the association or connection of this peer has ended */
 	GW_CROSS_UNREACHABLE, /* the system says so of this peer */
 	GW_CROSS_INVALIDATE,  /* what is stored of a resource has been changed by a group's device */
 	GW_CROSS_OBSERVES,    /* a client observes elsewhere under this token */
@@ -45,7 +46,7 @@ struct gw_cross_message {
 	uint8_t from, token_len;
 	uint32_t len;
 	struct copse_peer peer;
-	struct copse_address local; /* DATAGRAM: the address that was asked; len 0: unknown */
+	struct copse_address local; /* DATAGRAM: the address that was asked; len 0: unknown, or nobody asks for it */
 	uint8_t *large;             /* the bytes, where they are too many; the receiver's to free */
 	union {
 		struct gw_target target;
@@ -64,6 +65,12 @@ struct gw_cross_message {
 };
 
 struct gw_crossing;
+
+/* A worker's part of a bound that holds for all of them together. */
+static inline uint32_t gw_cross_share(unsigned workers, uint32_t bound)
+{
+	return workers > 1 ? (bound + workers - 1) / workers : bound;
+}
 
 /* For `workers` workers, 2 to GW_WORKERS_MAX, and tables of `sessions` sessions. Returns NULL without memory. */
 struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions);

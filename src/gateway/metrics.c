@@ -165,13 +165,11 @@ static void put_dtls(struct text *t, const struct gw_report *r, bool mesh)
 		  usage->handshakes);
 }
 
-static void put_tcp(struct text *t, const struct gw_worker *w)
+static void put_tcp(struct text *t, const struct gw_report *r)
 {
-	struct copse_tcp_counters count = {0}, *c = &count;
-	struct copse_tcp_usage usage = {0};
+	const struct copse_tcp_counters *c = &r->tcp;
+	const struct copse_tcp_usage usage = r->tcp_usage;
 
-	if (w->around.tcp)
-		w->around.tcp(w->around.self, c, &usage);
 #define COUNTER(name, help) put_counter(t, "tcp_clients", #name, help, c->name);
 #include <copse/registry/tcp_counters.def>
 #undef COUNTER
@@ -248,6 +246,8 @@ void gw_report_take(const struct gw_worker *w, struct gw_report *r)
 		r->host = *w->around.host_counters(w->around.self);
 	for (unsigned mesh = 0; w->around.dtls && mesh < 2; mesh++)
 		w->around.dtls(w->around.self, mesh, &r->dtls[mesh], &r->dtls_usage[mesh]);
+	if (w->around.tcp)
+		w->around.tcp(w->around.self, &r->tcp, &r->tcp_usage);
 	take_gauges(w, r->gauge);
 	take_transports(w, r);
 }
@@ -295,6 +295,12 @@ void gw_report_add(struct gw_report *sum, const struct gw_report *part)
 		sum->dtls_usage[k].associations += part->dtls_usage[k].associations;
 		sum->dtls_usage[k].handshakes += part->dtls_usage[k].handshakes;
 	}
+#define COUNTER(name, help) sum->tcp.name += part->tcp.name;
+#include <copse/registry/tcp_counters.def>
+#undef COUNTER
+	sum->tcp_usage.connections += part->tcp_usage.connections;
+	sum->tcp_usage.beginning += part->tcp_usage.beginning;
+	sum->tcp_usage.waiting += part->tcp_usage.waiting;
 	for (unsigned i = 0; i < GAUGE_N; i++)
 		sum->gauge[i] += part->gauge[i];
 	for (size_t i = 0; i < part->transport_n; i++)
@@ -314,7 +320,7 @@ size_t gw_metrics_text(const struct gw_worker *w, const struct gw_report *r, cha
 	put_gauges(&t, r);
 	put_dtls(&t, r, false);
 	put_dtls(&t, r, true);
-	put_tcp(&t, w);
+	put_tcp(&t, r);
 	put_collector(&t, w);
 	put_host(&t, r);
 	put_transports(&t, r);

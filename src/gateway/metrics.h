@@ -24,6 +24,8 @@ struct gw_report {
 	struct copse_host_counters host;
 	struct copse_dtls_counters dtls[2]; /* of clients, of the mesh */
 	struct copse_dtls_usage dtls_usage[2];
+	struct copse_tcp_counters tcp;
+	struct copse_tcp_usage tcp_usage;
 	uint64_t gauge[GW_REPORT_GAUGES];
 	size_t transport_n;
 	struct gw_report_transport {

@@ -285,7 +285,9 @@ void gw_worker_gone(struct gw_worker *w, const struct copse_peer *peer, copse_ms
 	char text[GW_PEER_TEXT];
 
 	w->glance.bytes = NULL;
-	if (!s)
+	if (!gw_cross_is_first(w))
+		gw_cross_gone(w, peer);
+	if (!s || !gw_cross_is_first(w))
 		return;
 	w->counters.sessions_gone++;
 	gw_log(w->around.log, GW_LOG_INFO, "sessions", "ended with its association", {"account", s->account},

@@ -73,8 +73,8 @@ struct gw_surroundings {
 	void (*unreachable)(void *self, const struct copse_peer *peer, copse_ms now);
 	bool (*pass)(void *self, struct copse_datagram *datagram, copse_ms now);
 
-	/* Whether all workers have a socket at the address that `peer` speaks to, under the same id; and let `peer` be
-	 * answered from `local` (len 0: from any) by this worker's. */
+	/* Whether all workers have a socket at the address that `peer` speaks to, under the same id; and let `peer`, from
+	 * whom another worker had something at `local` (len 0: not known), be answered from there by this worker's. */
 	bool (*is_common)(void *self, const struct copse_peer *peer);
 	void (*set_path)(void *self, const struct copse_address *local, struct copse_peer *peer);
 };

@@ -15,11 +15,6 @@
 
 #include <string.h>
 
-uint32_t gw_cross_share(unsigned workers, uint32_t bound)
-{
-	return workers > 1 ? (bound + workers - 1) / workers : bound;
-}
-
 /* ---- where to ---- */
 
 struct route {
@@ -128,7 +123,8 @@ static bool send_datagram(struct gw_worker *w, const struct copse_peer *peer, co
 		return false;
 	m->kind = GW_CROSS_DATAGRAM;
 	m->peer = *peer;
-	if (w->around.is_common(w->around.self, peer))
+	/* what goes to the first may be for the gateway itself, under the name that it was asked by */
+	if (route->to == GW_FIRST || w->around.is_common(w->around.self, peer))
 		w->around.local(w->around.self, peer, &m->local);
 	m->registered = route->registered;
 	if (route->registered)
@@ -139,14 +135,16 @@ static bool send_datagram(struct gw_worker *w, const struct copse_peer *peer, co
 }
 
 /* The other worker is behind. Whoever asks for something is told so; an answer "later" to a request that must not run
- * twice could be wrong, since a copy of it may lie in the ring already: its sender repeats it (RFC 7252 §4.2). */
+ * twice could be wrong, since a copy of it may lie in the ring already: its sender repeats it (RFC 7252 §4.2). By a
+ * connection there are no copies. */
 static void refuse_datagram(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes,
 			    size_t len, copse_ms now)
 {
 	const unsigned type = bytes[0] >> 4 & 3;
 	bool request = type <= COPSE_NON && bytes[1] < 32;
 
-	if (!request || (type == COPSE_CON && !copse_code_is_safe(bytes[1]))) {
+	if (!request || (type == COPSE_CON && !copse_code_is_safe(bytes[1]) &&
+			 !(peer->flags & COPSE_PEER_RELIABLE))) {
 		w->counters.crossing_dropped++;
 		return;
 	}
@@ -169,9 +167,11 @@ bool gw_worker_divert(struct gw_worker *w, const struct copse_datagram *d, copse
 	return true;
 }
 
+/* By a connection nobody repeats a request: its answer may use the room that is kept, unless we would repeat it. */
 bool gw_worker_reply(struct gw_worker *w, unsigned to, const struct copse_datagram *d)
 {
-	struct gw_cross_message *m = gw_crossing_reserve(w->cross, w->number, to, false);
+	const bool spare = (d->peer.flags & COPSE_PEER_RELIABLE) && (d->data[0] >> 4 & 3) != COPSE_CON;
+	struct gw_cross_message *m = gw_crossing_reserve(w->cross, w->number, to, spare);
 
 	if (!m || !put_bytes(m, d->data, d->len)) {
 		w->counters.crossing_dropped++;
@@ -210,7 +210,8 @@ static void make_unreachable(struct gw_cross_message *m, const void *what)
 
 void gw_worker_unreachable(struct gw_worker *w, const struct copse_peer *peer)
 {
-	if (w->cross && w->around.is_common(w->around.self, peer))
+	if (w->cross &&
+	    (peer->group == GW_GROUP_CLIENTS || w->around.is_common(w->around.self, peer)))
 		tell_all(w, make_unreachable, peer);
 }
 
@@ -295,6 +296,20 @@ static void make_closed(struct gw_cross_message *m, const void *what)
 void gw_cross_closed(struct gw_worker *w, const struct copse_peer *peer)
 {
 	tell_all(w, make_closed, peer);
+}
+
+/* Should there be no room, the session ends when it has been idle: nobody else can be this peer. */
+void gw_cross_gone(struct gw_worker *w, const struct copse_peer *peer)
+{
+	struct gw_cross_message *m = gw_crossing_reserve(w->cross, w->number, GW_FIRST, true);
+
+	if (!m) {
+		w->counters.crossing_dropped++;
+		return;
+	}
+	m->kind = GW_CROSS_GONE;
+	m->peer = *peer;
+	gw_crossing_commit(w->cross, w->number, GW_FIRST);
 }
 
 /* Do what the first worker did. It succeeded there, and so it does here: the tables are equal. */
@@ -437,8 +452,7 @@ static void take_datagram(struct gw_worker *w, struct gw_cross_message *m, copse
 	const uint8_t *bytes = m->large ? m->large : m->bytes;
 	struct route route;
 
-	if (w->around.is_common(w->around.self, &m->peer))
-		w->around.set_path(w->around.self, &m->local, &m->peer);
+	w->around.set_path(w->around.self, &m->local, &m->peer);
 	if (w->rd && !m->registered) {
 		find_route(w, &m->peer, bytes, m->len, now, &route);
 		if (route.registered) {
@@ -477,6 +491,7 @@ static bool take_message(struct gw_worker *w, struct gw_cross_message *m, copse_
 	case GW_CROSS_REPLY: w->around.pass(w->around.self, &reply, now); break;
 	case GW_CROSS_OPENED: take_opened(w, m, now); break;
 	case GW_CROSS_CLOSED: take_closed(w, &m->peer, now); break;
+	case GW_CROSS_GONE: gw_worker_gone(w, &m->peer, now); break;
 	case GW_CROSS_UNREACHABLE: w->around.unreachable(w->around.self, &m->peer, now); break;
 	case GW_CROSS_INVALIDATE: gw_proxy_invalidate(w, m->uri, now); break;
 	case GW_CROSS_OBSERVES: gw_observe_elsewhere(w, &m->peer, m->token, m->token_len, now); break;
@@ -487,19 +502,26 @@ static bool take_message(struct gw_worker *w, struct gw_cross_message *m, copse_
 }
 
 /* Not more than a ring holds: sockets and timers want their turn. */
+static void drain_from(struct gw_worker *w, unsigned from, copse_ms now)
+{
+	for (unsigned n = 0; n < GW_CROSS_SLOTS; n++) {
+		struct gw_cross_message *m = gw_crossing_first(w->cross, from, w->number);
+
+		if (!m)
+			return;
+		w->glance.bytes = NULL;
+		/* who sends by others, too, has its session here before that is taken */
+		if (from != GW_FIRST && w->number != GW_FIRST)
+			drain_from(w, GW_FIRST, now);
+		if (!take_message(w, m, now))
+			return;
+		gw_crossing_release(w->cross, from, w->number);
+	}
+}
+
 void gw_worker_drain(struct gw_worker *w, copse_ms now)
 {
-	struct gw_cross_message *m;
-
-	for (unsigned from = 0; from < gw_crossing_workers(w->cross); from++) {
-		if (from == w->number)
-			continue;
-		for (unsigned n = 0; n < GW_CROSS_SLOTS; n++) {
-			m = gw_crossing_first(w->cross, from, w->number);
-			w->glance.bytes = m ? NULL : w->glance.bytes;
-			if (!m || !take_message(w, m, now))
-				break;
-			gw_crossing_release(w->cross, from, w->number);
-		}
-	}
+	for (unsigned from = 0; from < gw_crossing_workers(w->cross); from++)
+		if (from != w->number)
+			drain_from(w, from, now);
 }

@@ -14,9 +14,6 @@ static inline bool gw_cross_is_first(const struct gw_worker *w)
 	return !w->cross || w->number == GW_FIRST;
 }
 
-/* A part of a bound that holds for all workers together. */
-uint32_t gw_cross_share(unsigned workers, uint32_t bound);
-
 /* ---- sessions: by the first worker, to the others; nothing with one worker ---- */
 
 /* Whether others can be told of one more change. */
@@ -25,6 +22,9 @@ bool gw_cross_has_room(const struct gw_worker *w);
 /* The session was opened by `wish`, with the rules `grant` (NULL: none). There was room. */
 void gw_cross_opened(struct gw_worker *w, const struct gw_session_wish *wish, const struct gw_grant *grant);
 void gw_cross_closed(struct gw_worker *w, const struct copse_peer *peer);
+
+/* To the first, by another one: this peer's association or connection has ended, and its session with it. */
+void gw_cross_gone(struct gw_worker *w, const struct copse_peer *peer);
 
 /* What a session has under way changes by `by`; how much that is at all workers. Also with one worker. */
 void gw_cross_pending(struct gw_worker *w, struct gw_session *s, int by);

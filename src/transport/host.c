@@ -357,6 +357,7 @@ bool copse_host_pass(struct copse_host *host, struct copse_datagram *datagram, c
 	done = copse_transport_send(s->transport, &datagram, 1, now);
 	s->waiting = done == 0;
 	host->failed |= s->transport->failed;
+	host->more |= s->transport->more;
 	watch_output(s);
 	tick(s, now);
 	return done > 0 && !(datagram->flags & COPSE_DATAGRAM_DROPPED);

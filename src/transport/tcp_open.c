@@ -76,7 +76,11 @@ static int set_up_listener(struct copse_tcp *t, const struct copse_address *at)
 	if (at->sa.sa_family == AF_INET6 &&
 	    setsockopt(t->listener, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) != 0)
 		return -1;
-	if (bind(t->listener, &at->sa, at->len) != 0 || listen(t->listener, BACKLOG) != 0)
+	if (bind(t->listener, &at->sa, at->len) != 0)
+		return -1;
+	if (t->config.share_port && setsockopt(t->listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		return -1;
+	if (listen(t->listener, BACKLOG) != 0)
 		return -1;
 	t->bound.len = sizeof(t->bound.in6);
 	return getsockname(t->listener, &t->bound.sa, &t->bound.len);

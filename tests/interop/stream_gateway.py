@@ -193,4 +193,5 @@ def test(stage):
     until(gateway.alive, "the gateway is up")
 
 
-play(test)
+if __name__ == "__main__":
+    play(test)
