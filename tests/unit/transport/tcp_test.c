@@ -599,7 +599,8 @@ static void send_many(struct copse_transport *t, const struct copse_peer *peer, 
 static void a_peer_that_never_reads(void **state)
 {
 	/* the system counts this time, too, and its clock is not ours */
-	struct copse_transport *t = server_of((struct copse_tcp_config){.out_max = 20000, .stall_ms = 600000});
+	struct copse_transport *t =
+	    server_of((struct copse_tcp_config){.out_max = 20000, .stall_ms = 600000});
 	struct batch in = batch_new(1, 2000);
 	struct copse_tcp_usage usage;
 	struct copse_peer peer;
