@@ -157,12 +157,12 @@ def two_at_once(stage, peer):
 
 
 def flat_memory(gateway, peer):
-    """Everything is fetched by a gateway that may take 3 MiB more than it has, and sends more than 4 in one answer. What it keeps of each
+    """Everything is fetched by a gateway that may take 4 MiB more than it has, and sends more than that in one answer. What it keeps of each
     request, to recognize it again, has its place from the beginning and does not count."""
     pid = gateway.process.pid
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         used = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
-    limit = used + (3 << 20)  # of which SQLite's cache may take 2
+    limit = used + (4 << 20)  # of which SQLite's cache may take 2, and what the library's heap grows by is its own business
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
     size = len(fetch(peer, ["from=4"]))
