@@ -44,13 +44,13 @@ value() { sed -n "s/^copse_gateway_$1 //p" "$work/metrics"; }
 
 ask -m post -e "$(token '{"sub":"watcher"}')" "$uri/sessions?security=none" >/dev/null
 echo "$port" >&3
-says crowd.log '^observing'
+patience=700 says crowd.log '^observing'
 metrics
 equal $((clients + 1)) "$(value sessions)" 'sessions, with the one that asks'
 equal "$clients" "$(value observers)" 'observers'
 equal 1500 "$(value observations)" 'registrations, one a resource'
 echo >&3
-until_true 'the crowd ends' grep -q '^done' "$work/crowd.log"
+patience=700 until_true 'the crowd ends' grep -q '^done' "$work/crowd.log"
 wait "$crowd" || fail "the crowd ended with $?"
 
 nothing_left() {

@@ -33,9 +33,9 @@ equal() { [ "$1" = "$2" ] || fail "$3: wanted '$1', got '$2'"; }
 # contains TEXT PART WHAT
 contains() { case $1 in *"$2"*) ;; *) fail "$3: '$2' is not in '$1'" ;; esac; }
 
-# until_true WHAT COMMAND...: try the command until it succeeds; bounded, so that a test that cannot succeed ends.
+# until_true WHAT COMMAND...: try the command until it succeeds; bounded by $patience seconds, so that a test that cannot succeed ends.
 until_true() {
-	local what=$1 end=$((SECONDS + 300))
+	local what=$1 end=$((SECONDS + ${patience:-300}))
 	shift
 	while [ "$SECONDS" -lt "$end" ]; do
 		if "$@" >/dev/null 2>&1; then return; fi
