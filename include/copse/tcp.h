@@ -1,4 +1,4 @@
-/* CoAP over TCP and TLS (RFC 8323) as a transport: many connections behind one descriptor.
+/* CoAP over TCP, TLS and WebSockets (RFC 8323) as a transport: many connections behind one descriptor.
  *
  * It translates between the frames of a connection and the datagrams that an endpoint knows, so that endpoint, server
  * and client work over it as they are. A request that came in a frame is handed on as a confirmable message, a response as
@@ -20,6 +20,11 @@
  * complete `frame_ms` after it began, or whose beginning takes longer than `handshake_ms`, is ended. An idle one has no
  * buffers. All are counted (registry/tcp_counters.def).
  *
+ * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose head and whose answer's
+ * have at most 8 kB and come within `handshake_ms`; each message is a binary one of the WebSocket, of at most 64 fragments. Pings
+ * of the WebSocket are answered. Texts, larger messages and what RFC 6455 forbids end it with a close code. An idle one has
+ * 9 kB.
+ *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TCP_H
 #define COPSE_TCP_H
@@ -36,6 +41,13 @@ struct copse_tcp_config {
 	    bind; /* server: where to be reached; client: where to connect from; len 0: any */
 	bool server;
 	struct copse_secure *secure; /* finished, for the same side: TLS. NULL: in the clear. Held. */
+	bool websocket;              /* over WebSockets: coap+ws, coaps+ws */
+	const char
+	    *host; /* client, websocket: what the request says of the host (with the port unless it is the
+				* scheme's); NULL: the address. Copied. */
+	const char *
+	    origins; /* server, websocket: from which pages a browser may connect, beside those of the same host: as
+				* "https://a.example https://b.example:8443"; "*": all. NULL: none. Copied. */
 	bool reuse_port;       /* server: SO_REUSEPORT: several listeners of several workers share the port */
 	bool share_port;       /* server: take the port alone, and only then let others share it by `reuse_port` */
 	uint8_t group;         /* parameter group (copse_config.group) of the peers */

@@ -129,9 +129,10 @@ static bool offer(struct copse_service *service, const struct copse_resource *re
 	return true;
 }
 
-static bool listen_tcp(struct copse_service *service, const struct copse_address *bind, char *why, size_t cap)
+static bool listen_stream(struct copse_service *service, const struct copse_address *bind, bool websocket,
+			  char *why, size_t cap)
 {
-	const struct copse_tcp_config config = {.bind = *bind, .server = true};
+	const struct copse_tcp_config config = {.bind = *bind, .server = true, .websocket = websocket};
 	struct copse_transport *t;
 	if (copse_tcp_open(&config, &t, why, cap) != COPSE_OK)
 		return false;
@@ -144,14 +145,14 @@ static bool listen_tcp(struct copse_service *service, const struct copse_address
 
 static bool listen_at(struct copse_service *service, const char *address, char *why, size_t cap)
 {
-	static const char tcp[] = "tcp://";
-	const bool stream = strncmp(address, tcp, sizeof tcp - 1) == 0;
+	const bool ws = strncmp(address, "ws://", 5) == 0, stream = ws || strncmp(address, "tcp://", 6) == 0;
+	const char *at = address + (ws ? 5 : stream ? 6 : 0);
 	struct copse_udp_config udp = {0};
-	if (copse_address_parse(stream ? address + sizeof tcp - 1 : address, COPSE_PORT, &udp.bind) != 0) {
+	if (copse_address_parse(at, ws ? 80 : COPSE_PORT, &udp.bind) != 0) {
 		snprintf(why, cap, "\"%s\" is no address", address);
 		return false;
 	}
-	return stream ? listen_tcp(service, &udp.bind, why, cap)
+	return stream ? listen_stream(service, &udp.bind, ws, why, cap)
 		      : copse_host_listen(service->host, &udp, why, cap) != NULL;
 }
 

@@ -219,7 +219,7 @@ static size_t take_frames(struct tcp_conn *c, struct copse_datagram *batch, size
 		tcp_abort(c, got == COPSE_ERR_NOROOM ? "message too large" : "token too long", 0);
 		return kept;
 	}
-	if (tcp_waiting(&c->in) == 0 || got > 0)
+	if (c->ws ? !tcp_ws_is_partial(c->ws) : tcp_waiting(&c->in) == 0 || got > 0)
 		c->frame_since = COPSE_NEVER;
 	else if (c->frame_since == COPSE_NEVER && !c->paused)
 		c->frame_since = now;
@@ -500,6 +500,8 @@ static void say_goodbye(struct copse_tcp *t)
 		next = c->next;
 		if (t->config.server && tcp_waiting(&c->out) == 0)
 			reply(c, &s, c->used);
+		if (tcp_at(t, n)->state != TCP_FREE && c->ws)
+			tcp_ws_bye(c, t->config.server ? 1001 : 1000);
 		if (tcp_at(t, n)->state != TCP_FREE && c->tls)
 			tcp_tls_bye(c->tls);
 	}
@@ -521,6 +523,8 @@ static void tcp_close(struct copse_transport *base)
 		close(base->fd);
 	tcp_table_free(t);
 	copse_secure_unref(t->secure);
+	copse_mem_free(t->host);
+	copse_mem_free(t->origins);
 	copse_mem_free(t);
 }
 

@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #define READ_ROOM   4096u
-#define BUFFER_MIN  1024u
 #define ACCEPT_WAIT 200u              /* ms until accepting is tried again without descriptors */
 #define DRAIN_MS    COPSE_SECONDS(60) /* a released connection is closed by then */
 #define ACCEPTS     32u               /* connections accepted before others have their turn */
@@ -142,49 +141,14 @@ void tcp_touch(struct tcp_conn *c, copse_ms now)
 
 /* ---- buffers ---- */
 
-static void buffer_clear(struct tcp_buffer *b)
-{
-	copse_mem_free(b->bytes);
-	*b = (struct tcp_buffer){0};
-}
-
-/* Room for `n` more bytes behind those that are there. */
-static bool buffer_room(struct tcp_buffer *b, size_t n)
-{
-	const size_t used = tcp_waiting(b);
-	size_t cap = b->cap < BUFFER_MIN ? BUFFER_MIN : b->cap;
-	uint8_t *bytes;
-
-	if (b->bytes && b->len + n <= b->cap)
-		return true;
-	while (cap < used + n)
-		cap *= 2;
-	bytes = cap > b->cap ? copse_mem_new(1, cap) : b->bytes;
-	if (!bytes)
-		return false;
-	if (used)
-		memmove(bytes, b->bytes + b->at, used);
-	if (bytes != b->bytes)
-		copse_mem_free(b->bytes);
-	*b = (struct tcp_buffer){bytes, 0, (uint32_t)used, (uint32_t)cap};
-	return true;
-}
-
-static void buffer_append(struct tcp_buffer *b, const void *bytes, size_t n)
-{
-	if (n)
-		memcpy(b->bytes + b->len, bytes, n);
-	b->len += (uint32_t)n;
-}
-
 bool tcp_queue(struct tcp_conn *c, const void *head, size_t head_len, const void *rest, size_t rest_len)
 {
 	const size_t n = head_len + rest_len;
 
-	if (tcp_waiting(&c->out) + n > c->owner->config.out_max || !buffer_room(&c->out, n))
+	if (tcp_waiting(&c->out) + n > c->owner->config.out_max || !tcp_buffer_room(&c->out, n))
 		return false;
-	buffer_append(&c->out, head, head_len);
-	buffer_append(&c->out, rest, rest_len);
+	tcp_buffer_append(&c->out, head, head_len);
+	tcp_buffer_append(&c->out, rest, rest_len);
 	c->owner->waiting += n;
 	return true;
 }
@@ -193,7 +157,7 @@ void tcp_consume(struct tcp_conn *c, size_t n)
 {
 	c->in.at += (uint32_t)n;
 	if (c->in.at == c->in.len)
-		buffer_clear(&c->in);
+		tcp_buffer_clear(&c->in);
 }
 
 /* ---- the end ---- */
@@ -225,6 +189,9 @@ static void leave_ready(struct copse_tcp *t, struct tcp_conn *c)
 void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool network)
 {
 	struct copse_tcp *t = c->owner;
+
+	if (c->ws && c->state >= TCP_GREETING) /* RFC 6455 §7.4.1: normal, and going away */
+		tcp_ws_bye(c, t->config.server ? 1001 : 1000);
 	const uint32_t number = tcp_number(t, c);
 	/* of a client's: unless another connection has taken its place */
 	const bool tell = c->by_peer && (c->state >= TCP_OPEN || !t->config.server);
@@ -239,8 +206,9 @@ void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool networ
 	core_heap_clear(&t->heap, &c->timer);
 	list_remove(t, list_of(t, c), c);
 	t->waiting -= tcp_waiting(&c->out);
-	buffer_clear(&c->in);
-	buffer_clear(&c->out);
+	tcp_buffer_clear(&c->in);
+	tcp_buffer_clear(&c->out);
+	tcp_ws_free(c->ws);
 	tcp_tls_free(c->tls);
 	close(c->fd);
 	*c = (struct tcp_conn){.next = t->free};
@@ -277,6 +245,8 @@ void tcp_abort(struct tcp_conn *c, const char *why, uint32_t bad_option)
 
 	if (c->state >= TCP_GREETING && tcp_waiting(&c->out) < t->config.out_max / 2)
 		say(c, &s);
+	if (c->ws && c->state >= TCP_GREETING)
+		tcp_ws_bye(c, 1002); /* RFC 6455 §7.4.1: a protocol error */
 	if (tcp_at(t, number)->state != TCP_FREE)
 		tcp_end(c, &t->count.aborted_out, why, false);
 }
@@ -314,13 +284,19 @@ static copse_ms due_at(const struct tcp_conn *c)
 	return earlier(at, c->stalled_since, config->stall_ms);
 }
 
+/* There are bytes to be sent. */
+static bool has_unsent(const struct tcp_conn *c)
+{
+	return tcp_waiting(&c->out) > 0 || (c->ws && tcp_ws_unsent(c->ws) > 0);
+}
+
 void tcp_settle(struct tcp_conn *c)
 {
 	struct copse_tcp *t = c->owner;
 	struct epoll_event e = {.data.u32 = tcp_number(t, c)};
 	const copse_ms at = due_at(c);
 
-	if (c->state == TCP_CONNECTING || (c->state >= TCP_OPEN && tcp_waiting(&c->out) > 0) ||
+	if (c->state == TCP_CONNECTING || (c->state >= TCP_OPEN && has_unsent(c)) ||
 	    (c->tls && tcp_tls_wants_out(c->tls)))
 		e.events |= EPOLLOUT;
 	if (c->state != TCP_CONNECTING && !c->paused && !c->eof)
@@ -336,7 +312,7 @@ void tcp_settle(struct tcp_conn *c)
 
 /* ---- bytes ---- */
 
-static int put(struct tcp_conn *c, const void *bytes, size_t n)
+int tcp_put(struct tcp_conn *c, const void *bytes, size_t n)
 {
 	ssize_t done;
 
@@ -348,7 +324,7 @@ static int put(struct tcp_conn *c, const void *bytes, size_t n)
 	return errno == EAGAIN || errno == EINTR ? TCP_AGAIN : TCP_BROKEN;
 }
 
-static int get(struct tcp_conn *c, void *buf, size_t cap)
+int tcp_get(struct tcp_conn *c, void *buf, size_t cap)
 {
 	ssize_t n;
 
@@ -362,11 +338,18 @@ static int get(struct tcp_conn *c, void *buf, size_t cap)
 	return errno == EAGAIN || errno == EINTR ? TCP_AGAIN : TCP_BROKEN;
 }
 
+/* Frames. */
+static int put(struct tcp_conn *c, const void *frames, size_t n)
+{
+	return c->ws ? tcp_ws_write(c, frames, n) : tcp_put(c, frames, n);
+}
+
 /* Nothing is read from who does not take what waits for it. */
 static void set_paused(struct tcp_conn *c)
 {
 	struct copse_tcp *t = c->owner;
-	const bool paused = tcp_waiting(&c->out) > t->config.out_max / 4;
+	const uint32_t wrapped = c->ws ? tcp_ws_unsent(c->ws) : 0;
+	const bool paused = tcp_waiting(&c->out) + wrapped > t->config.out_max / 4;
 
 	t->count.paused += paused && !c->paused;
 	if (c->paused && !paused && tcp_waiting(&c->in))
@@ -379,8 +362,9 @@ bool tcp_flush(struct tcp_conn *c, copse_ms now)
 	struct copse_tcp *t = c->owner;
 
 	c->dirty = false;
-	while (tcp_waiting(&c->out) > 0) {
-		const int n = put(c, c->out.bytes + c->out.at, tcp_waiting(&c->out));
+	while (has_unsent(c)) {
+		const void *bytes = c->out.bytes ? c->out.bytes + c->out.at : NULL;
+		const int n = put(c, bytes, tcp_waiting(&c->out));
 
 		t->base.counters.send_calls++;
 		if (n < 0) {
@@ -394,8 +378,9 @@ bool tcp_flush(struct tcp_conn *c, copse_ms now)
 		t->waiting -= (uint32_t)n;
 		c->stalled_since = COPSE_NEVER;
 	}
-	if (tcp_waiting(&c->out) == 0) {
-		buffer_clear(&c->out);
+	if (tcp_waiting(&c->out) == 0)
+		tcp_buffer_clear(&c->out);
+	if (!has_unsent(c)) {
 		c->stalled_since = COPSE_NEVER;
 	} else if (c->stalled_since == COPSE_NEVER) {
 		c->stalled_since = now;
@@ -409,8 +394,11 @@ static void lost(struct tcp_conn *c, int n)
 {
 	struct copse_tcp *t = c->owner;
 	const bool closed = n == TCP_CLOSED;
+	const char *fault = NULL;
 
-	if (c->state < TCP_OPEN)
+	if (c->ws && tcp_ws_is_over(c->ws, &fault) && fault)
+		tcp_end(c, &t->count.aborted_out, fault, false);
+	else if (c->state < TCP_OPEN)
 		tcp_end(c, &t->count.failed,
 			closed ? "the peer closed the connection before its greeting"
 			       : "the connection was reset before the greeting",
@@ -420,6 +408,20 @@ static void lost(struct tcp_conn *c, int n)
 			closed ? "the peer closed the connection" : "the connection was reset", true);
 }
 
+/* As TCP_..., or how many bytes have come. */
+static int read_once(struct tcp_conn *c)
+{
+	int n;
+
+	if (c->ws)
+		return tcp_ws_read(c);
+	if (!tcp_buffer_room(&c->in, READ_ROOM))
+		return TCP_BROKEN;
+	n = tcp_get(c, c->in.bytes + c->in.len, c->in.cap - c->in.len);
+	c->in.len += n > 0 ? (uint32_t)n : 0;
+	return n;
+}
+
 bool tcp_fill(struct tcp_conn *c, copse_ms now)
 {
 	struct copse_tcp *t = c->owner;
@@ -427,20 +429,16 @@ bool tcp_fill(struct tcp_conn *c, copse_ms now)
 
 	if (c->paused || c->eof)
 		return false;
-	if (!buffer_room(&c->in, READ_ROOM)) {
-		tcp_abort(c, "out of memory", 0);
-		return false;
-	}
-	n = get(c, c->in.bytes + c->in.len, c->in.cap - c->in.len);
+	n = read_once(c);
 	t->base.counters.receive_calls++;
 	if (n > 0) {
-		c->in.len += (uint32_t)n;
 		if (c->state >= TCP_GREETING)
 			tcp_touch(c, now);
-		return true;
+		/* answers to control frames leave now, so that they cannot pile up */
+		return !c->ws || tcp_ws_unsent(c->ws) == 0 || c->state < TCP_OPEN || tcp_flush(c, now);
 	}
 	if (tcp_waiting(&c->in) == 0)
-		buffer_clear(&c->in);
+		tcp_buffer_clear(&c->in);
 	if (n < 0)
 		lost(c, n);
 	return false;
@@ -467,12 +465,28 @@ static void greet(struct tcp_conn *c, copse_ms now)
 	tcp_settle(c);
 }
 
+/* Move on what comes before the greeting: TLS, then HTTP. Returns as the handshake of TLS does. */
+static int prepare(struct tcp_conn *c, const char **why)
+{
+	int done = c->state == TCP_SHAKING && c->tls ? tcp_tls_shake(c->tls, why) : 1;
+
+	if (done > 0 && c->owner->config.websocket) {
+		if (!c->ws && !(c->ws = tcp_ws_new(c))) {
+			*why = "out of memory";
+			return TCP_BROKEN;
+		}
+		enter_state(c, TCP_UPGRADING);
+		done = tcp_ws_upgrade(c, why);
+	}
+	return done;
+}
+
 static bool shake(struct tcp_conn *c, copse_ms now)
 {
 	struct copse_tcp *t = c->owner;
 	const uint32_t number = tcp_number(t, c);
 	const char *why = NULL;
-	const int done = c->tls ? tcp_tls_shake(c->tls, &why) : 1;
+	const int done = prepare(c, &why);
 
 	if (done < 0) {
 		tcp_end(c, &t->count.failed, why, false);
@@ -482,7 +496,11 @@ static bool shake(struct tcp_conn *c, copse_ms now)
 		greet(c, now);
 	else
 		tcp_settle(c);
-	return tcp_at(t, number)->state != TCP_FREE;
+	if (tcp_at(t, number)->state == TCP_FREE)
+		return false;
+	if (done > 0 && c->ws) /* what came behind the head has been read already */
+		tcp_make_ready(c);
+	return true;
 }
 
 /* The network has answered. */
@@ -502,7 +520,7 @@ static bool connected(struct tcp_conn *c, copse_ms now)
 	t->count.connected++;
 	enter_state(c, TCP_SHAKING);
 	if (t->secure) {
-		c->tls = tcp_tls_new(t->secure, c->fd, address_key_ip(&c->peer));
+		c->tls = tcp_tls_new(t->secure, c->fd, address_key_ip(&c->peer), t->config.websocket);
 		if (!c->tls) {
 			tcp_end(c, &t->count.failed, "out of memory", false);
 			return false;
@@ -515,7 +533,7 @@ bool tcp_progress(struct tcp_conn *c, copse_ms now)
 {
 	if (c->state == TCP_CONNECTING)
 		return connected(c, now);
-	if (c->state == TCP_SHAKING)
+	if (c->state < TCP_GREETING)
 		return shake(c, now);
 	return c->state < TCP_OPEN || tcp_flush(c, now);
 }
@@ -703,7 +721,8 @@ static void take_in(struct copse_tcp *t, int fd, const struct copse_address *fro
 	c->address_hash = hash;
 	core_table_insert(&t->by_address, hash, tcp_number(t, c));
 	c->by_address = true;
-	if (t->secure && !(c->tls = tcp_tls_new(t->secure, fd, address_key_ip(&c->peer))))
+	if (t->secure &&
+	    !(c->tls = tcp_tls_new(t->secure, fd, address_key_ip(&c->peer), t->config.websocket)))
 		tcp_end(c, &t->count.failed, "out of memory", false);
 	else
 		shake(c, now);
@@ -745,9 +764,10 @@ static void overdue(struct tcp_conn *c, copse_ms now)
 		tcp_end(c, &t->count.closed, NULL, true);
 	else if (c->state < TCP_OPEN)
 		tcp_end(c, &t->count.late,
-			c->state == TCP_CONNECTING ? "nobody answered"
-			: c->state == TCP_SHAKING  ? "the handshake was begun but not completed"
-						   : "the peer sent no greeting",
+			c->state == TCP_CONNECTING  ? "nobody answered"
+			: c->state == TCP_SHAKING   ? "the handshake was begun but not completed"
+			: c->state == TCP_UPGRADING ? "the upgrade to a WebSocket was not completed"
+						    : "the peer sent no greeting",
 			c->state == TCP_CONNECTING);
 	else {
 		t->count.slow++;

@@ -3,6 +3,7 @@
  * tcp.c      the path of messages: frames to datagrams and back, signaling
  * tcp_conn.c connections: how they begin and end, their buffers and times
  * tcp_tls.c  the bytes of a connection by TLS
+ * tcp_ws.c   the bytes of a connection that is a WebSocket (ws.h), and how it becomes one (ws_http.h)
  * tcp_open.c opening, and what is asked of an open one
  *
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -11,6 +12,7 @@
 
 #include "core/heap.h"
 #include "core/table.h"
+#include "tcp_buffer.h"
 
 #include <copse/frame.h>
 #include <copse/tcp.h>
@@ -23,24 +25,21 @@ enum tcp_state {
 	TCP_FREE,
 	TCP_CONNECTING, /* client: the network has not answered */
 	TCP_SHAKING,    /* TLS: the handshake is under way */
+	TCP_UPGRADING,  /* it is to become a WebSocket: HTTP is under way */
 	TCP_GREETING,   /* our CSM has left, the peer's has not come */
 	TCP_OPEN,
 	TCP_DRAINING /* client: the server has released it: answers come still, requests have another connection */
 };
 
 struct tcp_tls;
-
-/* Bytes that wait: [at, len) of `bytes`, which is NULL while there are none. */
-struct tcp_buffer {
-	uint8_t *bytes;
-	uint32_t at, len, cap;
-};
+struct tcp_ws;
 
 /* A connection, named by its number: place in the table + 1. */
 struct tcp_conn {
 	struct core_timer timer;
 	struct copse_tcp *owner;
 	struct tcp_tls *tls; /* NULL: in the clear */
+	struct tcp_ws *ws;   /* NULL: it is no WebSocket */
 	struct copse_peer peer;
 	struct tcp_buffer in, out;
 	copse_ms used;          /* last of all by the peer */
@@ -75,6 +74,7 @@ struct copse_tcp {
 	struct copse_transport base;
 	struct copse_tcp_config config; /* with every default filled in */
 	struct copse_secure *secure;
+	char *host, *origins; /* copies of the configuration's; NULL: none */
 	struct copse_address bound;
 	int listener;
 	bool listening; /* the listener is watched */
@@ -113,11 +113,6 @@ static inline struct tcp_conn *tcp_at(struct copse_tcp *t, uint32_t number)
 static inline uint32_t tcp_number(const struct copse_tcp *t, const struct tcp_conn *c)
 {
 	return (uint32_t)(c - t->conn) + 1;
-}
-
-static inline uint32_t tcp_waiting(const struct tcp_buffer *b)
-{
-	return b->len - b->at;
 }
 
 /* --- tcp_conn.c --- */
@@ -159,12 +154,35 @@ void tcp_tick(struct copse_tcp *t, copse_ms now);
 /* Begin or cease to watch the listener. */
 void tcp_listen(struct copse_tcp *t, bool on);
 
-/* --- tcp_tls.c --- */
-
 enum { TCP_AGAIN = 0, TCP_CLOSED = -1, TCP_BROKEN = -2 };
 
-/* NULL without memory. The descriptor stays the connection's. */
-struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *address);
+/* Bytes of the connection as the system, or TLS, has them: how many, or one of the above. */
+int tcp_put(struct tcp_conn *c, const void *bytes, size_t n);
+int tcp_get(struct tcp_conn *c, void *buf, size_t cap);
+
+/* --- tcp_ws.c --- */
+
+/* NULL without memory. */
+struct tcp_ws *tcp_ws_new(struct tcp_conn *c);
+void tcp_ws_free(struct tcp_ws *ws);
+/* 1: it is one; AGAIN; BROKEN: `*why` says it. */
+int tcp_ws_upgrade(struct tcp_conn *c, const char **why);
+/* Read once, and append the frames that it has brought to `in`. More than 0, or one of the above. */
+int tcp_ws_read(struct tcp_conn *c);
+/* Send whole frames. How many bytes of them have left wholly; what AGAIN was returned for must be offered again. */
+int tcp_ws_write(struct tcp_conn *c, const void *frames, size_t len);
+/* Bytes that wait to be sent, beside those of `out`. */
+uint32_t tcp_ws_unsent(const struct tcp_ws *ws);
+/* See ws_is_over and ws_is_partial. */
+bool tcp_ws_is_over(const struct tcp_ws *ws, const char **fault);
+bool tcp_ws_is_partial(const struct tcp_ws *ws);
+/* Tell the peer, as far as it listens, that it ends. */
+void tcp_ws_bye(struct tcp_conn *c, uint16_t code);
+
+/* --- tcp_tls.c --- */
+
+/* NULL without memory. The descriptor stays the connection's. `ws`: for a WebSocket. */
+struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *address, bool ws);
 void tcp_tls_free(struct tcp_tls *tls);
 /* 1: complete; AGAIN; BROKEN: `*why` says it. */
 int tcp_tls_shake(struct tcp_tls *tls, const char **why);

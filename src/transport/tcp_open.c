@@ -39,10 +39,24 @@ static void fill_in(struct copse_tcp_config *c)
 	c->idle_ms = c->idle_ms ? c->idle_ms : COPSE_SECONDS(86400);
 }
 
+/* NULL stays NULL. */
+static bool copy(const char *text, char **out)
+{
+	const size_t n = text ? strlen(text) + 1 : 0;
+
+	*out = text ? copse_mem_new(1, n) : NULL;
+	if (*out)
+		memcpy(*out, text, n);
+	return *out || !text;
+}
+
 static bool make(struct copse_tcp *t, const struct copse_tcp_config *config)
 {
 	t->base.ops = &tcp_ops;
-	t->base.scheme = config->secure ? "coaps+tcp" : "coap+tcp";
+	if (config->websocket)
+		t->base.scheme = config->secure ? "coaps+ws" : "coap+ws";
+	else
+		t->base.scheme = config->secure ? "coaps+tcp" : "coap+tcp";
 	t->base.fd = -1;
 	t->listener = -1;
 	t->config = *config;
@@ -50,7 +64,7 @@ static bool make(struct copse_tcp *t, const struct copse_tcp_config *config)
 	t->rate_left = t->config.rate * 1000;
 	if (config->secure)
 		t->secure = copse_secure_ref(config->secure);
-	return tcp_table_new(t);
+	return copy(config->host, &t->host) && copy(config->origins, &t->origins) && tcp_table_new(t);
 }
 
 /* Every address of both families where the system has IPv6, else of IPv4. */

@@ -15,19 +15,20 @@ struct tcp_tls {
 	bool done;             /* with the handshake */
 };
 
-static bool set_up(struct tcp_tls *tls)
+static bool set_up(struct tcp_tls *tls, bool ws)
 {
-	static const gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "coap", 4}; /* RFC 8323 §8.2 */
+	static const gnutls_datum_t coap = {(unsigned char *)(uintptr_t) "coap", 4};     /* RFC 8323 §8.2 */
+	static const gnutls_datum_t http = {(unsigned char *)(uintptr_t) "http/1.1", 8}; /* RFC 7301 §6 */
 	const struct copse_secure *s = tls->who.secure;
 
 	if (gnutls_priority_set(tls->session, s->stream_priority) ||
 	    secure_set_session(tls->session, &tls->who))
 		return false;
-	return gnutls_alpn_set_protocols(tls->session, &protocol, 1, s->server ? GNUTLS_ALPN_MANDATORY : 0) ==
-	       0;
+	return gnutls_alpn_set_protocols(tls->session, ws ? &http : &coap, 1,
+					 s->server && !ws ? GNUTLS_ALPN_MANDATORY : 0) == 0;
 }
 
-struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *address)
+struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *address, bool ws)
 {
 	struct tcp_tls *tls = copse_mem_new(1, sizeof(*tls));
 	const unsigned flags = secure->server ? GNUTLS_SERVER : GNUTLS_CLIENT;
@@ -37,7 +38,7 @@ struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *
 	tls->who = (struct secure_who){.secure = copse_secure_ref(secure), .address = address};
 	if (gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK) != 0)
 		tls->session = NULL;
-	if (!tls->session || !set_up(tls)) {
+	if (!tls->session || !set_up(tls, ws)) {
 		tcp_tls_free(tls);
 		return NULL;
 	}

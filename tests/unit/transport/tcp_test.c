@@ -142,13 +142,15 @@ static struct copse_transport *suite_server(uint16_t id)
 	    &(const struct copse_tcp_config){.server = true, .max_message = COPSE_TCP_MESSAGE_MAX}, id);
 }
 
-static struct copse_transport *suite_secure(bool is_server, uint16_t id)
+static struct copse_transport *suite_secure(bool is_server, bool websocket, uint16_t id)
 {
 	struct copse_secure *secure = psk_side(is_server, KEY);
-	struct copse_transport *t = open_tcp(
-	    &(const struct copse_tcp_config){
-		.server = is_server, .secure = secure, .max_message = COPSE_TCP_MESSAGE_MAX},
-	    id);
+	struct copse_transport *t =
+	    open_tcp(&(const struct copse_tcp_config){.server = is_server,
+						      .websocket = websocket,
+						      .secure = secure,
+						      .max_message = COPSE_TCP_MESSAGE_MAX},
+		     id);
 
 	copse_secure_unref(secure);
 	if (!is_server)
@@ -158,12 +160,37 @@ static struct copse_transport *suite_secure(bool is_server, uint16_t id)
 
 static struct copse_transport *suite_secure_client(uint16_t id)
 {
-	return suite_secure(false, id);
+	return suite_secure(false, false, id);
 }
 
 static struct copse_transport *suite_secure_server(uint16_t id)
 {
-	return suite_secure(true, id);
+	return suite_secure(true, false, id);
+}
+
+static struct copse_transport *suite_ws_client(uint16_t id)
+{
+	joined[id] = address("127.0.0.1", 9);
+	return open_tcp(
+	    &(const struct copse_tcp_config){.websocket = true, .max_message = COPSE_TCP_MESSAGE_MAX}, id);
+}
+
+static struct copse_transport *suite_ws_server(uint16_t id)
+{
+	return open_tcp(&(const struct copse_tcp_config){.server = true,
+							 .websocket = true,
+							 .max_message = COPSE_TCP_MESSAGE_MAX},
+			id);
+}
+
+static struct copse_transport *suite_wss_client(uint16_t id)
+{
+	return suite_secure(false, true, id);
+}
+
+static struct copse_transport *suite_wss_server(uint16_t id)
+{
+	return suite_secure(true, true, id);
 }
 
 /* Send a message that nobody counts, and wait until the connection is there. */
@@ -966,6 +993,22 @@ int main(void)
 	     .join = join,
 	     .reach = suite_reach,
 	     .foreign = "224.0.1.187",
+	     .max = COPSE_TCP_MESSAGE_MAX,
+	     .coap = true},
+	    {.name = "WebSocket",
+	     .open = suite_ws_client,
+	     .open_other = suite_ws_server,
+	     .join = join,
+	     .reach = suite_reach,
+	     .foreign = "224.0.1.187",
+	     .max = COPSE_TCP_MESSAGE_MAX,
+	     .coap = true},
+	    {.name = "WebSocket by TLS",
+	     .open = suite_wss_client,
+	     .open_other = suite_wss_server,
+	     .join = join,
+	     .reach = suite_reach,
+	     .foreign = "ff02::fd%lo",
 	     .max = COPSE_TCP_MESSAGE_MAX,
 	     .coap = true},
 	    {.name = "TLS",
