@@ -14,6 +14,8 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 	const struct copse_tcp_config tcp = {.bind = *bind,
 					     .server = true,
 					     .secure = keys,
+					     .websocket = place->kind == GW_STREAM_WEBSOCKET,
+					     .origins = config->origins,
 					     .group = GW_GROUP_CLIENTS,
 					     .reuse_port = place->follows,
 					     .share_port = place->workers > 1 && !place->follows,
@@ -23,6 +25,9 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 					     .idle_ms = config->association_idle_ms,
 					     .ended = ended->ended,
 					     .self = ended->self};
+	static const char *const told[2][2] = {
+	    {"taking connections, TCP", "taking connections, TLS"},
+	    {"taking connections, WebSocket", "taking connections, WebSocket by TLS"}};
 	char why[256], text[COPSE_ADDRESS_TEXT];
 	struct copse_transport *t;
 	struct copse_address local;
@@ -39,7 +44,7 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 		return t;
 	copse_transport_local(t, NULL, &local);
 	copse_address_text(&local, text, sizeof(text));
-	gw_log(log, GW_LOG_INFO, "gateway", keys ? "taking connections, TLS" : "taking connections, TCP",
+	gw_log(log, GW_LOG_INFO, "gateway", told[place->kind == GW_STREAM_WEBSOCKET][keys != NULL],
 	       {"address", text});
 	return t;
 }

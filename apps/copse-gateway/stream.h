@@ -1,4 +1,4 @@
-/* The gateway's side of TCP and TLS towards clients: opening, and the sums of what they count.
+/* The gateway's side of TCP, TLS and WebSockets towards clients: opening, and the sums of what they count.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_GATEWAY_STREAM_H
@@ -16,8 +16,9 @@ struct gw_stream_ended {
 	void *self;
 };
 
-/* Which of several listeners at one port. `follows`: another worker has the port already; `tells`: all have it then. */
+/* What is listened for, and which of several listeners at one port this is. `follows`: another worker has the port already; `tells`: all have it then. */
 struct gw_stream_place {
+	enum gw_stream kind;
 	unsigned workers;
 	bool follows, tells;
 };

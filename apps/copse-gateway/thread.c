@@ -409,11 +409,14 @@ static bool open_secure_mesh(struct gw_thread *t)
 }
 
 /* A connection is the worker's that the system gives it to. */
-static bool listen_stream(struct gw_thread *t, const struct copse_address *bind, struct copse_secure *keys)
+static bool listen_stream(struct gw_thread *t, const struct copse_address *bind, uint8_t kind,
+			  struct copse_secure *keys)
 {
 	const struct gw_stream_ended told = {ended, t};
-	const struct gw_stream_place place = {
-	    .workers = t->workers, .follows = t->first != NULL, .tells = is_last(t)};
+	const struct gw_stream_place place = {.kind = (enum gw_stream)kind,
+					      .workers = t->workers,
+					      .follows = t->first != NULL,
+					      .tells = is_last(t)};
 	struct copse_address at = *bind;
 
 	if (t->first) /* where the system chose the port, it is the same one */
@@ -431,7 +434,8 @@ static bool open_secure_clients(struct gw_thread *t)
 
 	for (size_t i = 0; c->client_keys && i < c->secure_listen_n; i++) {
 		if (c->secure_listen_stream[i]) {
-			if (!listen_stream(t, &c->secure_listen[i], c->client_keys))
+			if (!listen_stream(t, &c->secure_listen[i], c->secure_listen_stream[i],
+					   c->client_keys))
 				return false;
 			continue;
 		}
@@ -614,7 +618,7 @@ static bool open_streams(struct gw_thread *t)
 	const struct gw_config *c = t->config;
 
 	for (size_t i = 0; i < c->listen_n; i++)
-		if (c->listen_stream[i] && !listen_stream(t, &c->listen[i], NULL))
+		if (c->listen_stream[i] && !listen_stream(t, &c->listen[i], c->listen_stream[i], NULL))
 			return false;
 	return true;
 }

@@ -45,6 +45,23 @@ static int take_name(struct gw_config *c, cfg_t *cfg)
 	return 0;
 }
 
+static int take_origins(struct gw_config *c, cfg_t *clients)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < cfg_size(clients, "origins"); i++) {
+		const int n = snprintf(c->origins + len, sizeof(c->origins) - len, "%s%s", i ? " " : "",
+				       cfg_getnstr(clients, "origins", i));
+
+		if (n < 0 || (size_t)n >= sizeof(c->origins) - len) {
+			cfg_error(clients, "'origins' has more than %d bytes", GW_ORIGINS_MAX - 1);
+			return -1;
+		}
+		len += (size_t)n;
+	}
+	return 0;
+}
+
 static int take_root(struct gw_config *c, cfg_t *cfg)
 {
 	c->listen_n = cfg_size(cfg, "listen");
@@ -57,7 +74,7 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 				       &c->listen_stream[i]);
 	c->workers = (uint32_t)cfg_getint(cfg, "workers");
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
-	return take_name(c, cfg);
+	return take_name(c, cfg) || take_origins(c, cfg_getsec(cfg, "clients"));
 }
 
 static int take_names(struct gw_names *names, cfg_t *sec, const char *option)
@@ -769,6 +786,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	} rows[] = {
 	    {strcmp(a->name, b->name) == 0, "name"},
 	    {same_listen(a, b), "listen"},
+	    {strcmp(a->origins, b->origins) == 0, "clients.origins"},
 	    {a->workers == b->workers, "workers"},
 	    {same_secure(a, b), "secure (addresses and bounds)"},
 	    {!a->mesh_keys == !b->mesh_keys, "mesh, whether there are keys"},

@@ -162,18 +162,24 @@ struct gw_mail_config {
 	copse_ms limit_ms; /* so long one waits at most */
 };
 
+/* What is listened for: datagrams, or which kind of connections. */
+enum gw_stream { GW_STREAM_NONE, GW_STREAM_PLAIN, GW_STREAM_WEBSOCKET };
+
+#define GW_ORIGINS_MAX 1024
+
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
-	bool listen_stream[GW_LISTEN_MAX]; /* TCP, not UDP */
+	uint8_t listen_stream[GW_LISTEN_MAX]; /* enum gw_stream */
 	size_t listen_n;
-	uint32_t workers; /* 0: one for each core */
+	char origins[GW_ORIGINS_MAX]; /* copse_tcp_config.origins */
+	uint32_t workers;             /* 0: one for each core */
 	enum gw_log_level log_level;
 
 	/* The secure sides. Keys are held; NULL: there is no such side. */
 	struct copse_secure *client_keys, *mesh_keys;
 	struct copse_address secure_listen[GW_LISTEN_MAX];
-	bool secure_listen_stream[GW_LISTEN_MAX]; /* TLS, not DTLS */
+	uint8_t secure_listen_stream[GW_LISTEN_MAX]; /* enum gw_stream */
 	size_t secure_listen_n;
 	uint32_t associations, handshakes, handshake_rate; /* of each socket */
 	copse_ms association_idle_ms;

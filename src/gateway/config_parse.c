@@ -155,24 +155,36 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
-int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, bool *stream)
+int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, uint8_t *stream)
 {
-	const char *scheme = secure ? "tls://" : "tcp://";
+	static const struct {
+		const char *begin;
+		bool secure;
+		uint8_t stream;
+		uint16_t port; /* by default, RFC 8323 §8 */
+	} rows[] = {
+	    {"tcp://", false, GW_STREAM_PLAIN, 5683}, {"ws://", false, GW_STREAM_WEBSOCKET, 80},
+	    {"tls://", true, GW_STREAM_PLAIN, 5684},  {"wss://", true, GW_STREAM_WEBSOCKET, 443},
+	    {"", false, GW_STREAM_NONE, 5683},        {"", true, GW_STREAM_NONE, 5684},
+	};
+	size_t i = 0;
 
-	*stream = strncmp(text, scheme, strlen(scheme)) == 0;
-	return copse_address_parse(*stream ? text + strlen(scheme) : text, secure ? 5684 : 5683, address);
+	while (rows[i].secure != secure || strncmp(text, rows[i].begin, strlen(rows[i].begin)) != 0)
+		i++;
+	*stream = rows[i].stream;
+	return copse_address_parse(text + strlen(rows[i].begin), rows[i].port, address);
 }
 
 static int check_listen_at(cfg_t *cfg, cfg_opt_t *opt, bool secure)
 {
 	struct copse_address address;
-	bool stream;
+	uint8_t stream;
 
 	if (gw_config_listen_parse(last(opt), secure, &address, &stream) == 0 &&
 	    !copse_address_is_group(&address))
 		return 0;
 	cfg_error(cfg, "'%s' must be an address, or one behind %s, not '%s'", opt->name,
-		  secure ? "tls://" : "tcp://", last(opt));
+		  secure ? "tls:// or wss://" : "tcp:// or ws://", last(opt));
 	return -1;
 }
 
@@ -300,6 +312,18 @@ static int check_text(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+/* RFC 6454 §6.2: what a browser says of a page, or all of them. */
+static int check_origin(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = last(opt), *host = strstr(text, "://");
+
+	if (strcmp(text, "*") == 0 || (host && host > text && host[3] && !strpbrk(host + 3, "/ \t")))
+		return 0;
+	cfg_error(cfg, "'%s' must be like https://host or https://host:port, or *, not '%s'", opt->name,
+		  text);
+	return -1;
+}
+
 static int check_name(cfg_t *cfg, cfg_opt_t *opt)
 {
 	char name[GW_NAME_MAX + 1];
@@ -386,6 +410,7 @@ static const struct {
     {"token|deny_claim", check_claim},
     {"access|action", check_action},
     {"access|request", check_rule},
+    {"clients|origins", check_origin},
     {"secure|listen", check_secure_listen},
     {"mesh|bind", check_address},
     {"mesh|prefix", check_mesh_prefix},
@@ -478,9 +503,13 @@ static cfg_opt_t sessions_options[] = {
 };
 
 static cfg_opt_t clients_options[] = {
-    CFG_FLOAT("ack_timeout", 2, CFGF_NONE),  CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
-    CFG_INT("max_retransmit", 4, CFGF_NONE), CFG_INT("nstart", 1, CFGF_NONE),
-    CFG_INT("amplification", 3, CFGF_NONE),  CFG_END(),
+    CFG_FLOAT("ack_timeout", 2, CFGF_NONE),
+    CFG_FLOAT("ack_random_factor", 1.5, CFGF_NONE),
+    CFG_INT("max_retransmit", 4, CFGF_NONE),
+    CFG_INT("nstart", 1, CFGF_NONE),
+    CFG_INT("amplification", 3, CFGF_NONE),
+    CFG_STR_LIST("origins", no_list, CFGF_NONE),
+    CFG_END(),
 };
 
 static cfg_opt_t secure_options[] = {

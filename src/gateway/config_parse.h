@@ -25,7 +25,8 @@ int gw_sharing_from_text(const char *text);
 cfg_t *gw_config_parse(const char *path, char why[GW_CONFIG_WHY]);
 void gw_config_parsed_free(cfg_t *cfg);
 
-/* Where to be reached: "ADDRESS", or over a stream "tcp://ADDRESS" (`secure`: "tls://ADDRESS"). Returns 0 or an error. */
-int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, bool *stream);
+/* Where to be reached: "ADDRESS", or by connections "tcp://ADDRESS" or "ws://ADDRESS" (`secure`: "tls://ADDRESS",
+ * "wss://ADDRESS"); `*stream`: enum gw_stream. Returns 0 or an error. */
+int gw_config_listen_parse(const char *text, bool secure, struct copse_address *address, uint8_t *stream);
 
 #endif
