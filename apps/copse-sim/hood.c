@@ -275,7 +275,8 @@ static struct copse_transport *attach(struct place *place, struct copse_transpor
 /* At the port that UDP has, too. Without weather: a connection loses nothing. */
 static int listen_tcp(struct place *place, char *why, size_t why_cap)
 {
-	struct copse_tcp_config config = {.server = true, .connections = 64};
+	struct copse_tcp_config config = {
+	    .server = true, .connections = 64, .websocket = place->hood->options->websocket};
 	struct copse_transport *t;
 
 	copse_transport_local(place->transport, NULL, &config.bind);

@@ -26,6 +26,7 @@ const char sim_options_help[] =
     "      --dtls PORT           take DTLS too, there; 0: the system chooses\n"
     "      --psk FILE            and write each device's key to FILE, for the gateway (4849)\n"
     "      --tcp                 take CoAP over TCP too, at the same address and port\n"
+    "      --ws                  take CoAP over WebSockets there, instead of over TCP\n"
     "      --join GROUP          take requests to a group too: for one device, --bind [::]\n"
     "      --seed N              what MAC IDs, values and losses come from (1)\n"
     "      --speed FACTOR        how much faster than the clock the devices' time runs (1)\n"
@@ -293,6 +294,7 @@ static int take_flag(const struct parser *p, int letter)
 	case 'v': p->options->verbose = 1; return 0;
 	case 'q': p->options->verbose = -1; return 0;
 	case 'C': p->options->tcp = true; return 0;
+	case 'W': p->options->tcp = p->options->websocket = true; return 0;
 	case 'l': p->options->action = SIM_LIST; return 0;
 	case 'g': p->options->action = SIM_LEDGER; return 0;
 	case 'h': p->options->action = SIM_HELP; return 0;
@@ -315,6 +317,7 @@ static const struct {
 	{"dtls", 't', take_dtls},
 	{"psk", 'P', take_psk},
 	{"tcp", 'C', NULL},
+	{"ws", 'W', NULL},
 	{"join", 'j', take_join},
 	{"seed", 's', take_seed},
 	{"speed", 'S', take_speed},

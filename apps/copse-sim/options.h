@@ -25,6 +25,7 @@ struct sim_options {
 	unsigned prefix_len; /* in bits */
 	uint16_t port;
 	bool tcp;                   /* take TCP too, at the port in the clear */
+	bool websocket;             /* and that by WebSockets */
 	bool secure;                /* take DTLS too */
 	uint16_t secure_port;       /* there; 0: the system chooses */
 	const char *psk;            /* write the devices' keys to this file; NULL: nowhere */

@@ -156,6 +156,9 @@ int exchange_report(const struct target *target, int err)
 	const char *host = host_of(target, &len);
 	enum exit_code code = report_code_of_error(err);
 
+	if (err == COPSE_ERR_TRANSPORT && secure_failure(&target->secure) && !target->secure.keys)
+		return report_error(code, "%.*s: no connection: %s", len, host,
+				    secure_failure(&target->secure));
 	if (err == COPSE_ERR_TRANSPORT && secure_failure(&target->secure))
 		return report_error(EXIT_SECURITY, "%.*s: no secure connection: %s", len, host,
 				    secure_failure(&target->secure));

@@ -116,20 +116,22 @@ static int open_secure(struct net *net, struct secure *secure, const struct cops
 }
 
 /* Returns 0, or an error with `why`. */
-static int open_stream(struct net *net, struct secure *secure, const struct copse_address *bind, char *why,
-		       size_t why_cap)
+static int open_stream(struct net *net, const struct net_config *wanted, const struct copse_address *bind,
+		       char *why, size_t why_cap)
 {
+	struct secure *secure = wanted->secure;
 	const struct copse_tcp_config config = {.bind = *bind,
-						.secure = secure ? secure->keys : NULL,
+						.secure = secure->keys,
+						.websocket = wanted->websocket,
+						.host = wanted->authority,
 						.connections = 8,
-						.handshake_ms = secure ? secure->handshake_ms : 0};
+						.handshake_ms = secure->handshake_ms};
 	int err = copse_tcp_open(&config, &net->transport, why, why_cap);
 
 	if (err)
 		return err;
 	net->secure = secure;
-	if (secure)
-		secure->transport = net->transport;
+	secure->transport = net->transport;
 	return copse_host_attach(net->host, net->transport);
 }
 
@@ -137,7 +139,7 @@ static int open_transport(struct net *net, const struct net_config *config,
 			  const struct copse_udp_config *udp, char *why, size_t why_cap)
 {
 	if (config->stream)
-		return open_stream(net, config->secure, &udp->bind, why, why_cap);
+		return open_stream(net, config, &udp->bind, why, why_cap);
 	if (config->secure)
 		return open_secure(net, config->secure, udp, why, why_cap);
 	net->transport = copse_host_listen(net->host, udp, why, why_cap);

@@ -20,8 +20,10 @@ struct net_config {
 	uint16_t *last_id;    /* gets the one of the last message sent, if any was; may be NULL */
 	unsigned verbose;
 	const char *pcap;
-	struct secure *secure; /* NULL: in the clear */
-	bool stream;           /* TCP or TLS, not UDP or DTLS */
+	struct secure *secure; /* NULL, or without keys: in the clear. Of connections there is one. */
+	bool stream;           /* connections, not datagrams */
+	bool websocket;        /* over WebSockets */
+	const char *authority; /* websocket: host and port of the URI */
 };
 
 /* What the net tells to whom. Functions may be NULL. */

@@ -154,7 +154,7 @@ static int fill(struct secure *secure, const struct args *args, const struct cop
 int secure_configure(struct secure *secure, const struct args *args, const struct copse_uri *uri,
 		     copse_ms limit_ms)
 {
-	if (uri->scheme != COPSE_SCHEME_COAPS && uri->scheme != COPSE_SCHEME_COAPS_TCP)
+	if (!copse_scheme_is_secure((enum copse_scheme)uri->scheme))
 		return 0;
 	secure->keys = copse_secure_new(false);
 	if (!secure->keys)

@@ -20,13 +20,6 @@ int target_parse(struct copse_uri *uri, const char *text)
 	return code;
 }
 
-static int not_websockets(const struct copse_uri *uri, const char *text)
-{
-	if (uri->scheme < COPSE_SCHEME_COAP_WS)
-		return 0;
-	return report_error(EXIT_OTHER, "%s: only coap, coaps, coap+tcp and coaps+tcp are supported", text);
-}
-
 static int host_text(const struct copse_uri *uri, char *buf, size_t cap)
 {
 	int n = copse_uri_host(uri, buf, cap - 1);
@@ -47,9 +40,6 @@ int target_resolve(struct target *target, const struct copse_uri *uri, const cha
 	char host[400];
 	const char *why = NULL;
 
-	int code = not_websockets(uri, text);
-	if (code)
-		return code;
 	if (host_text(uri, host, sizeof(host)))
 		return report_error(EXIT_OTHER, "%s: the host is not usable", text);
 	int n = copse_resolve(host, uri->port, family, target->address, TARGET_ADDRESSES, &why);
@@ -81,11 +71,33 @@ void target_remember(const struct secure *secure, struct state *state)
 
 bool target_is_stream(const struct copse_uri *uri)
 {
-	return uri->scheme == COPSE_SCHEME_COAP_TCP || uri->scheme == COPSE_SCHEME_COAPS_TCP;
+	return uri->scheme >= COPSE_SCHEME_COAP_TCP && uri->scheme <= COPSE_SCHEME_COAPS_WS;
+}
+
+/* Host and port as they stand in the URI: what a WebSocket's request says (RFC 8323 §8.3). False: they are too long. */
+static bool authority_of(struct target *target, const struct copse_uri *uri)
+{
+	char host[256];
+	const int n = copse_uri_host(uri, host, sizeof(host));
+	const bool literal = uri->host_kind == COPSE_HOST_IPV6;
+	const char *open = literal ? "[" : "", *close = literal ? "]" : "";
+	int len = 0;
+
+	if (n >= 0 && uri->port == copse_scheme_port((enum copse_scheme)uri->scheme))
+		len =
+		    snprintf(target->authority, sizeof(target->authority), "%s%.*s%s", open, n, host, close);
+	else if (n >= 0)
+		len = snprintf(target->authority, sizeof(target->authority), "%s%.*s%s:%u", open, n, host,
+			       close, uri->port);
+	for (int i = 0; i < n; i++) /* a line of HTTP stays one */
+		if (host[i] <= ' ' || host[i] == 127)
+			return false;
+	return len > 0 && (size_t)len < sizeof(target->authority);
 }
 
 int target_configure(struct target *target, const struct args *args)
 {
+	const struct copse_uri *uri;
 	uint32_t port;
 	int code = args_number(args, ARG_LOCAL_PORT, 1, 65535, 0, &port);
 
@@ -100,12 +112,18 @@ int target_configure(struct target *target, const struct args *args)
 	    .pcap = args_value(args, ARG_PCAP),
 	    .response_ms = target->proxied ? PROXY_RESPONSE_MS : 0,
 	};
-	code = secure_configure(&target->secure, args, target->proxied ? &target->via : &target->uri,
-				target->limit_ms);
+	uri = target->proxied ? &target->via : &target->uri;
+	code = secure_configure(&target->secure, args, uri, target->limit_ms);
 	if (code)
 		return code;
-	target->net.secure = target->secure.keys ? &target->secure : NULL;
-	target->net.stream = target_is_stream(target->proxied ? &target->via : &target->uri);
+	target->net.stream = target_is_stream(uri);
+	target->net.secure = target->secure.keys || target->net.stream ? &target->secure : NULL;
+	if (uri->scheme == COPSE_SCHEME_COAP_WS || uri->scheme == COPSE_SCHEME_COAPS_WS) {
+		if (!authority_of(target, uri))
+			return report_error(EXIT_OTHER, "the host cannot be asked for by HTTP");
+		target->net.websocket = true;
+		target->net.authority = target->authority;
+	}
 	if (target->in_session && !port) {
 		target_resume(&target->secure, &target->state);
 		target->net.local_port = target->state.port;
@@ -150,8 +168,6 @@ static int choose_via(struct target *target, const struct args *args, bool never
 	if (!target->via_text)
 		return 0;
 	int code = target_parse(&target->via, target->via_text);
-	if (!code)
-		code = not_websockets(&target->via, target->via_text);
 	if (code)
 		return code;
 	/* The gateway's own resources are asked for directly, from the session's port. */

@@ -24,6 +24,7 @@ struct target {
 	size_t address_n;
 	struct copse_address address[TARGET_ADDRESSES];
 	struct secure secure;
+	char authority[280];   /* WebSockets: of the URI that is connected to */
 	struct net_config net; /* how to open the socket */
 	copse_ms limit_ms;     /* --timeout, or COPSE_NEVER */
 };
