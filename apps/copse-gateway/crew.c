@@ -5,12 +5,14 @@
 
 #include "thread.h"
 
+#include <copse/dtls.h>
 #include <copse/mem.h>
 
 #include <sched.h>
 
 struct gw_crew {
-	struct gw_crossing *cross; /* NULL: there is one worker */
+	struct gw_crossing *cross;    /* NULL: there is one worker */
+	struct copse_dtls_pool *pool; /* NULL: workers make all handshakes themselves */
 	struct gw_log *log;
 	unsigned n;
 	struct gw_thread *thread[GW_WORKERS_MAX];
@@ -29,8 +31,8 @@ static unsigned cores(void)
 static bool make_threads(struct gw_crew *crew, struct gw_snapshot *snapshot)
 {
 	for (unsigned i = 0; i < crew->n; i++) {
-		crew->thread[i] =
-		    gw_thread_new(snapshot, crew->log, crew->cross, i, i ? crew->thread[0] : NULL);
+		crew->thread[i] = gw_thread_new(snapshot, crew->log, crew->cross, crew->pool, i,
+						i ? crew->thread[0] : NULL);
 		if (crew->thread[i])
 			continue;
 		for (unsigned k = i; k < crew->n; k++)
@@ -38,6 +40,15 @@ static bool make_threads(struct gw_crew *crew, struct gw_snapshot *snapshot)
 		return false;
 	}
 	return true;
+}
+
+/* Handshakes that cost much are made beside the workers, where there is a secure side at all. */
+static bool make_pool(struct gw_crew *crew, const struct gw_config *c)
+{
+	if (!c->handshake_helpers || (!c->client_keys && !c->mesh_keys))
+		return true;
+	crew->pool = copse_dtls_pool_new(c->handshake_helpers, c->handshakes);
+	return crew->pool != NULL;
 }
 
 struct gw_crew *gw_crew_new(struct gw_config *config, struct gw_log *log)
@@ -49,8 +60,8 @@ struct gw_crew *gw_crew_new(struct gw_config *config, struct gw_log *log)
 
 	if (crew && n > 1)
 		crew->cross = gw_crossing_new(n, config->sessions_max);
-	if (!crew || !snapshot || (n > 1 && !crew->cross)) {
-		gw_log(log, GW_LOG_ERROR, "gateway", "out of memory");
+	if (!crew || !snapshot || (n > 1 && !crew->cross) || !make_pool(crew, config)) {
+		gw_log(log, GW_LOG_ERROR, "gateway", "out of memory, or no threads are to be had");
 		if (snapshot)
 			copse_mem_free(snapshot);
 		gw_config_free(config);
@@ -100,5 +111,6 @@ void gw_crew_free(struct gw_crew *crew)
 	for (unsigned i = 0; i < crew->n; i++)
 		gw_thread_free(crew->thread[i]);
 	gw_crossing_free(crew->cross);
+	copse_dtls_pool_free(crew->pool);
 	copse_mem_free(crew);
 }

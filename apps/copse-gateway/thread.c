@@ -67,6 +67,7 @@ struct gw_thread {
 	size_t secure_n;
 	struct copse_transport *stream[2 * GW_LISTEN_MAX]; /* and by connections, in the order of opening */
 	size_t stream_n;
+	struct copse_dtls_pool *pool; /* of handshakes; NULL: none */
 	struct gw_worker *worker;
 };
 
@@ -396,6 +397,7 @@ static bool open_secure_mesh(struct gw_thread *t)
 					 .secure = c->mesh_keys,
 					 .associations = gw_cross_share(t->workers, c->associations),
 					 .handshakes = c->handshakes,
+					 .pool = t->pool,
 					 .idle_ms = c->association_idle_ms,
 					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
 					 .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
@@ -446,6 +448,7 @@ static bool open_secure_clients(struct gw_thread *t)
 						 .secure = c->client_keys,
 						 .associations = gw_cross_share(n, c->associations),
 						 .handshakes = gw_cross_share(n, c->handshakes),
+						 .pool = t->pool,
 						 .rate = gw_cross_share(n, c->handshake_rate),
 						 .idle_ms = c->association_idle_ms,
 						 .ended = ended,
@@ -682,7 +685,7 @@ static bool make(struct gw_thread *t)
 }
 
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
-				unsigned number, const struct gw_thread *first)
+				struct copse_dtls_pool *pool, unsigned number, const struct gw_thread *first)
 {
 	struct gw_thread *t = copse_mem_new(1, sizeof(*t));
 
@@ -691,6 +694,7 @@ struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log
 	t->config = snapshot->config;
 	t->log = log;
 	t->cross = cross;
+	t->pool = pool;
 	t->number = number;
 	t->workers = cross ? gw_crossing_workers(cross) : 1;
 	t->first = first;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 struct gw_thread;
+struct copse_dtls_pool;
 
 /* A configuration that several threads use; the last one to let it go frees it. */
 struct gw_snapshot {
@@ -23,10 +24,11 @@ struct gw_snapshot *gw_snapshot_new(struct gw_config *config, unsigned holders);
 void gw_snapshot_let_go(struct gw_snapshot *snapshot); /* NULL is taken */
 
 /* Open the sockets and make the worker: number `number` of those that share `cross` (NULL: the only one). `first` is the
- * first worker's thread, whose addresses it takes; NULL: it is the first. One hold of `snapshot` becomes the thread's. What
- * goes wrong is logged. Returns NULL then; the hold stays the caller's. */
+ * first worker's thread, whose addresses it takes; NULL: it is the first. `pool` makes handshakes and is freed after the
+ * thread; NULL: there is none. One hold of `snapshot` becomes the thread's. What goes wrong is logged. Returns NULL then; the
+ * hold stays the caller's. */
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
-				unsigned number, const struct gw_thread *first);
+				struct copse_dtls_pool *pool, unsigned number, const struct gw_thread *first);
 
 /* Let it run. Returns 0, or an errno. */
 int gw_thread_start(struct gw_thread *thread);

@@ -87,6 +87,8 @@ struct copse_transport {
 	const struct copse_transport_ops *ops;
 	const char *scheme; /* of the URIs that it serves: "coap", "coaps", "coap+tcp" ... */
 	int fd; /* to poll for input, and for output while `blocked`; stays the same; -1: nothing to poll */
+	int wake_fd; /* another one to poll for input, if `has_wake` */
+	bool has_wake;
 	uint16_t
 	    id; /* in the key of every peer, unique in an endpoint; set by the host before any peer is made */
 	bool blocked; /* send took less than it was given; cleared by a send that succeeds */

@@ -736,7 +736,8 @@ static bool same_secure(const struct gw_config *a, const struct gw_config *b)
 		    a->secure_listen_stream[i] != b->secure_listen_stream[i])
 			return false;
 	return a->associations == b->associations && a->handshakes == b->handshakes &&
-	       a->handshake_rate == b->handshake_rate && a->association_idle_ms == b->association_idle_ms;
+	       a->handshake_rate == b->handshake_rate && a->handshake_helpers == b->handshake_helpers &&
+	       a->association_idle_ms == b->association_idle_ms;
 }
 
 static bool same_listen(const struct gw_config *a, const struct gw_config *b)

@@ -182,6 +182,7 @@ struct gw_config {
 	uint8_t secure_listen_stream[GW_LISTEN_MAX]; /* enum gw_stream */
 	size_t secure_listen_n;
 	uint32_t associations, handshakes, handshake_rate; /* of each socket */
+	unsigned handshake_helpers;                        /* threads; 0: workers make all handshakes */
 	copse_ms association_idle_ms;
 
 	struct gw_key *keys;

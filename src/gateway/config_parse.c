@@ -81,6 +81,7 @@ static const struct range {
     {"secure", "associations", 1, 1000000},
     {"secure", "handshakes", 1, 100000},
     {"secure", "rate", 1, 1000000},
+    {"secure", "helpers", 0, 16},
     {"secure", "idle", 1, 31536000},
     {"mesh", "ack_timeout", 0.001, 600},
     {"mesh", "ack_random_factor", 1, 4},
@@ -524,6 +525,7 @@ static cfg_opt_t secure_options[] = {
     CFG_INT("associations", 10000, CFGF_NONE),
     CFG_INT("handshakes", 256, CFGF_NONE),
     CFG_INT("rate", 200, CFGF_NONE),
+    CFG_INT("helpers", 2, CFGF_NONE),
     CFG_FLOAT("idle", 86400, CFGF_NONE),
     CFG_END(),
 };

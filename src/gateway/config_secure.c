@@ -113,6 +113,7 @@ int gw_config_take_secure(struct gw_config *c, cfg_t *cfg)
 	c->associations = (uint32_t)cfg_getint(sec, "associations");
 	c->handshakes = (uint32_t)cfg_getint(sec, "handshakes");
 	c->handshake_rate = (uint32_t)cfg_getint(sec, "rate");
+	c->handshake_helpers = (unsigned)cfg_getint(sec, "helpers");
 	c->association_idle_ms = (copse_ms)(cfg_getfloat(sec, "idle") * 1000);
 	if (!has_any(sec, own))
 		return 0;

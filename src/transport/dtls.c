@@ -59,10 +59,8 @@ static void hand_on(struct copse_dtls *d, const struct dtls_assoc *a, struct cop
 	d->base.counters.received_bytes += len;
 }
 
-/* Messages of what `a` was fed, up to `n`. Returns how many; with less than `n` there is no more, and `a`
- * may be gone. */
-static size_t read_messages(struct copse_dtls *d, struct dtls_assoc *a, struct copse_datagram *batch,
-			    size_t n, copse_ms now)
+size_t dtls_read_messages(struct copse_dtls *d, struct dtls_assoc *a, struct copse_datagram *batch, size_t n,
+			  copse_ms now)
 {
 	size_t kept = 0;
 
@@ -108,9 +106,8 @@ static bool is_protected(const struct copse_datagram *in)
 static size_t feed_handshake(struct copse_dtls *d, struct dtls_assoc *a, const struct copse_datagram *in,
 			     struct copse_datagram *batch, size_t n, copse_ms now)
 {
-	dtls_record_feed(a->record, in->data, in->len);
-	a = dtls_shake(d, a, now);
-	return a ? read_messages(d, a, batch, n, now) : 0;
+	a = dtls_step(d, a, in->data, in->len, now);
+	return a ? dtls_read_messages(d, a, batch, n, now) : 0;
 }
 
 /* A datagram of an address with an open association. */
@@ -125,7 +122,7 @@ static size_t feed_open(struct copse_dtls *d, struct dtls_assoc *a, const struct
 	if (successor && !is_protected(in))
 		return feed_handshake(d, successor, in, batch, n, now);
 	dtls_record_feed(a->record, in->data, in->len);
-	kept = read_messages(d, a, batch, n, now);
+	kept = dtls_read_messages(d, a, batch, n, now);
 	/* not the old association's, it seems: the end of the new one's handshake bears the same epoch */
 	a = dtls_at(d, number);
 	if (kept || !next || a->state != DTLS_OPEN || a->successor != next)
@@ -165,7 +162,8 @@ static size_t dtls_receive(struct copse_transport *t, struct copse_datagram *bat
 
 	d->below->id = t->id;
 	if (d->backlog)
-		kept = read_messages(d, dtls_at(d, d->backlog), batch, n, now);
+		kept = dtls_read_messages(d, dtls_at(d, d->backlog), batch, n, now);
+	kept += dtls_away_back(d, batch + kept, n - kept, now);
 	got = n - kept < DTLS_IN ? n - kept : DTLS_IN;
 	got = got ? copse_transport_receive(d->below, d->in, got, now) : 0;
 	t->counters.receive_calls += got > 0;
@@ -177,7 +175,7 @@ static size_t dtls_receive(struct copse_transport *t, struct copse_datagram *bat
 		}
 		kept += take_datagram(d, &d->in[at], batch + kept, n - kept, now);
 	}
-	t->more = d->backlog != 0;
+	t->more = d->backlog != 0 || d->back;
 	dtls_flush(d, now);
 	t->failed |= d->below->failed;
 	return kept;
@@ -193,7 +191,7 @@ static void drop(struct copse_datagram *m, uint64_t *counter)
 
 static void wait_for(struct copse_dtls *d, struct dtls_assoc *a, struct copse_datagram *m)
 {
-	if (!dtls_wait(d, a, m->data, m->len))
+	if (!dtls_queue_put(&a->waiting, m->data, m->len, d->config.waiting))
 		drop(m, &d->count.waiting_full);
 }
 
@@ -338,8 +336,10 @@ static copse_ms dtls_tick(struct copse_transport *t, copse_ms now)
 	while ((first = core_heap_first(&d->heap)) != NULL && first->at <= now) {
 		struct dtls_assoc *a = shaking_of(d->heap.timer[1]);
 
-		dtls_record_feed(a->record, NULL, 0);
-		dtls_shake(d, a, now);
+		if (now - a->began >= d->config.handshake_ms)
+			dtls_expire(d, a);
+		else
+			dtls_step(d, a, NULL, 0, now);
 	}
 	while (d->open.last && now - dtls_at(d, d->open.last)->used >= d->config.idle_ms) {
 		struct dtls_assoc *a = dtls_at(d, d->open.last);
@@ -366,6 +366,7 @@ static void dtls_close(struct copse_transport *t)
 	if (d->below)
 		dtls_flush(d, 0);
 	dtls_table_free(d);
+	dtls_away_close(d);
 	copse_secure_unref(d->secure);
 	copse_transport_close(d->below);
 	copse_mem_free(d->in_bytes);

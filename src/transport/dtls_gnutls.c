@@ -157,6 +157,47 @@ void dtls_record_free(struct dtls_record *r)
 	copse_mem_free(r);
 }
 
+void dtls_record_set_link(struct dtls_record *r, struct dtls_link *link)
+{
+	r->link = link;
+	r->who.address = link->address;
+}
+
+/* RFC 5487, 6655, 7905: pre-shared keys alone, of those suites that we offer. */
+static bool is_plain_psk(unsigned suite)
+{
+	return suite == 0x00a8 || suite == 0x00a9 || suite == 0xccab || suite == 0xc0a4 || suite == 0xc0a8;
+}
+
+/* The place behind a field of variable length whose length, of `width` bytes, is at `at`; 0 when it is cut off. */
+static size_t behind(const uint8_t *b, size_t len, size_t at, unsigned width)
+{
+	size_t field = 0;
+
+	if (at == 0 || at + width > len)
+		return 0;
+	for (unsigned i = 0; i < width; i++)
+		field = field << 8 | b[at + i];
+	return at + width + field <= len ? at + width + field : 0;
+}
+
+/* What a client names first, it gets. */
+static bool prefers_psk(const uint8_t *b, size_t len)
+{
+	/* RFC 6347 §4.2.1: headers, version, random; session ID, cookie, cipher suites */
+	size_t suites = behind(b, len, behind(b, len, 25 + 2 + 32, 1), 1);
+
+	return suites && suites + 4 <= len && is_plain_psk((unsigned)b[suites + 2] << 8 | b[suites + 3]);
+}
+
+bool dtls_record_is_dear(const struct copse_secure *s, const uint8_t *address, const void *hello, size_t len)
+{
+	if (s->server)
+		return !s->psk_n || !prefers_psk(hello, len);
+	return s->secrecy || !s->psk_n ||
+	       (secure_kind_for(s, address) != SECURE_PSK && (s->trust || s->pin_n || secure_has_raw(s)));
+}
+
 void dtls_record_feed(struct dtls_record *r, const void *bytes, size_t len)
 {
 	r->in = bytes;

@@ -4,6 +4,7 @@
 #ifndef COPSE_DTLS_INTERNAL_H
 #define COPSE_DTLS_INTERNAL_H
 
+#include "dtls_pool.h"
 #include "dtls_record.h"
 
 #include "core/heap.h"
@@ -22,13 +23,6 @@ enum dtls_state {
 	DTLS_OPEN       /* in the list of open ones; found by peer, and a server's by lineage */
 };
 
-/* A message that waits for the handshake. */
-struct dtls_waiting {
-	struct dtls_waiting *next;
-	uint32_t len;
-	uint8_t bytes[];
-};
-
 /* An association, named by its number: place in the table + 1. In the table by address are those that
  * datagrams go to first: the open one of an address, else its handshake. A handshake beside an open one is
  * that one's `successor`. */
@@ -37,9 +31,11 @@ struct dtls_assoc {
 	struct dtls_link link;   /* of `record` */
 	struct dtls_record *record;
 	struct copse_dtls *owner;
-	struct dtls_waiting *waiting, **last_waiting;
-	struct copse_peer peer;  /* as the layers above know it */
-	struct copse_peer below; /* as the UDP transport knows it */
+	struct dtls_errand
+	    *errand; /* of a handshake that other threads make; it has `record` while that is away */
+	struct dtls_queue waiting; /* messages that wait for the handshake */
+	struct copse_peer peer;    /* as the layers above know it */
+	struct copse_peer below;   /* as the UDP transport knows it */
 	copse_ms began;
 	copse_ms used, asked; /* asked: when something was sent, since when nothing has come; COPSE_NEVER */
 	uint64_t lineage;
@@ -47,7 +43,6 @@ struct dtls_assoc {
 	uint32_t address_hash, peer_hash;
 	uint32_t prev, next; /* in the list of its state, the one used last first; free ones: only next */
 	uint32_t successor, predecessor;
-	uint16_t waiting_n;
 	uint8_t state;
 	bool by_address, by_peer; /* in these tables */
 };
@@ -95,6 +90,8 @@ struct copse_dtls {
 	} failures[DTLS_FAILURES], told; /* told: the one that failure() gave last */
 	const char *why;                 /* of the last handshake that failed */
 	bool why_silent;
+	struct dtls_home *home;   /* of errands; NULL: all is done here */
+	struct dtls_errand *back; /* those that have come home, and for whose messages there was no room */
 	struct copse_dtls_counters count;
 };
 
@@ -134,10 +131,6 @@ void dtls_set_open(struct copse_dtls *d, struct dtls_assoc *a);
 /* It has just been used. */
 void dtls_touch(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now);
 
-/* Let a message wait: false when too many do, or without memory. Free all that wait. */
-bool dtls_wait(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, uint32_t len);
-void dtls_wait_drop(struct dtls_assoc *a);
-
 /* What resumes the session with `below`, or NULL; keep such; forget all. */
 const struct dtls_resume *dtls_resume_find(const struct copse_dtls *d, const struct copse_peer *below);
 void dtls_resume_keep(struct copse_dtls *d, const struct copse_peer *below, const struct dtls_record *r);
@@ -152,8 +145,15 @@ bool dtls_hello(struct copse_dtls *d, const struct copse_datagram *in, struct dt
 /* Client: begin one with `below`, beside `old` if that is not NULL. Returns NULL when there is no room. */
 struct dtls_assoc *dtls_begin(struct copse_dtls *d, const struct copse_peer *below, struct dtls_assoc *old,
 			      copse_ms now);
-/* Go on with a handshake. `a` may be gone afterwards: returns the association if it is open now. */
-struct dtls_assoc *dtls_shake(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now);
+/* Go on with a handshake, with a datagram or because the time has come. `a` may be gone afterwards: returns
+ * the association if it is open now. */
+struct dtls_assoc *dtls_step(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, size_t len,
+			     copse_ms now);
+/* The record layer has gone on by itself: what follows. Returns as dtls_step. */
+struct dtls_assoc *dtls_shaken(struct copse_dtls *d, struct dtls_assoc *a, enum dtls_progress progress,
+			       copse_ms now);
+/* It has not come to an end in time. */
+void dtls_expire(struct copse_dtls *d, struct dtls_assoc *a);
 /* End one; `tell`: those above learn that its peer is gone. */
 void dtls_end(struct copse_dtls *d, struct dtls_assoc *a, bool tell);
 /* Encrypt and queue. Returns as dtls_record_write. */
@@ -161,7 +161,23 @@ int dtls_write(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, ui
 void dtls_push_failure(struct copse_dtls *d, const struct copse_peer *peer, const char *why);
 uint64_t dtls_hello_random(const struct copse_dtls *d, const struct copse_datagram *in);
 
+/* --- dtls_away.c: handshakes that other threads make --- */
+
+/* As dtls_step, for an association with an errand; the end comes later. */
+void dtls_away_step(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, size_t len, copse_ms now);
+/* Take what has come home. Returns how many messages that brought. */
+size_t dtls_away_back(struct copse_dtls *d, struct copse_datagram *batch, size_t n, copse_ms now);
+/* The transport does. */
+void dtls_away_close(struct copse_dtls *d);
+/* The association ends. */
+void dtls_away_drop(struct dtls_assoc *a);
+
 /* --- dtls.c --- */
+
+/* Messages of what `a` was fed, up to `n`. Returns how many; with less than `n` there is no more, and `a`
+ * may be gone. */
+size_t dtls_read_messages(struct copse_dtls *d, struct dtls_assoc *a, struct copse_datagram *batch, size_t n,
+			  copse_ms now);
 
 /* Hand what is in `out` to the socket. Returns false when it is blocked. */
 bool dtls_flush(struct copse_dtls *d, copse_ms now);

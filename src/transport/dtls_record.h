@@ -48,6 +48,14 @@ struct dtls_record *dtls_record_new(const struct dtls_record_config *config, str
 				    const struct dtls_verified *verified);
 void dtls_record_free(struct dtls_record *r);
 
+/* Whether the handshake with the peer at `address` costs much: signatures, key agreement. Of a server with
+ * the client's hello. */
+bool dtls_record_is_dear(const struct copse_secure *secure, const uint8_t *address, const void *hello,
+			 size_t len);
+
+/* Send by another link from now on, which also has the peer's address. */
+void dtls_record_set_link(struct dtls_record *r, struct dtls_link *link);
+
 /* The datagram that the next calls read from; borrowed until the next feed, or until they have found
  * nothing more. */
 void dtls_record_feed(struct dtls_record *r, const void *bytes, size_t len);

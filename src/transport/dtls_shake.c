@@ -7,6 +7,7 @@
 #include "core/siphash.h"
 
 #include <copse/host.h>
+#include <copse/mem.h>
 
 #define COOKIE_LIFE COPSE_SECONDS(600)
 #define RANDOM_AT                                                                                            \
@@ -108,7 +109,12 @@ void dtls_end(struct copse_dtls *d, struct dtls_assoc *a, bool tell)
 static void fail(struct copse_dtls *d, struct dtls_assoc *a)
 {
 	d->count.handshakes_failed++;
-	d->why = dtls_record_why(a->record, &d->why_silent);
+	if (a->errand && a->errand->away) {
+		d->why = "the handshake took too long";
+		d->why_silent = false;
+	} else {
+		d->why = dtls_record_why(a->record, &d->why_silent);
+	}
 	/* beside an open association nobody knows of it; a server's is nobody's peer before it is complete */
 	if (!d->server && !a->predecessor)
 		dtls_push_failure(d, &a->peer, d->why_silent ? NULL : d->why);
@@ -133,7 +139,7 @@ static void make_room(struct copse_dtls *d)
 /* ---- the beginning ---- */
 
 static struct dtls_assoc *take(struct copse_dtls *d, const struct copse_peer *below,
-			       const struct copse_peer *peer, const struct dtls_verified *verified,
+			       const struct copse_peer *peer, const struct dtls_verified *verified, bool dear,
 			       copse_ms now)
 {
 	const struct dtls_resume *resume = dtls_resume_find(d, below);
@@ -159,7 +165,11 @@ static struct dtls_assoc *take(struct copse_dtls *d, const struct copse_peer *be
 	COPSE_ASSERT(a); /* the lists are bounded so that one is free */
 	a->began = now;
 	a->link = (struct dtls_link){assoc_out, address_key_ip(&a->below)};
-	a->record = dtls_record_new(&config, &a->link, verified);
+	if (dear && d->home)
+		a->errand = dtls_errand_new(d->home, dtls_number(d, a), a->link.address);
+	a->record = dtls_record_new(&config, a->errand ? &a->errand->link : &a->link, verified);
+	if (a->errand)
+		a->errand->record = a->record;
 	if (!a->record) {
 		dtls_give_back(d, a);
 		return NULL;
@@ -181,8 +191,9 @@ static void set_beside(struct copse_dtls *d, struct dtls_assoc *a, struct dtls_a
 struct dtls_assoc *dtls_begin(struct copse_dtls *d, const struct copse_peer *below, struct dtls_assoc *old,
 			      copse_ms now)
 {
+	const bool dear = dtls_record_is_dear(d->secure, address_key_ip(below), NULL, 0);
 	uint32_t number = dtls_number(d, old);
-	struct dtls_assoc *a = take(d, below, below, NULL, now);
+	struct dtls_assoc *a = take(d, below, below, NULL, dear, now);
 
 	if (!a)
 		return NULL;
@@ -191,7 +202,7 @@ struct dtls_assoc *dtls_begin(struct copse_dtls *d, const struct copse_peer *bel
 	if (!old)
 		dtls_set_peer(d, a, true);
 	number = dtls_number(d, a);
-	dtls_shake(d, a, now);
+	dtls_step(d, a, NULL, 0, now);
 	return dtls_at(d, number)->state == DTLS_FREE ? NULL : dtls_at(d, number);
 }
 
@@ -258,14 +269,14 @@ bool dtls_hello(struct copse_dtls *d, const struct copse_datagram *in, struct dt
 		old = NULL;
 	}
 	peer = make_peer(d, &in->peer);
-	a = take(d, &in->peer, &peer, &verified, now);
+	a = take(d, &in->peer, &peer, &verified,
+		 dtls_record_is_dear(d->secure, s.link.address, in->data, in->len), now);
 	if (!a)
 		return true;
 	a->hello = dtls_hello_random(d, in);
 	/* what was displaced by `take` is a handshake, never `old` */
 	set_beside(d, a, old);
-	dtls_record_feed(a->record, in->data, in->len);
-	dtls_shake(d, a, now);
+	dtls_step(d, a, in->data, in->len, now);
 	return true;
 }
 
@@ -306,13 +317,15 @@ static void replace(struct copse_dtls *d, struct dtls_assoc *a)
 
 static void send_waiting(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now)
 {
-	for (struct dtls_waiting *w = a->waiting; w; w = w->next) {
+	struct dtls_waiting *w;
+
+	while ((w = dtls_queue_take(&a->waiting)) != NULL) {
 		if (dtls_write(d, a, w->bytes, w->len, now) == COPSE_OK) {
 			d->base.counters.sent++;
 			d->base.counters.sent_bytes += w->len;
 		}
+		copse_mem_free(w);
 	}
-	dtls_wait_drop(a);
 }
 
 static struct dtls_assoc *complete(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now)
@@ -335,24 +348,41 @@ static struct dtls_assoc *complete(struct copse_dtls *d, struct dtls_assoc *a, c
 	return a;
 }
 
-struct dtls_assoc *dtls_shake(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now)
+void dtls_expire(struct copse_dtls *d, struct dtls_assoc *a)
 {
-	copse_ms end, at;
+	if (!a->errand || !a->errand->away)
+		dtls_record_give_up(a->record);
+	fail(d, a);
+}
+
+struct dtls_assoc *dtls_shaken(struct copse_dtls *d, struct dtls_assoc *a, enum dtls_progress progress,
+			       copse_ms now)
+{
+	copse_ms end = a->began + d->config.handshake_ms, at;
 	uint32_t wait;
 
-	switch (dtls_record_handshake(a->record)) {
+	switch (progress) {
 	case DTLS_DONE: return complete(d, a, now);
 	case DTLS_BROKEN: fail(d, a); return NULL;
 	case DTLS_WAITS: break;
 	}
-	end = a->began + d->config.handshake_ms;
 	if (now >= end) {
-		dtls_record_give_up(a->record);
-		fail(d, a);
+		dtls_expire(d, a);
 		return NULL;
 	}
 	wait = dtls_record_timeout(a->record);
 	at = now + (wait < TIMEOUT_FLOOR ? TIMEOUT_FLOOR : wait);
 	core_heap_set(&d->heap, &a->timer, at < end ? at : end);
 	return NULL;
+}
+
+struct dtls_assoc *dtls_step(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, size_t len,
+			     copse_ms now)
+{
+	if (a->errand) {
+		dtls_away_step(d, a, bytes, len, now);
+		return NULL;
+	}
+	dtls_record_feed(a->record, bytes, len);
+	return dtls_shaken(d, a, dtls_record_handshake(a->record), now);
 }

@@ -144,21 +144,9 @@ struct dtls_assoc *dtls_take(struct copse_dtls *d, const struct copse_peer *belo
 		return NULL;
 	*a = (struct dtls_assoc){
 	    .owner = d, .below = *below, .peer = *peer, .asked = COPSE_NEVER, .state = DTLS_HANDSHAKE};
-	a->last_waiting = &a->waiting;
+	dtls_queue_init(&a->waiting);
 	link_in(d, &d->shaking, a);
 	return a;
-}
-
-void dtls_wait_drop(struct dtls_assoc *a)
-{
-	while (a->waiting) {
-		struct dtls_waiting *w = a->waiting;
-
-		a->waiting = w->next;
-		copse_mem_free(w);
-	}
-	a->last_waiting = &a->waiting;
-	a->waiting_n = 0;
 }
 
 void dtls_give_back(struct copse_dtls *d, struct dtls_assoc *a)
@@ -170,31 +158,16 @@ void dtls_give_back(struct copse_dtls *d, struct dtls_assoc *a)
 		core_table_remove(&d->by_lineage, (uint32_t)a->lineage, dtls_number(d, a));
 	link_out(d, a->state == DTLS_OPEN ? &d->open : &d->shaking, a);
 	core_heap_clear(&d->heap, &a->timer);
+	if (a->errand)
+		dtls_away_drop(a);
 	dtls_record_free(a->record);
-	dtls_wait_drop(a);
+	dtls_queue_drop(&a->waiting);
 	if (d->backlog == dtls_number(d, a))
 		d->backlog = 0;
 	a->record = NULL;
 	a->state = DTLS_FREE;
 	a->next = d->free;
 	d->free = dtls_number(d, a);
-}
-
-bool dtls_wait(struct copse_dtls *d, struct dtls_assoc *a, const void *bytes, uint32_t len)
-{
-	struct dtls_waiting *w;
-
-	if (a->waiting_n == d->config.waiting)
-		return false;
-	w = copse_mem_new(1, sizeof *w + len);
-	if (!w)
-		return false;
-	w->len = len;
-	memcpy(w->bytes, bytes, len);
-	*a->last_waiting = w;
-	a->last_waiting = &w->next;
-	a->waiting_n++;
-	return true;
 }
 
 /* ---- sessions to be resumed: one place for each hash, the newer one takes it ---- */

@@ -18,7 +18,7 @@
 struct slot {
 	struct copse_host *host;
 	struct copse_transport *transport; /* NULL: free */
-	struct copse_watch watch;
+	struct copse_watch watch, wake;
 	copse_ms tick_at;
 	uint16_t next_id;
 	bool waiting; /* blocked, and not seen writable since */
@@ -451,6 +451,11 @@ int copse_host_attach(struct copse_host *host, struct copse_transport *transport
 		if (err != COPSE_OK)
 			return COPSE_ERR_NOROOM;
 	}
+	s->wake = (struct copse_watch){transport->wake_fd, COPSE_LOOP_IN, transport_ready, s, false};
+	if (host->loop && transport->has_wake && copse_loop_add(host->loop, &s->wake) != COPSE_OK) {
+		copse_loop_remove(host->loop, &s->watch);
+		return COPSE_ERR_NOROOM;
+	}
 	transport->id = take_id(host, s);
 	s->transport = transport;
 	s->waiting = false;
@@ -467,8 +472,10 @@ void copse_host_detach(struct copse_host *host, struct copse_transport *transpor
 
 		if (s->transport != transport)
 			continue;
-		if (host->loop)
+		if (host->loop) {
 			copse_loop_remove(host->loop, &s->watch);
+			copse_loop_remove(host->loop, &s->wake);
+		}
 		s->transport = NULL;
 		copse_transport_close(transport);
 		return;

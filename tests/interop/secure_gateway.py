@@ -108,6 +108,7 @@ def test(stage):
     foreign_clients(stage, port)
     device = next(iter(stage.devices))
     clear = sessions(stage, port, device)
+    check(metric(stage, f"coaps://127.0.0.1:{port}", "copse_dtls_clients_handshakes_away_total") > 0, "certificates are not the worker's")
     change_keys(stage, gateway, port, device)
     nothing_in_the_clear(stage, gateway)
     clear.close()
