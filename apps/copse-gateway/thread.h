@@ -25,8 +25,8 @@ void gw_snapshot_let_go(struct gw_snapshot *snapshot); /* NULL is taken */
 
 /* Open the sockets and make the worker: number `number` of those that share `cross` (NULL: the only one). `first` is the
  * first worker's thread, whose addresses it takes; NULL: it is the first. `pool` makes handshakes and is freed after the
- * thread; NULL: there is none. One hold of `snapshot` becomes the thread's. What goes wrong is logged. Returns NULL then; the
- * hold stays the caller's. */
+ * thread; NULL: there is none. One hold of `snapshot` becomes the thread's. What goes wrong is logged. Returns NULL
+ * then; the hold stays the caller's. */
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
 				struct copse_dtls_pool *pool, unsigned number, const struct gw_thread *first);
 
