@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define QUEUE_JOBS  262143 /* batches and queries under way: while arrivals are merged none is done */
 #define QUEUE_BYTES ((uint64_t)256 << 20) /* and the memory of all of them */
@@ -111,13 +110,17 @@ void gw_collector_unavailable(struct copse_response *rs, int result)
 
 /* --- starting --- */
 
+/* In the store's thread. */
 static int64_t wall(void *self)
 {
-	struct timespec now;
+	return gw_collector_now(self);
+}
 
-	(void)self;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+static void wake_worker(void *self)
+{
+	const struct gw_collector *c = self;
+
+	c->wake(c->wake_self);
 }
 
 /* What was stored while the clock was ahead has come now, as far as anybody knows. */
@@ -170,7 +173,7 @@ static int open_store(struct gw_collector *c, struct store *store, char *why, si
 	return store_sqlite_open(&sqlite, store, why, cap);
 }
 
-static void start(struct gw_collector *c, void (*wake)(void *self), void *wake_self)
+static void start(struct gw_collector *c)
 {
 	const struct store_service_config config = {.jobs = QUEUE_JOBS,
 						    .bytes = QUEUE_BYTES,
@@ -179,8 +182,8 @@ static void start(struct gw_collector *c, void (*wake)(void *self), void *wake_s
 						    .keep_us = c->config->collector.keep_us,
 						    .store_max = c->config->collector.max_bytes,
 						    .wall = wall,
-						    .wake = wake,
-						    .self = wake_self};
+						    .wake = wake_worker,
+						    .self = c};
 	struct store store;
 	char why[300] = "";
 	int result = open_store(c, &store, why, sizeof(why));
@@ -222,7 +225,9 @@ struct gw_collector *gw_collector_new(const struct gw_config *config,
 		return NULL;
 	}
 	core_table_init(&c->index, slot, slots);
-	start(c, wake, wake_self);
+	c->wake = wake;
+	c->wake_self = wake_self;
+	start(c);
 	return c;
 }
 

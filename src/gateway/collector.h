@@ -18,8 +18,8 @@
 #include <copse/server.h>
 
 #define GW_COLLECTOR_RESOURCES 10
-#define GW_COLLECTOR_BODY      65536 /* longest body taken */
-#define GW_COLLECTOR_SERIES    64    /* names of one device; beyond: refused */
+#define GW_COLLECTOR_BODY      65536            /* longest body taken */
+#define GW_COLLECTOR_SERIES    64               /* names of one device; beyond: refused */
 #define GW_COLLECTOR_JUMP_US   INT64_C(2000000) /* less is a clock that is slow or fast */
 
 /* Histories that are being fetched: of all, and of one peer. Beyond, a peer's own longest unused one makes way, or
@@ -38,7 +38,7 @@ struct gw_documents;
 struct gw_collector_surroundings {
 	struct copse_server *server;
 	struct gw_log *log;          /* may be NULL */
-	int64_t (*wall)(void *self); /* microseconds since 1970 */
+	int64_t (*wall)(void *self); /* microseconds since 1970; asked by the store's thread, too */
 	/* the address that a peer sent to */
 	void (*local)(void *self, const struct copse_peer *peer, struct copse_address *address);
 	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */

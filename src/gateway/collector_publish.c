@@ -508,10 +508,27 @@ static void take_stored(struct gw_collector *c, const struct store_job *job, cop
 	c->counters.documents += job->batch.document_n;
 }
 
+/* Once at the beginning and once at the end of it: a disk that is full stays so for many messages. */
+static void note_trouble(struct gw_collector *c, int result)
+{
+	const int trouble = result < 0 ? result : STORE_OK;
+
+	if (trouble == c->trouble || result == STORE_INVALID)
+		return;
+	if (trouble)
+		gw_log(c->around.log, GW_LOG_ERROR, "collector", store_result_text(trouble),
+		       {"store", c->config->collector.path});
+	else
+		gw_log(c->around.log, GW_LOG_INFO, "collector", "the store takes readings again",
+		       {"store", c->config->collector.path});
+	c->trouble = trouble;
+}
+
 void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms now)
 {
 	struct copse_response rs;
 
+	note_trouble(c, job->result);
 	if (job->result == STORE_OK)
 		take_stored(c, job, now);
 	else if (job->result == STORE_DUPLICATE)

@@ -40,6 +40,8 @@ struct gw_collector {
 	uint32_t magic;
 	const struct gw_config *config;
 	struct gw_collector_surroundings around;
+	void (*wake)(void *self);
+	void *wake_self;
 	struct gw_collector_counters counters;
 	struct store_service *service; /* NULL: there is no store */
 
@@ -47,6 +49,8 @@ struct gw_collector {
 	uint32_t device_n, device_cap;
 	struct core_table index; /* by id: number in `device` + 1 */
 	uint64_t key[2];
+
+	int trouble; /* what the store said last, if it could not take something; else STORE_OK */
 
 	int64_t wall; /* what the clock showed, microseconds since 1970, */
 	copse_ms at;  /* and when that was; COPSE_NEVER: not yet */

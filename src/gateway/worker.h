@@ -54,7 +54,7 @@ struct gw_surroundings {
 	int64_t (*wall)(void *self);
 
 	/* The same in microseconds, for readings; may be NULL. */
-	int64_t (*wall_us)(void *self);
+	int64_t (*wall_us)(void *self); /* the collector's store asks in its thread */
 
 	/* Called in another thread: gw_worker_woken has something to do. Needed where the configuration
 	 * has a collector. */

@@ -53,10 +53,12 @@ static void local(void *self, const struct copse_peer *peer, struct copse_addres
 	assert_int_equal(copse_address_parse("127.0.0.200:5683", 0, address), 0);
 }
 
+int64_t wall_ahead;
+
 int64_t wall(void *self)
 {
 	(void)self;
-	return WALL + (int64_t)(sim.now / 1000);
+	return WALL + wall_ahead + (int64_t)(sim.now / 1000);
 }
 
 /* Tests with a collector call gw_worker_woken themselves. */
