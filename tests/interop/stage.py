@@ -284,6 +284,7 @@ class Stage:
         self.gateway_address = None
         self.cleanups = []  # called at the end, whatever happened
         self.devices = {}
+        self.used_ids = {}  # of libcoap's client, by its port
         self.secure_ports = {}  # of those that take DTLS
 
     def path(self, name):
@@ -380,9 +381,25 @@ class Stage:
             self.processes.remove(process)  # somebody else has the port
 
     def coap_client(self, local_port, *arguments):
-        """libcoap's client, from a fixed port. What it prints on either channel, as one text."""
-        done = self.run([self.foreign("coap-client"), "-B", str(PATIENCE), "-p", str(local_port), *arguments])
-        return (done.stdout + done.stderr).strip()
+        """libcoap's client, from a fixed port. What it prints on either channel, as one text.
+
+        By itself it would use the same token each time: an answer that the run before has acknowledged late, and that is sent again,
+        would be taken for this one's. And it begins with a random message ID: when that has been used before, what the server takes
+        for a copy is asked anew."""
+        used, out = self.used_ids.setdefault(local_port, set()), self.path(f"coap-client-{next(self.numbers)}")
+        while True:
+            done = self.run([self.foreign("coap-client"), "-v", "7", "-B", str(PATIENCE), "-p", str(local_port), "-T", os.urandom(4).hex(),
+                             "-o", out, *arguments])
+            ids = set(re.findall(r"^v:1 t:(?:CON|NON) c:[A-Z]+ i:([0-9a-f]+) ", done.stdout, re.M))
+            check(ids, f"coap-client sends nothing: {done.stdout}{done.stderr}")
+            if used.isdisjoint(ids):
+                break
+        used |= ids
+        payload = ""
+        if os.path.exists(out):
+            with open(out, encoding="utf-8", errors="replace") as file:
+                payload = file.read()
+        return (payload + done.stderr).strip()
 
     def stop(self, dead_is_failure=True):
         """End everything, the last started first. Returns what went wrong."""

@@ -102,6 +102,7 @@ server_is_decided() {
 }
 
 # ask ARGUMENT...: libcoap's client ($client) from port $mine; prints the payload, and the code and text of an error.
+# Its token would be the same each time: an answer of the run before that is sent again would be taken for this one's.
 # Each run of it begins with a random message ID. In one of some hundred scripts two of these are equal, and the gateway rightly
 # takes the second message for a copy of the first (RFC 7252 §4.4): such a request is made anew.
 : >"$work/used-ids"
@@ -109,7 +110,7 @@ ask() {
 	local id
 	while :; do
 		: >"$work/payload"
-		"$client" -v 7 -B 300 -p "$mine" -o "$work/payload" "$@" >"$work/debug" 2>"$work/errors" || true
+		"$client" -v 7 -B 300 -p "$mine" -T "$(printf '%04x%04x' "$RANDOM" "$RANDOM")" -o "$work/payload" "$@" >"$work/debug" 2>"$work/errors" || true
 		id=$(sed -nE 's/^v:1 t:(CON|NON) c:[A-Z]+ i:([0-9a-f]+) .*/\2/p' "$work/debug" | head -n 1)
 		[ -n "$id" ] || fail "coap-client sends nothing: $(cat "$work/debug" "$work/errors")"
 		if ! grep -qx "$id" "$work/used-ids"; then break; fi
