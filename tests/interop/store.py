@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-from stage import (CONTENT_FORMAT, GET, HERE, NON, POST, SECRET, Message, Peer, check, code_text, equal, path_options, play, until)
+from stage import (CONTENT_FORMAT, GET, HERE, NON, POST, SECRET, Message, Peer, check, code_text, equal, free_port, path_options, play, until)
 
 BLOCK2, SENML_JSON, JSON, ACCEPT = 23, b"\x6e", b"\x32", 17
 DEVICE = "0024befffe804ff1"
@@ -177,8 +177,8 @@ def killed_beside_a_foreign_sender(stage):
         print("npm ci has not been run in tests/interop: no foreign sender")
         return
     section = collector(stage.path("killed.db"))
-    gateway = stage.start_gateway(section)
-    port = stage.gateway_address[1]
+    port = free_port()  # which none of the sender's sockets is given while the gateway is dead
+    gateway = stage.start_gateway(section, port=port)
     sender = stage.start("npm-sender", [stage.foreign("node"), os.path.join(HERE, "npm_publish.mjs"), str(port), DEVICE])
 
     def acknowledged():

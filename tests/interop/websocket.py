@@ -14,9 +14,8 @@ import socket
 import ssl
 import sys
 
-from stage import GET, OBSERVE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, Skip, check, code_text, equal, path_options, play
+from stage import GET, OBSERVE, PATIENCE, POST, PROXY_URI, PUT, URI_QUERY, Message, Peer, Skip, check, code_text, equal, path_options, play
 
-PATIENCE = 120
 DEBIAN = "/usr/bin/python3"  # whose packages are Debian's
 
 try:
@@ -74,7 +73,7 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def client(uri, **options):
-    async with websockets.connect(uri, subprotocols=["coap"], compression=None, open_timeout=PATIENCE, **options) as ws:
+    async with websockets.connect(uri, subprotocols=["coap"], compression=None, open_timeout=PATIENCE, ping_interval=None, **options) as ws:
         equal(ws.subprotocol, "coap", "the subprotocol")
         await ws.send(OWN_CSM)
         yield Client(ws)
@@ -286,7 +285,7 @@ async def copse(stage, *arguments):
 
 
 async def is_asked(stage):
-    async with websockets.serve(coap_server, "127.0.0.1", 0, subprotocols=["coap"], compression=None) as server:
+    async with websockets.serve(coap_server, "127.0.0.1", 0, ping_interval=None, subprotocols=["coap"], compression=None) as server:
         port = server.sockets[0].getsockname()[1]
         uri = f"coap+ws://127.0.0.1:{port}"
         done = await copse(stage, "get", f"{uri}/some/thing")
@@ -294,7 +293,7 @@ async def is_asked(stage):
         equal((await copse(stage, "post", f"{uri}/x", "y")).returncode, 4, "4.05")
         equal((await copse(stage, "ping", uri)).returncode, 0, "copse ping")
         equal((await copse(stage, "get", f"{uri}/bye")).stdout.strip(), "you asked for bye", "an answer before the close")
-    async with websockets.serve(coap_server, "127.0.0.1", 0, subprotocols=["mqtt"]) as server:
+    async with websockets.serve(coap_server, "127.0.0.1", 0, ping_interval=None, subprotocols=["mqtt"]) as server:
         done = await copse(stage, "get", f"coap+ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/x")
         check(done.returncode == 7 and "do not carry CoAP" in done.stderr, f"another subprotocol: {done.stderr}")
 
@@ -311,7 +310,7 @@ def make_certificate(stage):
 async def is_asked_by_tls(stage, key, cert):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    async with websockets.serve(coap_server, "127.0.0.1", 0, subprotocols=["coap"], ssl=context) as server:
+    async with websockets.serve(coap_server, "127.0.0.1", 0, ping_interval=None, subprotocols=["coap"], ssl=context) as server:
         uri = f"coaps+ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         done = await copse(stage, "get", f"{uri}/x", "--ca", cert)
         equal((done.returncode, done.stdout.strip()), (0, "you asked for x"), f"copse by TLS: {done.stderr}")
