@@ -287,6 +287,8 @@ static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *
 {
 	const struct gw_thread *t = self;
 
+	if (t->cross) /* what has been changed by way of another worker is not answered as it was */
+		gw_worker_drain(t->worker, now);
 	return gw_worker_at_once(t->worker, peer, bytes, len, answer, cap, now);
 }
 

@@ -35,11 +35,16 @@ static void put_option(struct writer *w, uint16_t number, const struct copse_mes
 	put(w, copse_option_value(m, o), o->len);
 }
 
+#define SOCKET 2u /* bytes of a peer's key, at its front: copse_peer_transport */
+
 static struct writer begin(const struct gw_key_maker *maker, const struct copse_peer *device)
 {
 	struct writer w = {maker->scratch, maker->scratch + maker->scratch_cap};
 
-	put(&w, device->key, device->len);
+	/* but for the socket, of which each worker has its own: a resource has one name at all of them */
+	const uint8_t from = device->len > SOCKET ? SOCKET : 0;
+
+	put(&w, device->key + from, device->len - from);
 	return w;
 }
 

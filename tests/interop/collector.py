@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 
-from stage import (ACCEPT, CON, CONTENT_FORMAT, DELETE, GET, MAX_AGE, NON, OBSERVE, POST, PUT, URI_PATH, URI_QUERY, Message, Peer, Skip, check,
-                   code_text, equal, free_port, path_options, play, until)
+from stage import (ACCEPT, CON, CONTENT_FORMAT, DELETE, GATEWAY, GET, MAX_AGE, NON, OBSERVE, POST, PUT, URI_PATH, URI_QUERY, Message, Peer, Skip,
+                   check, code_text, equal, free_port, path_options, play, until)
 
 BLOCK2 = 23
 DEVICE = "0024befffe804ff1"
@@ -341,7 +341,7 @@ def inside(stage):
         with open(conf, "w", encoding="utf-8") as file:
             file.write('listen = {"*:5683"}\nmesh { bind = "127.0.0.1:0" }\nkey "k" { algorithm = HS256 secret = "' + "x" * 40 +
                        '" }\ncollector {\n\tstore = ":memory:"\n\topen = true\n\ttypes = {"temperature", "humidity"}\n\timplicit = {"humidity:68756d69"}\n\tinterfaces = {"veth0"}\n}\n')
-        gateway = stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", conf])
+        gateway = stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", conf, *GATEWAY])
         gateway.says(r"joined.*ff02::1:fe00:1")
         gateway.says(r"msg=listening")
         peer = Peer(("127.0.0.1", 5683))

@@ -226,9 +226,9 @@ def inside(stage):
         stage.start("coap-server", [*place.inside, server, "-A", "::", "-g", "ff05::fd", "-G", "eth0"])
     conf = stage.path("groups.conf")
     with open(conf, "w", encoding="utf-8") as file:
-        from stage import SECRET
+        from stage import GATEWAY, SECRET
         file.write(CONFIG % {"secret": SECRET, "prefix": PREFIX, "denied": LIGHTS[0]})
-    stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", conf]).says("msg=listening")
+    stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", conf, *GATEWAY]).says("msg=listening")
     peer = Peer(("127.0.0.1", 5683))
     peer.open_session(stage.token())
     for name in ("foreign.example", *LIGHTS):

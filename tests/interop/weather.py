@@ -9,7 +9,7 @@ import signal
 import threading
 
 from mistakes import Device, content, member
-from stage import ACK, CON, GET, POST, PROXY_URI, PUT, Message, Peer, check, code_text, equal, free_port, play, until
+from stage import ACK, CON, GATEWAY, GET, POST, PROXY_URI, PUT, Message, Peer, check, code_text, equal, free_port, play, until
 
 WEATHER = ("--loss", "0.1", "--duplicate", "0.1", "--reorder", "0.1", "--delay", "5")
 QUICK = "ack_timeout = 0.3\n\tmax_retransmit = 9"
@@ -93,7 +93,7 @@ def stopped_and_started(stage, gateway):
         peer.send(Message(CON, GET, peer.next_mid(), b"lost", [(PROXY_URI, b"coap://foreign/async?5")]))
         gateway.stop(how)
         stage.processes.remove(gateway)
-        gateway = stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", stage.path("gateway.conf")])
+        gateway = stage.start("copse-gateway", [stage.program("copse-gateway"), "-c", stage.path("gateway.conf"), *GATEWAY])
         gateway.says("msg=listening")
         while peer.receive(0.05):
             pass

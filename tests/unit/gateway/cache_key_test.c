@@ -105,6 +105,17 @@ static void test_scope(void **state)
 	other = made_for(&peer2, NULL, false);
 	DIFFERENT(first, other);
 	assert_true(first.uri != other.uri);
+	/* each worker has a socket of its own towards the same device, and all have one name for what it has */
+	const struct copse_peer by_one = {.len = 4, .key = {0, 1, 10, 1}},
+				by_other = {.len = 4, .key = {0, 9, 10, 1}},
+				another = {.len = 4, .key = {0, 1, 10, 2}};
+	struct gw_cache_key one = made_for(&by_one, NULL, false);
+	other = made_for(&by_other, NULL, false);
+	SAME(one, other);
+	assert_true(one.uri == other.uri);
+	other = made_for(&another, NULL, false);
+	DIFFERENT(one, other);
+	assert_true(one.uri != other.uri);
 	other = made_for(&peer1, NULL, true); /* secure and clear share nothing, but it is one resource */
 	DIFFERENT(first, other);
 	assert_true(first.uri == other.uri);
