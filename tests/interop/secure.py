@@ -76,9 +76,14 @@ class OpensslDevice:
         self.process = subprocess.Popen([tool("openssl"), "s_server", "-dtls1_2", "-quiet", "-accept", f"127.0.0.1:{self.port}", *arguments],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         stage.cleanups.append(self.stop)
-        self.asked = 0
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
+        until(self.listens, "openssl s_server listens")  # it says so to nobody
+
+    def listens(self):
+        check(self.process.poll() is None, "openssl s_server has ended")
+        with open("/proc/net/udp", encoding="ascii") as file:
+            return f" 0100007F:{self.port:04X} " in file.read()
 
     def serve(self):
         while True:
@@ -91,7 +96,6 @@ class OpensslDevice:
                 continue  # what s_server has to say for itself
             if request.kind != CON or not request.code:
                 continue
-            self.asked += 1
             path = [value for number, value in request.options if number == 11]
             try:
                 os.write(self.process.stdin.fileno(), Message(ACK, 0x45, request.mid, request.token, [], path[-1]).encode())

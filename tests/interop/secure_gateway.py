@@ -34,15 +34,32 @@ def foreign_clients(stage, port):
         done = coap_client(stage, flavour, port, "-R", ca, "-c", cert, "-j", key)
         check("there and back" in done.stdout, f"{flavour}, certificate: {done.stdout}{done.stderr}")
     for suite, arguments in (("PSK-AES128-CCM8", ["-psk", PSK.encode().hex(), "-psk_identity", "alice"]),
-                             ("ECDHE-ECDSA-AES128-CCM8", ["-CAfile", ca, "-verify_return_error"])):
+                             ("ECDHE-ECDSA-AES128-CCM8", ["-CAfile", ca, "-verify_return_error"]),
+                             ("ECDHE-ECDSA-AES128-GCM-SHA256", ["-CAfile", ca, "-verify_return_error", "-cert", cert, "-key", key])):
         done = stage.run(["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{port}", "-cipher", f"{suite}:@SECLEVEL=0",
                           *arguments], stdin=b"Q\n")
         check(f"Cipher is {suite}" in done.stdout, f"openssl s_client, {suite}: {done.stdout}{done.stderr}")
+    for name, priority, arguments in (
+            ("pre-shared key", "+PSK:+AES-128-CCM-8", ["--pskusername", "alice", "--pskkey", PSK.encode().hex()]),
+            ("certificate", "+ECDHE-ECDSA:+AES-128-CCM-8", ["--x509cafile", ca, "--x509certfile", cert, "--x509keyfile", key])):
+        done = stage.run([tool("gnutls-cli"), "--udp", "-p", str(port), "127.0.0.1", *arguments, "--priority",
+                          f"NONE:+VERS-DTLS1.2:{priority}:+AEAD:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:+CTYPE-X509"], stdin=b"")
+        check("Handshake was completed" in done.stdout, f"gnutls-cli, {name}: {done.stdout}{done.stderr}")
     done = stage.run([tool("gnutls-cli"), "--udp", "-p", str(port), "127.0.0.1", "--rawpkkeyfile", key, "--rawpkfile", stage.path("client.pub"),
                       "--no-ca-verification", "--priority",
                       "NONE:+VERS-DTLS1.2:+ECDHE-ECDSA:+AES-128-CCM-8:+AEAD:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK"],
                      stdin=b"")
     check("Handshake was completed" in done.stdout, f"gnutls-cli, raw public keys: {done.stdout}{done.stderr}")
+
+
+def raw_clients(stage):
+    """libcoap's client wants a server that has nothing else to show, and its own key looked at."""
+    gateway = stage.start_gateway('secure {\n\tlisten = {"127.0.0.1:0"}\n\traw_key = "server.key"\n\traw_keys = "client.pub"\n}\n')
+    port = gateway.says(r"listening, secure.*?127\.0\.0\.1:(\d+)").group(1)
+    done = coap_client(stage, "gnutls", port, "-M", stage.path("client.both"))
+    check("there and back" in done.stdout, f"gnutls, raw public key: {done.stdout}{done.stderr}")
+    equal(gateway.stop(), 0, "the gateway ends")
+    stage.processes.remove(gateway)
 
 
 def metric(stage, uri, name, *options):
@@ -102,6 +119,7 @@ def test(stage):
     make_keys(stage)
     write_secret(stage, "clients.psk", f"# who may come\nalice:{PSK.encode().hex()}\n")
     stage.start_sim("--count", "2", "--kinds", "meter", "--bind", "127.1.0.0/24", "--dtls", "0", "--psk", stage.path("mesh.psk"))
+    raw_clients(stage)
     gateway = stage.start_gateway(SECURE, 'psk_file = "mesh.psk"', "secure")
     port = int(gateway.says(r"listening, secure.*?127\.0\.0\.1:(\d+)").group(1))
     stage.environment.update(COPSE_PSK_ID="alice", COPSE_PSK=PSK)

@@ -6,7 +6,7 @@ SPDX-License-Identifier: BSD-2-Clause
 """
 import os
 
-from secure import PSK, coap_server, make_keys, tool
+from secure import PSK, OpensslDevice, coap_server, make_keys, tool
 from stage import check, equal, free_port, play, until
 
 
@@ -50,6 +50,19 @@ def certificates(stage, flavour):
     equal(done.returncode, 0, f"{flavour} with a client's certificate: {done.stderr}")
 
 
+def by_openssl(stage):
+    """s_server does DTLS, this test the CoAP behind it: the suites that RFC 7252 §9.1.3 asks for."""
+    psk = OpensslDevice(stage, "-nocert", "-psk", PSK.encode().hex(), "-psk_identity", "me", "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0")
+    done = stage.copse("get", f"coaps://127.0.0.1:{psk.port}/there", "--psk-id", "me", "--psk", PSK)
+    check(done.returncode == 0 and "there" in done.stdout, f"s_server, PSK-AES128-CCM8: {done.stdout}{done.stderr}")
+    ca = stage.path("client.crt")
+    cert = OpensslDevice(stage, "-cert", stage.path("server.crt"), "-key", stage.path("server.key"), "-cipher",
+                         "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0", "-CAfile", ca, "-Verify", "1", "-verify_return_error")
+    done = stage.copse("get", f"coaps://127.0.0.1:{cert.port}/there", "--ca", stage.path("server.crt"), "--cert", ca, "--key",
+                       stage.path("client.key"))
+    check(done.returncode == 0 and "there" in done.stdout, f"s_server, ECDHE-ECDSA-AES128-CCM8: {done.stdout}{done.stderr}")
+
+
 def raw_keys(stage):
     """gnutls-serv speaks no CoAP: it sends back what it gets. That our own request comes back says that both sides agreed."""
     port = free_port()
@@ -74,6 +87,10 @@ def test(stage):
     for flavour in ("gnutls", "openssl"):
         pre_shared(stage, flavour)
         certificates(stage, flavour)
+    port = coap_server(stage, "gnutls", "-M", stage.path("server.both"), "-n")
+    done = stage.copse("get", f"coaps://127.0.0.1:{port}/time", "--rpk", stage.path("server.pub"))
+    equal(done.returncode, 0, f"libcoap by GnuTLS with a raw key: {done.stderr}")
+    by_openssl(stage)
     raw_keys(stage)
     keys = stage.path("keys.log")
     stage.environment["SSLKEYLOGFILE"] = keys
