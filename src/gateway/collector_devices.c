@@ -122,7 +122,8 @@ bool gw_latest_take(struct gw_heard *d, const struct store_reading *r)
 		memcpy(bytes, r->bytes, r->len);
 	}
 	copse_mem_free((void *)(uintptr_t)s->latest.bytes);
-	snprintf(s->unit, sizeof(s->unit), "%s", r->unit);
+	if (strcmp(s->unit, r->unit) != 0)
+		snprintf(s->unit, sizeof(s->unit), "%s", r->unit);
 	s->latest = *r;
 	s->latest.device = d->id;
 	s->latest.name = s->name;

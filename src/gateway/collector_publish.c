@@ -17,6 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where a record belongs. */
+struct place {
+	char id[STORE_DEVICE_MAX + 1];
+	char name[STORE_NAME_MAX + 1];
+	struct gw_heard *device; /* lives as long as the collector */
+};
+
 /* A message on its way into the store. */
 struct incoming {
 	struct gw_collector *c;
@@ -26,8 +33,8 @@ struct incoming {
 	char sender[STORE_DEVICE_MAX + 1]; /* from the address, "": it says nothing */
 	uint32_t type;                     /* from the group that it was sent to; 0: none */
 	struct senml_pack pack;
-	char (*id)[STORE_DEVICE_MAX + 1]; /* of each record */
-	char (*name)[STORE_NAME_MAX + 1];
+	struct place *place; /* of each record */
+	struct place one;    /* where there is one, as in most messages */
 };
 
 static int64_t expiry(const struct copse_request *rq, int64_t now)
@@ -95,8 +102,8 @@ static bool begin(struct incoming *in, const struct copse_request *rq, struct co
 static void finish(struct incoming *in)
 {
 	senml_pack_free(&in->pack);
-	copse_mem_free(in->id);
-	copse_mem_free(in->name);
+	if (in->place != &in->one)
+		copse_mem_free(in->place);
 }
 
 /* Hand a job over; a CON is answered when it is stored, everything else now. */
@@ -143,10 +150,10 @@ static void note_type(struct incoming *in)
 /* Whose record it is: its name says so, or else the address. */
 static bool take_identity(struct incoming *in, uint32_t i)
 {
-	const char *id = in->id[i];
-	char detail[200];
+	char *id = in->place[i].id;
+	char detail[260];
 
-	if (store_identity_cut(in->pack.record[i].name, in->id[i], in->name[i]) != 0) {
+	if (store_identity_cut(in->pack.record[i].name, id, in->place[i].name) != 0) {
 		snprintf(detail, sizeof(detail), "record %u: the name is too long", i);
 		refuse(in, COPSE_CODE_BAD_REQUEST, "Malformed SenML", detail);
 		in->c->counters.refused_format++;
@@ -160,7 +167,7 @@ static bool take_identity(struct incoming *in, uint32_t i)
 		return false;
 	}
 	if (!id[0])
-		memcpy(in->id[i], in->sender, sizeof(in->sender));
+		memcpy(id, in->sender, sizeof(in->sender));
 	if (!in->sender[0] || !store_identity_is_eui64(id) || strcmp(id, in->sender) == 0)
 		return true;
 	in->c->counters.mismatched++;
@@ -175,9 +182,11 @@ static bool take_identity(struct incoming *in, uint32_t i)
 /* Whether the device and series of a record exist, or can be made: so that nobody takes all memory by making up names. */
 static bool has_place(struct incoming *in, uint32_t i)
 {
-	struct gw_heard *d = gw_heard_get(in->c, in->id[i]);
+	struct place *place = &in->place[i];
+	struct gw_heard *d = gw_heard_get(in->c, place->id);
 
-	if (d && (gw_series_find(d, in->name[i]) || d->series_n < GW_COLLECTOR_SERIES))
+	place->device = d;
+	if (d && (gw_series_find(d, place->name) || d->series_n < GW_COLLECTOR_SERIES))
 		return true;
 	in->c->counters.refused_devices++;
 	if (in->rs)
@@ -191,7 +200,8 @@ static size_t text_bytes(const struct incoming *in)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < in->pack.n; i++)
-		n += strlen(in->id[i]) + strlen(in->name[i]) + STORE_UNIT_MAX + in->pack.record[i].len + 4;
+		n += strlen(in->place[i].id) + strlen(in->place[i].name) + STORE_UNIT_MAX +
+		     in->pack.record[i].len + 4;
 	return n;
 }
 
@@ -222,12 +232,14 @@ static const char *unit_of(const struct incoming *in, const struct senml_record 
 static struct store_job *make_job(struct incoming *in)
 {
 	size_t readings = in->pack.n * sizeof(struct store_reading);
-	struct store_job *job = store_job_new(readings + text_bytes(in));
+	size_t devices = in->pack.n * sizeof(struct gw_heard *);
+	struct store_job *job = store_job_new(readings + devices + text_bytes(in));
 
 	if (!job)
 		return NULL;
 	struct store_reading *out = (struct store_reading *)job->room;
-	uint8_t *at = (uint8_t *)job->room + readings;
+	struct gw_heard **device = (struct gw_heard **)(out + in->pack.n); /* devices_of */
+	uint8_t *at = (uint8_t *)job->room + readings + devices;
 	for (uint32_t i = 0; i < in->pack.n; i++) {
 		const struct senml_record *r = &in->pack.record[i];
 		const char *unit = unit_of(in, r);
@@ -239,8 +251,9 @@ static struct store_job *make_job(struct incoming *in)
 						.len = r->len,
 						.kind = r->kind,
 						.has_sum = r->has_sum};
-		out[i].device = put_bytes(&at, in->id[i], strlen(in->id[i]));
-		out[i].name = put_bytes(&at, in->name[i], strlen(in->name[i]));
+		device[i] = in->place[i].device;
+		out[i].device = put_bytes(&at, in->place[i].id, strlen(in->place[i].id));
+		out[i].name = put_bytes(&at, in->place[i].name, strlen(in->place[i].name));
 		out[i].unit = put_bytes(&at, unit, strlen(unit));
 		out[i].bytes = (const uint8_t *)put_bytes(&at, r->bytes, r->len);
 	}
@@ -251,9 +264,8 @@ static struct store_job *make_job(struct incoming *in)
 
 static void store_pack(struct incoming *in)
 {
-	in->id = copse_mem_new(in->pack.n, sizeof(*in->id));
-	in->name = copse_mem_new(in->pack.n, sizeof(*in->name));
-	if (!in->id || !in->name) {
+	in->place = in->pack.n == 1 ? &in->one : copse_mem_new(in->pack.n, sizeof(*in->place));
+	if (!in->place) {
 		unavailable(in, STORE_NOMEM);
 		return;
 	}
@@ -261,12 +273,12 @@ static void store_pack(struct incoming *in)
 		if (!take_identity(in, i) || !has_place(in, i))
 			return;
 	for (uint32_t i = 0; i < in->pack.n; i++) {
-		struct gw_heard *d = gw_heard_find(in->c, in->id[i]);
+		struct gw_heard *d = in->place[i].device;
 		if (in->type)
 			d->type = in->type;
 		d->mismatched =
 		    in->sender[0] && store_identity_is_eui64(d->id) && strcmp(d->id, in->sender) != 0;
-		if (i == 0 || strcmp(in->id[i], in->id[i - 1]) != 0)
+		if (i == 0 || d != in->place[i - 1].device)
 			gw_heard_note(d, in->now);
 		if (i == 0 && in->c->around.heard)
 			in->c->around.heard(in->c->around.self, d->id);
@@ -496,12 +508,20 @@ static void tell_observers(struct gw_collector *c, const struct gw_heard *d, con
 		copse_server_changed(c->around.server, c->list_resource, NULL, now);
 }
 
+/* The devices of a job's readings, behind these. */
+static struct gw_heard *const *devices_of(const struct store_job *job)
+{
+	return (struct gw_heard *const *)(job->batch.reading + job->batch.reading_n);
+}
+
 static void take_stored(struct gw_collector *c, const struct store_job *job, copse_ms now)
 {
+	struct gw_heard *const *device = devices_of(job);
+
 	for (uint32_t i = 0; i < job->batch.reading_n; i++) {
 		const struct store_reading *r = &job->batch.reading[i];
-		struct gw_heard *d = gw_heard_find(c, r->device);
-		if (d && gw_latest_take(d, r) && copse_server_observers(c->around.server, NULL) > 0)
+		struct gw_heard *d = device[i];
+		if (gw_latest_take(d, r) && copse_server_observers(c->around.server, NULL) > 0)
 			tell_observers(c, d, r, now);
 	}
 	c->counters.readings += job->batch.reading_n;

@@ -229,7 +229,8 @@ def a_hostile_sender(stage):
     announce(hostile, 0, 20000)  # by now every place is taken
     before = memory(gateway)
     announce(hostile, 20000, 80000)
-    check(memory(gateway) < before + 24 * 1024, f"memory: {before} kB, then {memory(gateway)} kB")
+    if os.path.basename(os.path.normpath(stage.build)) != "asan":  # which keeps what is freed
+        check(memory(gateway) < before + 24 * 1024, f"memory: {before} kB, then {memory(gateway)} kB")
     check(counter(stage, "collector_refused_devices") >= 100, "those beyond the bound are counted")
     reply = publish(hostile, [{"n": "device:onemore:v", "v": 1}], ("5.03",))
     check(b"enough devices" in reply.payload, f"the bound is told: {reply.payload}")
