@@ -6,6 +6,7 @@
 
 #include <copse/mem.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -113,6 +114,23 @@ static void take_pong(struct tcp_conn *c, const struct copse_signal *s)
 		answer_for(t, &c->peer, COPSE_RST, c->ping_id);
 }
 
+/* RFC 8323 §5.6: with its reasons, as far as they are readable on one line. */
+static void take_abort(struct tcp_conn *c, const struct copse_signal *s, int err)
+{
+	char why[120] = "the peer aborted the connection";
+	size_t n = strlen(why);
+
+	if (s->bad_csm_option)
+		n += (size_t)snprintf(why + n, sizeof(why) - n, ", for option %u of our greeting",
+				      (unsigned)s->bad_csm_option);
+	if (!err && s->text_len)
+		n += (size_t)snprintf(why + n, sizeof(why) - n, ": ");
+	for (size_t i = 0; !err && i < s->text_len && n < sizeof(why) - 1; i++)
+		why[n++] = s->text[i] >= ' ' && s->text[i] < 127 ? (char)s->text[i] : '?';
+	why[n] = '\0';
+	tcp_end(c, &c->owner->count.aborted_in, why, false);
+}
+
 static void take_signal(struct tcp_conn *c, const struct copse_frame *f, copse_ms now)
 {
 	struct copse_tcp *t = c->owner;
@@ -120,7 +138,7 @@ static void take_signal(struct tcp_conn *c, const struct copse_frame *f, copse_m
 	const int err = copse_signal_parse(&s, f);
 
 	if (f->code == COPSE_CODE_ABORT) {
-		tcp_end(c, &t->count.aborted_in, "the peer aborted the connection", false);
+		take_abort(c, &s, err);
 		return;
 	}
 	if (err) { /* §5.2, and what cannot be parsed likewise */
@@ -140,8 +158,10 @@ static void take_signal(struct tcp_conn *c, const struct copse_frame *f, copse_m
 		break;
 	case COPSE_CODE_PONG: take_pong(c, &s); break;
 	case COPSE_CODE_RELEASE:
-		if (!t->config.server) /* a client closes when it likes */
-			tcp_drain(c, now);
+		if (t->config.server) /* a client closes when it likes */
+			break;
+		tcp_release_take(t, &c->peer, &s, now);
+		tcp_drain(c, now);
 		break;
 	default: break; /* §5.1: unknown, and ignored */
 	}

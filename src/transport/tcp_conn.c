@@ -199,6 +199,8 @@ void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool networ
 
 	++*counter;
 	say_why(t, why, network);
+	if (c->state < TCP_OPEN && !t->config.server)
+		tcp_release_forget(t, &peer);
 	leave_peer(c);
 	if (c->by_address)
 		core_table_remove(&t->by_address, c->address_hash, number);
@@ -617,13 +619,27 @@ static struct tcp_conn *begin(struct copse_tcp *t, int fd, const struct copse_pe
 	return NULL;
 }
 
+static void refuse_connection(struct copse_tcp *t, const struct copse_peer *peer, const char *why)
+{
+	say_why(t, why, true);
+	t->base.failed = true;
+	if (t->failure_n < t->config.connections)
+		t->failures[t->failure_n++] = *peer;
+}
+
 struct tcp_conn *tcp_connect(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now)
 {
 	struct copse_address to;
 	struct tcp_conn *c;
 	int fd = -1, err;
+	const bool known = copse_peer_address(peer, &to) == COPSE_OK;
 
-	if (copse_peer_address(peer, &to) == COPSE_OK)
+	if (known && !tcp_release_allows(t, peer, now, &to)) {
+		t->count.held++;
+		refuse_connection(t, peer, "the server has asked not to be connected to for a while");
+		return NULL;
+	}
+	if (known)
 		fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && t->config.bind.len && bind(fd, &t->config.bind.sa, t->config.bind.len) != 0) {
 		close(fd);
@@ -636,12 +652,9 @@ struct tcp_conn *tcp_connect(struct copse_tcp *t, const struct copse_peer *peer,
 
 		if (err && fd >= 0)
 			close(fd);
-		if (err)
-			say_why(t, strerror_r(err, text, sizeof(text)), true);
 		t->count.failed += err != 0;
-		t->base.failed = true;
-		if (t->failure_n < t->config.connections)
-			t->failures[t->failure_n++] = *peer;
+		tcp_release_forget(t, peer);
+		refuse_connection(t, peer, err ? strerror_r(err, text, sizeof(text)) : NULL);
 		return NULL;
 	}
 	c->peer.flags |= COPSE_PEER_RELIABLE;

@@ -4,6 +4,7 @@
  * tcp_conn.c connections: how they begin and end, their buffers and times
  * tcp_tls.c  the bytes of a connection by TLS
  * tcp_ws.c   the bytes of a connection that is a WebSocket (ws.h), and how it becomes one (ws_http.h)
+ * tcp_release.c what servers have asked for with Release
  * tcp_open.c opening, and what is asked of an open one
  *
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -18,6 +19,7 @@
 #include <copse/tcp.h>
 
 #define TCP_EVENTS 64  /* descriptors looked at in one go */
+#define TCP_HOLDS  8   /* servers whose wishes are remembered */
 #define TCP_LOCAL  512 /* acknowledgements and Resets that wait to be handed back */
 
 /* Drawn in doc/states/tcp.md. */
@@ -70,6 +72,13 @@ struct tcp_local {
 	uint8_t type;
 };
 
+/* What a server has asked for when it released a connection. */
+struct tcp_hold {
+	struct copse_peer peer;       /* len 0: there is none */
+	copse_ms until;               /* no connection before */
+	struct copse_address instead; /* len 0: where it was */
+};
+
 struct copse_tcp {
 	struct copse_transport base;
 	struct copse_tcp_config config; /* with every default filled in */
@@ -93,6 +102,8 @@ struct copse_tcp {
 	uint32_t failure_n;
 	struct tcp_local local[TCP_LOCAL];
 	uint16_t local_first, local_n;
+	struct tcp_hold hold[TCP_HOLDS]; /* client */
+	unsigned hold_next;
 	uint64_t waiting; /* bytes in all `out` */
 	const char *why;
 	bool why_network;
@@ -159,6 +170,17 @@ enum { TCP_AGAIN = 0, TCP_CLOSED = -1, TCP_BROKEN = -2 };
 /* Bytes of the connection as the system, or TLS, has them: how many, or one of the above. */
 int tcp_put(struct tcp_conn *c, const void *bytes, size_t n);
 int tcp_get(struct tcp_conn *c, void *buf, size_t cap);
+
+/* --- tcp_release.c --- */
+
+/* Client: remember what `s` (Release) asks for. */
+void tcp_release_take(struct copse_tcp *t, const struct copse_peer *peer, const struct copse_signal *s,
+		      copse_ms now);
+/* Whether a connection may be made; `*to` becomes where, if that is elsewhere. */
+bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now,
+			struct copse_address *to);
+/* There is nobody elsewhere. */
+void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer);
 
 /* --- tcp_ws.c --- */
 

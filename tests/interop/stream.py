@@ -5,6 +5,7 @@ it what nobody should.
 SPDX-License-Identifier: BSD-2-Clause
 """
 import contextlib
+import os
 import shutil
 import socket
 
@@ -71,6 +72,31 @@ def certificates_with_libcoap(stage, flavour):
     done = stage.copse("get", f"coaps+tcp://127.0.0.1:{port}/time", "--ca", cert)
     equal(done.returncode, 0, f"{flavour} with a certificate: {done.stderr}")
     equal(stage.copse("get", f"coaps+tcp://127.0.0.1:{port}/time").returncode, 35, "a server that nobody vouches for")
+
+
+def s_server(stage, key, cert, alpn="coap"):
+    """OpenSSL's server, which answers a handshake and nothing else. Returns its port."""
+    process = stage.start("openssl", ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-alpn", alpn, "-www"])
+    return process.says(r"ACCEPT .*?:(\d+)$").group(1)
+
+
+def certificate_errors(stage):
+    """Whatever is wrong with a server's certificate, copse says what it is."""
+    def openssl(*arguments):
+        done = stage.run(["openssl", *arguments])
+        check(done.returncode == 0, done.stderr)
+    key, here, elsewhere, old = (stage.path(name) for name in ("s.key", "here.crt", "elsewhere.crt", "old.crt"))
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    for cert, name in ((here, "IP:127.0.0.1"), (elsewhere, "DNS:elsewhere.example")):
+        openssl("req", "-new", "-x509", "-key", key, "-out", cert, "-days", "2", "-subj", f"/CN={name[-9:]}", "-addext", f"subjectAltName={name}")
+    openssl("x509", "-in", here, "-signkey", key, "-days", "-1", "-out", old)
+    for cert, ca, why in ((here, elsewhere, "not signed by an authority that is believed"), (here, None, "not signed by an authority that is believed"),
+                          (elsewhere, elsewhere, "is for another name"), (old, old, "has expired")):
+        port = s_server(stage, key, cert)
+        done = stage.copse("get", f"coaps+tcp://127.0.0.1:{port}/x", *(("--ca", ca) if ca else ()))
+        check(done.returncode == 35 and why in done.stderr, f"{os.path.basename(cert)}, believing {ca}: {done.returncode} {done.stderr}")
+    done = stage.copse("get", f"coaps+tcp://127.0.0.1:{s_server(stage, key, here, 'h2')}/x", "--ca", here)
+    check(done.returncode == 35 and "protocol" in done.stderr, f"another protocol: {done.stderr}")
 
 
 def nobody_there(stage):
@@ -164,6 +190,7 @@ def test(stage):
     for flavour in ("gnutls", "openssl"):
         tls_with_libcoap(stage, flavour)
         certificates_with_libcoap(stage, flavour)
+    certificate_errors(stage)
     nobody_there(stage)
 
 

@@ -140,6 +140,12 @@ def tls(stage, port):
     done = stage.run(["openssl", "s_client", "-tls1_2", "-alpn", "h2", "-connect", f"127.0.0.1:{port}", "-psk", PSK.encode().hex(),
                       "-psk_identity", "alice"], stdin=b"Q\n")
     check("ALPN protocol" not in done.stdout, "another protocol is refused")
+    if gnutls := shutil.which("gnutls-cli"):
+        for version in ("VERS-TLS1.2", "VERS-TLS1.3"):
+            done = stage.run([gnutls, "--priority", f"NORMAL:-VERS-ALL:+{version}", "--alpn", "coap", "--x509cafile", stage.path("server.crt"),
+                              "-p", str(port), "127.0.0.1"], stdin=CSM)
+            check("Application protocol: coap" in done.stdout and "Handshake was completed" in done.stdout,
+                  f"gnutls-cli {version}: {done.stdout}{done.stderr}")
     for flavour in ("gnutls", "openssl"):
         program = shutil.which(f"coap-client-{flavour}")
         if program:
@@ -179,9 +185,14 @@ def test(stage):
     with open(stage.path("clients.psk"), "w", encoding="ascii") as file:
         file.write(f"alice:{PSK.encode().hex()}\n")
     os.chmod(stage.path("clients.psk"), 0o600)
+    done = stage.run(["openssl", "req", "-new", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                      stage.path("server.key"), "-out", stage.path("server.crt"), "-days", "2", "-subj", "/CN=localhost", "-addext",
+                      "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+    check(done.returncode == 0, done.stderr)
+    os.chmod(stage.path("server.key"), 0o600)
     port = free_port()
     extra = (f'listen += {{"tcp://127.0.0.1:{port}"}}\n'
-             'secure {\n\tlisten = {"tls://127.0.0.1:0"}\n\tpsk_file = "clients.psk"\n}\nclients {\n\tamplification = 3\n}')
+             'secure {\n\tlisten = {"tls://127.0.0.1:0"}\n\tpsk_file = "clients.psk"\n\tcertificate = "server.crt"\n\tprivate_key = "server.key"\n}\nclients {\n\tamplification = 3\n}')
     gateway = stage.start_gateway(extra, port=port)
     gateway.says(r"taking connections, TCP.*?127\.0\.0\.1:(\d+)")
     secure = int(gateway.says(r"taking connections, TLS.*?127\.0\.0\.1:(\d+)").group(1))

@@ -870,6 +870,111 @@ static void a_server_that_releases(void **state)
 	copse_transport_close(t);
 }
 
+/* Greet as a server that lets go at once, with a Release of these bytes. */
+static void release_with(struct copse_transport *t, int listener, const struct copse_peer *peer,
+			 const uint8_t *release, size_t len)
+{
+	static uint8_t get[] = {0x51, 0x01, 0, 1, 7};
+	uint8_t heard[9];
+	int fd;
+
+	send_one(t, peer, get, sizeof get);
+	fd = raw_accept(listener);
+	SAY(fd, CSM);
+	raw_hear(t, fd, heard, sizeof heard, 0);
+	raw_say(fd, release, len);
+	UNTIL(t, NULL, NULL, 0, !copse_tcp_is_open(t, peer));
+	close(fd);
+	UNTIL(t, NULL, NULL, 0, t->ops->tick(t, 0) == COPSE_NEVER);
+}
+
+static void wishes_with_a_release(void **state)
+{
+	static const uint8_t hold[] = {0x20, 0xe4, 0x41, 60}; /* Hold-Off (4): 60 s */
+	struct copse_transport *t = client_of((struct copse_tcp_config){0});
+	struct copse_address at, other_at;
+	struct copse_peer peer, failed;
+	int listener = raw_listen(&at), other = raw_listen(&other_at), fd;
+	uint8_t get[] = {0x51, 0x01, 0, 1, 7}, release[64];
+	char text[COPSE_ADDRESS_TEXT];
+	bool network;
+
+	(void)state;
+	assert_int_equal(copse_transport_peer(t, &at, &peer), 0);
+	release_with(t, listener, &peer, hold, sizeof hold);
+	send_nothing(t, &peer, get, sizeof get);
+	assert_int_equal(count_of(t)->held, 1);
+	assert_true(copse_transport_failure(t, &failed) && copse_peer_equal(&failed, &peer));
+	assert_non_null(strstr(copse_tcp_failure(t, &network), "for a while"));
+
+	/* when that time is over it is elsewhere: Alternative-Address (2), another port of the same host */
+	struct copse_datagram d = {.peer = peer, .data = get, .len = sizeof get}, *list = &d;
+
+	assert_int_equal(copse_transport_send(t, &list, 1, 59999), 1);
+	assert_int_equal(count_of(t)->held, 2);
+	assert_int_equal(copse_transport_send(t, &list, 1, 60000), 1);
+	fd = raw_accept(listener);
+	SAY(fd, CSM);
+	copse_address_text(&other_at, text, sizeof text);
+	assert_in_range(strlen(text), 13, 200);
+	const size_t n = strlen(text);
+
+	release[0] = 0xd0;
+	release[1] = (uint8_t)(n + 2 - 13);
+	release[2] = 0xe4;
+	release[3] = 0x2d;
+	release[4] = (uint8_t)(n - 13);
+	memcpy(release + 5, text, n);
+	raw_say(fd, release, 5 + n);
+	UNTIL(t, NULL, NULL, 60000, count_of(t)->opened == 2 && !copse_tcp_is_open(t, &peer));
+	close(fd);
+	assert_int_equal(copse_transport_send(t, &list, 1, 60000), 1);
+	fd = raw_accept(other);
+	close(fd);
+	/* which failed: where it was again */
+	UNTIL(t, NULL, NULL, 60000, count_of(t)->failed == 1);
+	assert_int_equal(copse_transport_send(t, &list, 1, 60000), 1);
+	fd = raw_accept(listener);
+	SAY(fd, CSM);
+	/* another host is not believed in the clear */
+	raw_say(fd,
+		(const uint8_t[]){0xc0, 0xe4, 0x2b, '1', '2', '7', '.', '0', '.', '0', '.', '9', ':', '7'},
+		14);
+	UNTIL(t, NULL, NULL, 60000, count_of(t)->opened == 3 && !copse_tcp_is_open(t, &peer));
+	close(fd);
+	assert_int_equal(copse_transport_send(t, &list, 1, 60000), 1);
+	fd = raw_accept(listener);
+	close(fd);
+	close(listener);
+	close(other);
+	copse_transport_close(t);
+}
+
+/* What the peer says when it aborts is told, on one line and without its control characters. */
+static void an_abort_has_reasons(void **state)
+{
+	struct copse_transport *t = client_of((struct copse_tcp_config){0});
+	struct copse_address at;
+	struct copse_peer peer;
+	int listener = raw_listen(&at), fd;
+	uint8_t get[] = {0x51, 0x01, 0, 1, 7};
+	bool network;
+
+	(void)state;
+	assert_int_equal(copse_transport_peer(t, &at, &peer), 0);
+	send_one(t, &peer, get, sizeof get);
+	fd = raw_accept(listener);
+	/* Bad-CSM-Option (2): 2; "no\33!" */
+	SAY(fd, 0x70, 0xe5, 0x21, 0x02, 0xff, 'n', 'o', 0x1b, '!');
+	UNTIL(t, NULL, NULL, 0, count_of(t)->aborted_in == 1);
+	assert_string_equal(copse_tcp_failure(t, &network),
+			    "the peer aborted the connection, for option 2 of our greeting: no?!");
+	assert_false(network);
+	close(fd);
+	close(listener);
+	copse_transport_close(t);
+}
+
 /* ---- TLS ---- */
 
 static void meet(struct copse_secure *server, struct copse_secure *client, const char *at_server)
@@ -1033,6 +1138,8 @@ int main(void)
 	    cmocka_unit_test(a_client_waits_for_the_greeting),
 	    cmocka_unit_test(a_client_that_cannot_connect),
 	    cmocka_unit_test(a_server_that_releases),
+	    cmocka_unit_test(wishes_with_a_release),
+	    cmocka_unit_test(an_abort_has_reasons),
 	    cmocka_unit_test(tls_with_pre_shared_keys),
 	    cmocka_unit_test(tls_with_certificates),
 	    cmocka_unit_test(tls_with_raw_keys),

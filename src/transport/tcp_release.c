@@ -1,0 +1,86 @@
+/* What servers have asked for when they released a connection (RFC 8323 §5.5): no other one for a while, or one elsewhere.
+ *
+ * Bounded: TCP_HOLDS servers are remembered; beyond, the one that was told first is forgotten, which is met as if it had said
+ * nothing. In the clear an address is believed only if it is another port of the same host: whoever can answer there could say
+ * anything. By TLS the other one has to prove the same name.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "tcp_internal.h"
+
+#include <copse/uri.h>
+
+#include <string.h>
+
+static struct tcp_hold *find(struct copse_tcp *t, const struct copse_peer *peer)
+{
+	for (unsigned i = 0; i < TCP_HOLDS; i++) {
+		struct tcp_hold *h = &t->hold[i];
+
+		if (h->peer.len == peer->len && peer->len > 2 &&
+		    memcmp(h->peer.key + 2, peer->key + 2, peer->len - 2u) == 0)
+			return h;
+	}
+	return NULL;
+}
+
+static bool same_host(const struct copse_address *a, const struct copse_address *b)
+{
+	struct copse_address c = *a;
+
+	copse_address_set_port(&c, copse_address_port(b));
+	return copse_address_equal(&c, b);
+}
+
+/* Where else; len 0: nowhere. Names are not looked up. */
+static struct copse_address alternative(const struct copse_tcp *t, const struct copse_peer *peer,
+					const struct copse_signal *s)
+{
+	const uint16_t port =
+	    copse_scheme_port(copse_scheme_from_text(t->base.scheme, strlen(t->base.scheme)));
+	struct copse_address to, from;
+	char text[COPSE_ADDRESS_TEXT];
+
+	if (s->address_len == 0 || s->address_len >= sizeof(text) ||
+	    memchr(s->address, '\0', s->address_len) || copse_peer_address(peer, &from) != COPSE_OK)
+		return (struct copse_address){0};
+	memcpy(text, s->address, s->address_len);
+	text[s->address_len] = '\0';
+	if (copse_address_parse(text, port, &to) != COPSE_OK || copse_address_is_group(&to) ||
+	    copse_address_is_any(&to) || !(t->secure || same_host(&to, &from)))
+		return (struct copse_address){0};
+	return to;
+}
+
+void tcp_release_take(struct copse_tcp *t, const struct copse_peer *peer, const struct copse_signal *s,
+		      copse_ms now)
+{
+	struct tcp_hold *h = find(t, peer);
+
+	if (!h && s->hold_off == 0 && s->address_len == 0)
+		return;
+	if (!h) {
+		h = &t->hold[t->hold_next];
+		t->hold_next = (t->hold_next + 1) % TCP_HOLDS;
+	}
+	*h = (struct tcp_hold){*peer, now + COPSE_SECONDS(s->hold_off), alternative(t, peer, s)};
+}
+
+bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now,
+			struct copse_address *to)
+{
+	const struct tcp_hold *h = find(t, peer);
+
+	if (h && now < h->until)
+		return false;
+	if (h && h->instead.len)
+		*to = h->instead;
+	return true;
+}
+
+void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer)
+{
+	struct tcp_hold *h = find(t, peer);
+
+	if (h)
+		h->instead = (struct copse_address){0};
+}
