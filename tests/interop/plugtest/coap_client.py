@@ -3,6 +3,7 @@
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import itertools
 import os
 import re
 import signal
@@ -13,6 +14,9 @@ from relay import Relay
 from stage import Failure, check, equal, play, until
 
 PDU = re.compile(r"^v:1 t:(\w+) c:(\S+) i:(\w+) \{(\w*)\} \[ (.*?) ?\](?: ::? (.*))?$", re.M)
+
+
+TOKENS = itertools.count(0x1000)
 
 
 class Answer:
@@ -32,20 +36,21 @@ def received(text):
 
 
 class Coap:
-    """coap-client against one server."""
+    """coap-client against one server, or a device behind the gateway: `always` goes with each call."""
 
-    def __init__(self, stage, server):
-        self.stage, self.uri = stage, f"coap://{server[0]}:{server[1]}"
+    def __init__(self, stage, uri, always=()):
+        self.stage, self.uri, self.always = stage, uri, list(always)
 
     def run(self, method, path, *arguments):
         """Every message that it received, and the body that it printed."""
         out = self.stage.path(f"out-{threading.get_ident()}")
-        command = ["-v", "6", "-B", "300", "-o", out, "-m", method, *arguments, self.uri + path]
+        token = f"{next(TOKENS):x}"  # what is still under way of the call before is no answer to this one
+        command = [*self.always, "-T", token, "-v", "6", "-B", "300", "-o", out, "-m", method, *arguments, self.uri + path]
         done = self.stage.run([self.stage.foreign("coap-client"), *command])
         answers = received(done.stdout + done.stderr)
         body = ""
         if os.path.exists(out):
-            with open(out, encoding="utf-8") as file:
+            with open(out, encoding="utf-8", errors="replace") as file:
                 body = file.read()
             os.remove(out)
         return answers, body
@@ -77,9 +82,13 @@ def core(coap):
     answer, body = coap.code("2.05", "get", "/separate")
     equal(answer.kind, "CON", "CC09")
     check("second" in body, "CC09: payload")
+    _, body = coap.code("2.05", "get", "/separate", "-N")
+    check("second" in body, "CC17: payload")
     for accept, start in (("0", "format"), ("41", "<?xml"), ("50", "{")):
         _, body = coap.code("2.05", "get", "/multi-format", "-A", accept)
         check(body.startswith(start), f"CC20: {body}")
+    answer, _ = coap.code("2.05", "get", "/multi-format", "-A", "60")
+    equal(answer.option("Content-Format"), ["application/cbor"], "CC20: CBOR")
     coap.code("4.06", "get", "/multi-format", "-A", "112")
     coap.code("4.04", "get", "/nothing")
     coap.code("4.05", "put", "/separate", "-e", "x")
@@ -88,6 +97,19 @@ def core(coap):
 def creation(coap):
     coap.code("2.01", "put", "/create1", "-O", "5,", "-e", "x")
     coap.code("4.12", "put", "/create1", "-O", "5,", "-e", "x")
+
+
+def validation(coap):
+    answer, _ = coap.code("2.05", "get", "/validate")
+    etag = answer.option("ETag")[0]
+    answer, body = coap.code("2.03", "get", "/validate", "-O", f"4,{etag}")
+    equal((answer.option("ETag"), body), ([etag], ""), "CC21: ETag and nothing else")
+    coap.code("2.04", "put", "/validate", "-e", "TEST")
+    answer, body = coap.code("2.05", "get", "/validate", "-O", f"4,{etag}")
+    newer = answer.option("ETag")[0]
+    check(newer != etag and body, "CC21: another ETag")
+    coap.code("2.04", "put", "/validate", "-O", f"1,{newer}", "-e", "TEST")
+    coap.code("4.12", "put", "/validate", "-O", f"1,{newer}", "-e", "TEST")
 
 
 def blocks(coap, sizes=("16", "64", "1024")):
@@ -116,15 +138,24 @@ def blocks_lossy(coap):
 
 
 def links(coap):
-    for query, expected in (("rt=Type1", {"/link1", "/link3"}), ("if=If*", {"/link1", "/link2"}), ("ct=40", {"/path"}),
-                            ("sz=*", {"/large", "/large-update", "/large-create", "/large-post"}), ("rt=none", set())):
-        _, body = coap.code("2.05", "get", f"/.well-known/core?{query}")
+    _, body = coap.code("2.05", "get", "/.well-known/core")
+    check({"/test", "/obs", "/large", "/link1", "/path"} <= set(re.findall(r"<([^>]*)>", body)), "CL01")
+    for query, expected in (("rt=Type1", {"/link1", "/link3"}), ("rt=Type2", {"/link1", "/link2"}), ("if=If*", {"/link1", "/link2"}),
+                            ("sz=*", {"/large", "/large-update", "/large-create", "/large-post"}), ("href=/link1", {"/link1"}),
+                            ("href=/link*", {"/link1", "/link2", "/link3"}), ("ct=40", {"/path"}), ("rt=none", set())):
+        answer, body = coap.code("2.05", "get", f"/.well-known/core?{query}")
+        equal(answer.option("Content-Format"), ["application/link-format"], f"links ?{query}: Content-Format")
         equal(set(re.findall(r"<([^>]*)>", body)), expected, f"links ?{query}")
+    _, body = coap.code("2.05", "get", "/.well-known/core?rt=*")
+    check({"/link1", "/large", "/obs"} <= set(re.findall(r"<([^>]*)>", body)) and "</test>" not in body, "CL03")
+    _, body = coap.code("2.05", "get", "/path")
+    check("</path/sub1>" in body, "CL09")
+    coap.code("2.05", "get", "/path/sub1")
 
 
 def observe(coap, path, kind, *arguments):
     """Observe until there are three notifications of that kind; there is something new every five seconds. Returns all answers."""
-    command = ["-v", "6", "-B", "900", "-s", "900", "-w", "-m", "get", *arguments, coap.uri + path]
+    command = [*coap.always, "-v", "6", "-B", "900", "-s", "900", "-w", "-m", "get", *arguments, coap.uri + path]
     process = coap.stage.start("coap-client", ["stdbuf", "-oL", coap.stage.foreign("coap-client"), *command])
 
     def notified():
@@ -162,10 +193,12 @@ def test(stage):
         process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
         return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
 
+    def client(server):
+        return Coap(stage, f"coap://{server[0]}:{server[1]}")
     stage.foreign("coap-client")
     clean, relay = start(), Relay(start(), 0.1, 11)
-    jobs = [(case, Coap(stage, clean)) for case in (core, creation, blocks, links, observation, observation_non)]
-    jobs += [(case, Coap(stage, relay.address)) for case in (blocks_lossy, links, observation)]
+    jobs = [(case, client(clean)) for case in (core, creation, validation, blocks, links, observation, observation_non)]
+    jobs += [(case, client(relay.address)) for case in (blocks_lossy, links, observation)]
     failures = []
     threads = [threading.Thread(target=walk, args=(case, coap, failures)) for case, coap in jobs]
     for thread in threads:
@@ -178,4 +211,5 @@ def test(stage):
     print(f"the relay lost {relay.lost} of {relay.lost + relay.passed} datagrams")
 
 
-play(test)
+if __name__ == "__main__":
+    play(test)
