@@ -237,12 +237,35 @@ static void make_keys(struct gw_pass *p)
 	gw_join_key_make(&w->keys, &w->upstream, &p->key, &p->join);
 }
 
+/* No larger blocks of an answer than the device's class allows, whatever the client asks for: it goes on in the smaller ones
+ * (RFC 7959 §2.4). Where each block stands for itself gw_gather_size sees to it, and the client has the size that it asks for. */
+static bool cap_answer(struct gw_pass *p)
+{
+	struct copse_block b2;
+
+	if ((copse_code_is_safe(p->m->code) && !gw_observe_wants(p)) ||
+	    copse_block_read(p->m, COPSE_OPTION_BLOCK2, &b2) <= 0 || b2.szx <= p->target.class->szx ||
+	    copse_block_resize(&b2, p->target.class->szx) != 0)
+		return true;
+	p->asked.reblock = true;
+	p->asked.block2 = copse_block_value(&b2);
+	return gw_proxy_build(p);
+}
+
+static enum gw_step refuse_large(struct gw_pass *p)
+{
+	return gw_proxy_refuse(p, &p->w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
+			       "the request is too large to be forwarded");
+}
+
 enum gw_step gw_proxy_cache(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
 	if (!p->known)
 		make_keys(p);
+	if (!cap_answer(p))
+		return refuse_large(p);
 	if (gw_block_wants(p))
 		return GW_STEP_BLOCK;
 	p->sharable = is_sharable(p);
@@ -270,8 +293,7 @@ enum gw_step gw_proxy_cache(struct gw_pass *p)
 	/* a further block with an ETag would not be asked whether it is still good */
 	p->entry = e && !gw_cache_is_fresh(e, p->now) && !p->b2.num ? e : NULL;
 	if (p->asked.reblock && !gw_proxy_build(p))
-		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
-				       "the request is too large to be forwarded");
+		return refuse_large(p);
 	return GW_STEP_LANE;
 }
 

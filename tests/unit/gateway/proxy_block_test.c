@@ -35,6 +35,7 @@ static struct {
 	char answer[4096];
 	uint32_t answer_len, answer_tag;
 	uint32_t last_tag;
+	int last_b2; /* Block2 of the last request; -1 without one */
 	copse_handle waiting;
 	unsigned waiting_n;
 	bool later;
@@ -109,6 +110,9 @@ static void take(struct sim_node *node, copse_handle exchange, const struct cops
 	bool has = copse_block_read(m, COPSE_OPTION_BLOCK1, &b1) > 0;
 
 	dev.last_tag = copse_message_uint(m, COPSE_OPTION_REQUEST_TAG, 0);
+	dev.last_b2 = copse_message_option(m, COPSE_OPTION_BLOCK2)
+			  ? (int)copse_message_uint(m, COPSE_OPTION_BLOCK2, 0)
+			  : -1;
 	if (copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) > 0 && b2.num && m->code == COPSE_CODE_POST) {
 		assert_int_equal(dev.last_tag, dev.answer_tag);
 		answer_piece(node, exchange, COPSE_CODE_CHANGED, b2.num, NULL);
@@ -533,6 +537,33 @@ static void post(unsigned number, const uint8_t *body)
 	run_and_ack(number);
 }
 
+/* The class says what its devices can: of an answer that is made once, no larger blocks are asked for either. */
+static void test_answer_as_configured(void **state)
+{
+	(void)state;
+	start("block_size = 64", "");
+	dev.answers_long = true;
+	begin_block(COPSE_CODE_POST, d1, NULL);
+	copse_build_uint(&request, COPSE_OPTION_BLOCK2, 6); /* 0/0/1024 */
+	copse_build_payload(&request, alices, BODY);
+	reply[ALICE].n = 0;
+	send_it(ALICE);
+	run_and_ack(ALICE);
+	assert_int_equal(dev.last_b2, 2); /* 0/0/64 */
+	assert_int_equal(reply[ALICE].code, COPSE_CODE_CHANGED);
+	assert_int_equal(reply[ALICE].num2, 0);
+	fetch_rest(ALICE, NULL, 1, 8, alices);
+	begin_block(COPSE_CODE_POST, d1, NULL);
+	copse_build_uint(&request, COPSE_OPTION_BLOCK2, 1 << 4 | 5); /* 1/0/512 */
+	reply[ALICE].n = 0;
+	send_it(ALICE);
+	run_and_ack(ALICE);
+	assert_int_equal(dev.last_b2, 8 << 4 | 2); /* the same place */
+	assert_int_equal(reply[ALICE].num2, 8);
+	fetch_rest(ALICE, NULL, 9, 16, alices);
+	end();
+}
+
 /* A request in one message whose answer is not. */
 static void test_long_answer_to_a_short_request(void **state)
 {
@@ -771,6 +802,7 @@ int main(void)
 	    cmocka_unit_test(test_cut_as_the_device_asks),
 	    cmocka_unit_test(test_blocks_that_do_not_fit),
 	    cmocka_unit_test(test_answer_in_blocks),
+	    cmocka_unit_test(test_answer_as_configured),
 	    cmocka_unit_test(test_long_answer_to_a_short_request),
 	    cmocka_unit_test(test_client_vanishes),
 	    cmocka_unit_test(test_held_too_long),

@@ -741,6 +741,31 @@ static void test_stale_beyond_the_rate(void **state)
 	end_world();
 }
 
+/* No larger blocks than the class allows are asked for in a registration either. */
+static void test_block_as_configured(void **state)
+{
+	static const uint16_t block2 = COPSE_OPTION_BLOCK2;
+
+	(void)state;
+	start_world("name = \"gw\"\nkey \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+		    "class \"default\" {\n block_size = 32\n}\n"
+		    "device \"d1\" {\n address = \"127.0.0.3\"\n}\n",
+		    (struct sim_link){.delay_ms = 10});
+	copse_endpoint_understands(sim.node[DEVICE1].ep, &block2, 1);
+	open_session(ALICE, "a");
+	device[DEVICE1].observe = 5;
+	begin(COPSE_NON, COPSE_CODE_GET, next_id++, "al");
+	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
+	copse_build_uint(&request, COPSE_OPTION_OBSERVE, 0);
+	copse_build_uint(&request, COPSE_OPTION_BLOCK2, 6);
+	send_it(ALICE);
+	run_for(100);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_true(last(ALICE)->observe >= 0);
+	assert_int_equal(copse_message_uint(&device[DEVICE1].last, COPSE_OPTION_BLOCK2, 99), 1);
+	end_world();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -778,6 +803,7 @@ int main(void)
 	    TEST(test_max_age_ends),
 	    TEST(test_late_instead_of_the_answer),
 	    cmocka_unit_test(test_stale_beyond_the_rate),
+	    cmocka_unit_test(test_block_as_configured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
