@@ -237,8 +237,8 @@ static void make_keys(struct gw_pass *p)
 	gw_join_key_make(&w->keys, &w->upstream, &p->key, &p->join);
 }
 
-/* No larger blocks of an answer than the device's class allows, whatever the client asks for: it goes on in the smaller ones
- * (RFC 7959 §2.4). Where each block stands for itself gw_gather_size sees to it, and the client has the size that it asks for. */
+/* No larger blocks of an answer than the device's class allows, whatever the client asks for: it goes on in the smaller
+ * ones (RFC 7959 §2.4). Where each block stands for itself gw_gather_size sees to it, and the client has its own size. */
 static bool cap_answer(struct gw_pass *p)
 {
 	struct copse_block b2;
