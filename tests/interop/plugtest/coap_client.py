@@ -16,6 +16,7 @@ from stage import Failure, check, equal, play, until
 PDU = re.compile(r"^v:1 t:(\w+) c:(\S+) i:(\w+) \{(\w*)\} \[ (.*?) ?\](?: ::? (.*))?$", re.M)
 
 
+SENT = re.compile(r"^v:1 t:(?:CON|NON) c:[A-Z]+ i:(\w+) ", re.M)
 TOKENS = itertools.count(0x1000)
 
 
@@ -36,17 +37,26 @@ def received(text):
 
 
 class Coap:
-    """coap-client against one server, or a device behind the gateway: `always` goes with each call."""
+    """coap-client against one server, or a device behind the gateway: `always` goes with each call. `used` has the message IDs that went out
+    from the same port: one that comes again is taken for a copy, and answered as what it is a copy of."""
 
-    def __init__(self, stage, uri, always=()):
-        self.stage, self.uri, self.always = stage, uri, list(always)
+    def __init__(self, stage, uri, always=(), used=None):
+        self.stage, self.uri, self.always, self.used = stage, uri, list(always), used
 
     def run(self, method, path, *arguments):
         """Every message that it received, and the body that it printed."""
         out = self.stage.path(f"out-{threading.get_ident()}")
         token = f"{next(TOKENS):x}"  # what is still under way of the call before is no answer to this one
         command = [*self.always, "-T", token, "-v", "6", "-B", "300", "-o", out, "-m", method, *arguments, self.uri + path]
-        done = self.stage.run([self.stage.foreign("coap-client"), *command])
+        while True:
+            done = self.stage.run([self.stage.foreign("coap-client"), *command])
+            ids = set(SENT.findall(done.stdout + done.stderr))
+            check(ids, f"coap-client sends nothing: {done.stdout}{done.stderr}")
+            if self.used is None or self.used.isdisjoint(ids):
+                break
+            self.used |= ids
+        if self.used is not None:
+            self.used |= ids
         answers = received(done.stdout + done.stderr)
         body = ""
         if os.path.exists(out):

@@ -70,7 +70,7 @@ def with_coap_client(stage, name, walk):
     port, uri = free_port(), stage.gateway_uri()
     opened = stage.coap_client(port, "-m", "post", "-e", stage.token(name), f"{uri}/sessions?security=none")
     check("account" in opened, f"the session of coap-client: {opened}")
-    walk(walks.Coap(stage, f"coap://{name}", ["-p", str(port), "-P", uri]))
+    walk(walks.Coap(stage, f"coap://{name}", ["-p", str(port), "-P", uri], stage.used_ids[port]))
     return WALKS[walk].split()
 
 
