@@ -262,6 +262,47 @@ static void a_queue_that_is_full_is_told_and_counted(void **state)
 	end_world();
 }
 
+/* --- descriptions --- */
+
+static uint8_t describe(uint8_t code, uint32_t format, const char *json)
+{
+	client[BOB].n = 0;
+	start_request(code, next_id++, "devices/device:d1/meta");
+	copse_build_uint(&request, COPSE_OPTION_CONTENT_FORMAT, format);
+	copse_build_payload(&request, json, strlen(json));
+	send_it(BOB);
+	return answer(BOB)->code;
+}
+
+static void descriptions_are_merged_or_refused(void **state)
+{
+	(void)state;
+	start("open = true\n devices = 1");
+	assert_int_equal(describe(COPSE_CODE_PUT, COPSE_FORMAT_JSON, "{\"group\":\"attic\",\"a\":1}"),
+			 COPSE_CODE_CHANGED);
+	assert_int_equal(describe(COPSE_CODE_PATCH, COPSE_FORMAT_MERGE_PATCH, "{\"a\":null,\"label\":\"x\"}"),
+			 COPSE_CODE_CHANGED);
+	const struct gw_heard *d = gw_heard_find(worker->collector, "device:d1");
+	assert_string_equal(d->meta, "{\"group\":\"attic\",\"label\":\"x\"}");
+	static const char *const wrong[] = {"[]", "{", "{\"type\":\"a b\"}", "{\"sleeping\":1}",
+					    "{\"label\":2}"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(describe(COPSE_CODE_PUT, COPSE_FORMAT_JSON, wrong[i]),
+				 COPSE_CODE_BAD_REQUEST);
+	assert_string_equal(d->group, "attic");
+	assert_int_equal(publish("[{\"n\":\"device:d1:wet\",\"v\":3}]")->code, COPSE_CODE_CHANGED);
+	assert_non_null(strstr(get_path("groups/attic")->payload, "3"));
+	/* who is described takes a place, too */
+	client[BOB].n = 0;
+	start_request(COPSE_CODE_PUT, next_id++, "devices/device:d2/meta");
+	copse_build_uint(&request, COPSE_OPTION_CONTENT_FORMAT, COPSE_FORMAT_JSON);
+	copse_build_payload(&request, "{}", 2);
+	send_it(BOB);
+	assert_int_equal(answer(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(counters()->refused_devices, 1);
+	end_world();
+}
+
 /* --- the store --- */
 
 static void a_full_store_is_told_and_counted(void **state)
@@ -456,6 +497,7 @@ int main(void)
 	    cmocka_unit_test(a_sender_is_slowed_down),
 	    cmocka_unit_test(strangers_may_publish_and_not_read),
 	    cmocka_unit_test(a_queue_that_is_full_is_told_and_counted),
+	    cmocka_unit_test(descriptions_are_merged_or_refused),
 	    cmocka_unit_test(a_full_store_is_told_and_counted),
 	    cmocka_unit_test(a_copy_is_stored_once),
 	    cmocka_unit_test(max_age_is_measured_by_a_clock_that_does_not_jump),
