@@ -18,7 +18,8 @@ static bool number(const char *text, double *out, const char **end)
 	*out = strtod(text, &stop);
 	*end = stop;
 	/* strtod also takes hexadecimal numbers and words */
-	return stop != text && (size_t)(stop - text) <= strspn(text, "+-0123456789.eE") && isfinite(*out) && fabs(*out) < 1e12;
+	return stop != text && (size_t)(stop - text) <= strspn(text, "+-0123456789.eE") && isfinite(*out) &&
+	       fabs(*out) < 1e12;
 }
 
 bool gw_span_parse(const char *text, size_t len, int64_t *out)

@@ -75,7 +75,8 @@ void end_world(void);
 void run_for(copse_ms span);
 struct gw_config *read_config(const char *text);
 int64_t wall(void *self);
-extern int64_t wall_ahead; /* seconds by which the gateway's clock has been set forth; a test sets it back to 0 */
+extern int64_t
+    wall_ahead; /* seconds by which the gateway's clock has been set forth; a test sets it back to 0 */
 unsigned requests_used(void);
 
 /* LATER: the answer to the request that waits. */
