@@ -112,7 +112,8 @@ static _Noreturn void store_until_killed(const char *path, int out, uint32_t fir
 		    write(out, &i, sizeof(i)) != sizeof(i))
 			_exit(1);
 		if (i % 64 == 63)
-			store_trim(&store, INT64_MIN, -STORE_ORIGIN_US); /* merge often, to be killed while at it */
+			store_trim(&store, INT64_MIN,
+				   -STORE_ORIGIN_US); /* merge often, to be killed while at it */
 	}
 }
 
