@@ -177,7 +177,9 @@ def test(stage):
         equal(code_text(peer.request(GET, "/consumption").code), "2.05", f"request {i} over the bad line")
     check(lines[0].damaged > 5, f"the line was bad: {lines[0].damaged} bytes")
     check(int(info(peer)["damaged"]) > 0, "the card counts what was damaged")
+    bad, lines[0].every = lines[0].every, 0  # a notification that is not confirmable would be lost for good
     observe(stage, peer)
+    lines[0].every = bad
     foreign_clients(stage, first)
     death(stage, lines[0], peer, sensor)
     behind_the_gateway(stage, {"00135000000e0001": first, "00135000000e0002": second})
