@@ -16,7 +16,8 @@ struct gw_stream_ended {
 	void *self;
 };
 
-/* What is listened for, and which of several listeners at one port this is. `follows`: another worker has the port already; `tells`: all have it then. */
+/* What is listened for, and which of several listeners at one port this is. `follows`: another worker has
+ * the port already; `tells`: all have it then. */
 struct gw_stream_place {
 	enum gw_stream kind;
 	unsigned workers;

@@ -18,12 +18,16 @@
  * quarter of that waits nothing more is read from it; a confirmable message beyond it is refused, and offered again by
  * the endpoint; anything else ends the connection. A connection that takes nothing for `stall_ms`, whose frame is not
  * complete `frame_ms` after it began, or whose beginning takes longer than `handshake_ms`, is ended. An idle one has no
- * buffers. A server that releases a connection may ask for none for a while (Hold-Off): what is sent to it meanwhile fails, as to
- * one that cannot be reached; or for one elsewhere (Alternative-Address): to an IP address, which in the clear must be its own.
+ * buffers. A server that releases a connection may ask for none for a while (Hold-Off): what is sent to it
+ * meanwhile fails, as to
+ * one that cannot be reached; or for one elsewhere (Alternative-Address): to an IP address, which in the
+ * clear must be its own.
  * All are counted (registry/tcp_counters.def).
  *
- * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose head and whose answer's
- * have at most 8 kB and come within `handshake_ms`; each message is a binary one of the WebSocket, of at most 64 fragments. Pings
+ * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose
+ * head and whose answer's
+ * have at most 8 kB and come within `handshake_ms`; each message is a binary one of the WebSocket, of at
+ * most 64 fragments. Pings
  * of the WebSocket are answered. Texts, larger messages and what RFC 6455 forbids end it with a close code. An idle one has
  * 9 kB.
  *

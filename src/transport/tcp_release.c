@@ -1,7 +1,9 @@
 /* What servers have asked for when they released a connection (RFC 8323 §5.5): no other one for a while, or one elsewhere.
  *
- * Bounded: TCP_HOLDS servers are remembered; beyond, the one that was told first is forgotten, which is met as if it had said
- * nothing. In the clear an address is believed only if it is another port of the same host: whoever can answer there could say
+ * Bounded: TCP_HOLDS servers are remembered; beyond, the one that was told first is forgotten, which is
+ * met as if it had said
+ * nothing. In the clear an address is believed only if it is another port of the same host: whoever can
+ * answer there could say
  * anything. By TLS the other one has to prove the same name.
  *
  * SPDX-License-Identifier: BSD-2-Clause */

@@ -1,6 +1,8 @@
-/* A connection that is a WebSocket: it moves the bytes between the connection and ws.h, before that between it and ws_http.h.
+/* A connection that is a WebSocket: it moves the bytes between the connection and ws.h, before that
+ * between it and ws_http.h.
  *
- * Invariants: `taken` bytes in front of the connection's `out` lie wrapped in the wire; they are reported as sent when the whole wire
+ * Invariants: `taken` bytes in front of the connection's `out` lie wrapped in the wire; they are reported
+ * as sent when the whole wire
  * has left, and not wrapped again until then. The head of HTTP exists while the connection is TCP_UPGRADING.
  *
  * SPDX-License-Identifier: BSD-2-Clause */

@@ -1,11 +1,15 @@
-/* One WebSocket that carries CoAP (RFC 6455, RFC 8323 §4): bytes of the connection in, frames of RFC 8323 §3.2 out, and back. No
+/* One WebSocket that carries CoAP (RFC 6455, RFC 8323 §4): bytes of the connection in, frames of RFC 8323
+ * §3.2 out, and back. No
  * I/O and no time: what it is fed comes from a connection that somebody else has, and what it has to say lies in `wire`.
  *
- * Wslay does the framing: masks, fragments, control frames, close codes. A CoAP message is a binary message whose first byte has
+ * Wslay does the framing: masks, fragments, control frames, close codes. A CoAP message is a binary
+ * message whose first byte has
  * no length; inside of us it has the length that it would have over TCP, so that everything above is the same.
  *
- * Bounds: a message of `max` bytes, of at most WS_FRAGMENTS frames; a longer one, a text, a message that is no CoAP and whatever
- * RFC 6455 forbids close it. Pings are answered into `wire`, from which the owner must make room before it feeds more. An idle one
+ * Bounds: a message of `max` bytes, of at most WS_FRAGMENTS frames; a longer one, a text, a message that
+ * is no CoAP and whatever
+ * RFC 6455 forbids close it. Pings are answered into `wire`, from which the owner must make room before it
+ * feeds more. An idle one
  * has 9 kB, Wslay's.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -33,7 +37,8 @@ bool ws_is_over(const struct ws *ws, const char **fault);
 /* Something has begun that is not complete: a frame, or a message of several. */
 bool ws_is_partial(const struct ws *ws);
 
-/* Prepare the frames that stand in `frames`, as many as are whole and as are good for one go. Returns how many bytes of `frames`
+/* Prepare the frames that stand in `frames`, as many as are whole and as are good for one go. Returns how
+ * many bytes of `frames`
  * that was, or -1 without memory. After the closing frame they are dropped. */
 int ws_wrap(struct ws *ws, const uint8_t *frames, size_t len);
 

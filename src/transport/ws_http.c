@@ -261,7 +261,8 @@ static bool is_key(const struct copse_text *key)
 	return memchr("AQgw", key->at[21], 4) != NULL;
 }
 
-/* RFC 6455 §10.2: a browser says from whose page the request comes. That page must be of the same host, or one of those that the
+/* RFC 6455 §10.2: a browser says from whose page the request comes. That page must be of the same host, or
+ * one of those that the
  * configuration names. */
 static bool may_come_from(const struct copse_text *origin, const struct copse_text *host, const char *origins)
 {

@@ -1,4 +1,5 @@
-/* The HTTP request that turns a connection into a WebSocket (RFC 6455 §4, RFC 8323 §4.1), and its answer: bytes in, bytes out.
+/* The HTTP request that turns a connection into a WebSocket (RFC 6455 §4, RFC 8323 §4.1), and its answer:
+ * bytes in, bytes out.
  * Nothing is kept, and nothing of HTTP is understood beyond that one exchange: every head is taken whole, in at most
  * WS_HTTP_MAX bytes.
  *
@@ -16,22 +17,26 @@
 
 enum { WS_HTTP_BAD = -1 };
 
-/* The length of the head that begins at `bytes`, with the empty line that ends it; 0 while that has not come. `before`: how many
+/* The length of the head that begins at `bytes`, with the empty line that ends it; 0 while that has not
+ * come. `before`: how many
  * of the bytes had come at the last call. */
 size_t ws_http_head(const uint8_t *bytes, size_t len, size_t before);
 
 /* Client: a fresh Sec-WebSocket-Key. */
 void ws_http_key(char key[WS_HTTP_KEY]);
 
-/* Client: write the request. `host`: of the URI, with its port unless that is the scheme's. Returns its length, or WS_HTTP_BAD
+/* Client: write the request. `host`: of the URI, with its port unless that is the scheme's. Returns its
+ * length, or WS_HTTP_BAD
  * without room. */
 int ws_http_ask(char *buf, size_t cap, const char *host, const char *key);
 
 /* Client: read the head of the answer to that. Returns 0, or WS_HTTP_BAD with `why` as a sentence. */
 int ws_http_told(const uint8_t *head, size_t len, const char *key, char *why, size_t why_cap);
 
-/* Server: read the head of a request. `origins`: what pages a browser may have it from, beside those of the host that is asked:
- * separated by spaces, "*" for all; NULL: none. Returns the status of the answer: 101, or why not. `told` is filled with 101. */
+/* Server: read the head of a request. `origins`: what pages a browser may have it from, beside those of
+ * the host that is asked:
+ * separated by spaces, "*" for all; NULL: none. Returns the status of the answer: 101, or why not. `told`
+ * is filled with 101. */
 int ws_http_asked(const uint8_t *head, size_t len, const char *origins, char told[WS_HTTP_TOLD]);
 
 /* Server: write the answer. Returns its length, or WS_HTTP_BAD without room. */

@@ -1,4 +1,5 @@
-/* Any bytes as the two halves of a WebSocket: the heads of HTTP, and frames of RFC 6455, in pieces of any length. The first byte
+/* Any bytes as the two halves of a WebSocket: the heads of HTTP, and frames of RFC 6455, in pieces of any
+ * length. The first byte
  * says which, the next ones how long the pieces are.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
