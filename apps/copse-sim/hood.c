@@ -40,6 +40,8 @@ struct place {
 	struct copse_transport *secure; /* the other socket; NULL: none */
 	struct copse_server *server;
 	struct copse_timer timer; /* the server's deadline */
+	struct copse_timer publish;
+	struct weather_config weather;
 	struct copse_resource resource[SIM_POINTS_MAX];
 	struct spot spot[SIM_POINTS_MAX];
 	bool listed; /* observers are looked after in this round */
@@ -170,6 +172,49 @@ static void take_event(void *self, struct copse_endpoint *ep, const struct copse
 	    event->kind == COPSE_EVENT_REQUEST)
 		copse_endpoint_ignore(ep, event->exchange, now);
 	set_timer(place);
+}
+
+/* ---- publishing ---- */
+
+/* Confirmable: the answer ends the exchange, and a link that loses it repeats it. */
+static void send_reading(struct place *place, const struct copse_peer *gateway, struct spot *spot,
+			 copse_ms now)
+{
+	uint8_t body[BODY_MAX], rest[BODY_MAX + 32];
+	struct sim_reading reading;
+	struct copse_builder b;
+	copse_handle exchange;
+
+	read_now(spot, now, &reading);
+	int len = sim_form_write(&reading, place->device.mac, place->device.at_ms, COPSE_FORMAT_SENML_JSON,
+				 (char *)body, sizeof(body));
+	if (len < 0)
+		return;
+	copse_build_rest(&b, rest, sizeof(rest));
+	copse_build_option(&b, COPSE_OPTION_URI_PATH, "publish", strlen("publish"));
+	copse_build_uint(&b, COPSE_OPTION_CONTENT_FORMAT, COPSE_FORMAT_SENML_JSON);
+	copse_build_payload(&b, body, (size_t)len);
+	len = copse_build_finish(&b);
+	const struct copse_out out = {
+	    .code = COPSE_CODE_POST, .con = true, .rest = rest, .rest_len = len > 0 ? (size_t)len : 0};
+	if (len < 0 || copse_endpoint_request(copse_host_endpoint(place->hood->host), gateway, &out, 0, NULL,
+					      now, &exchange) != 0)
+		log_line(LOG_ERROR, "msg=\"not published\" device=%016" PRIx64 " resource=%s",
+			 place->device.mac, spot->point->name);
+}
+
+static void publish_due(void *self, copse_ms now)
+{
+	struct place *place = self;
+	const struct sim_options *options = place->hood->options;
+	struct copse_peer gateway;
+
+	copse_loop_set(place->hood->loop, &place->publish,
+		       options->publish_ms ? now + options->publish_ms : weather_wakes(&place->weather, now));
+	if (copse_transport_peer(place->transport, &options->publish, &gateway) != 0)
+		return;
+	for (unsigned i = 0; i < place->device.kind->point_n; i++)
+		send_reading(place, &gateway, &place->spot[i], now);
 }
 
 /* ---- building ---- */
@@ -308,6 +353,8 @@ static int listen_at(struct place *place, uint32_t index, char *why, size_t why_
 		return -1;
 	}
 	place->transport = attach(place, socket, seed, why, why_cap);
+	place->weather = options->weather;
+	place->weather.seed = sim_mix(seed); /* as `attach` has it: it publishes when it listens */
 	if (!place->transport || (options->tcp && listen_tcp(place, why, why_cap) < 0))
 		return -1;
 	if (!options->secure)
@@ -347,6 +394,7 @@ static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, si
 
 	place->hood = hood;
 	place->timer = (struct copse_timer){.due = server_due, .self = place};
+	place->publish = (struct copse_timer){.due = publish_due, .self = place};
 	sim_device_init(&place->device, sim_options_kind(options, index), options->seed, index,
 			hood->start_ms);
 	if (options->line)
@@ -358,6 +406,10 @@ static int settle(struct hood *hood, uint32_t index, copse_ms now, char *why, si
 		return -1;
 	}
 	hood->place_n = index + 1;
+	if (options->publish.len) /* not all at once */
+		copse_loop_set(hood->loop, &place->publish,
+			       options->publish_ms ? now + sim_mix(index) % options->publish_ms
+						   : weather_wakes(&place->weather, now));
 	return 0;
 }
 
@@ -439,8 +491,10 @@ void hood_free(struct hood *hood)
 	if (!hood)
 		return;
 	copse_loop_clear(hood->loop, &hood->look);
-	for (uint32_t i = 0; i < hood->place_n; i++)
+	for (uint32_t i = 0; i < hood->place_n; i++) {
 		copse_loop_clear(hood->loop, &hood->place[i].timer);
+		copse_loop_clear(hood->loop, &hood->place[i].publish);
+	}
 	copse_line_stop(&hood->line);
 	copse_host_free(hood->host);
 	copse_mem_free(hood->memory);
@@ -451,8 +505,8 @@ void hood_free(struct hood *hood)
 
 /* ---- lists ---- */
 
-static void list_one(FILE *out, const struct sim_device *device, const struct copse_address *address,
-		     const struct copse_transport *secure)
+static void list_one(FILE *out, const struct sim_options *options, const struct sim_device *device,
+		     const struct copse_address *address, const struct copse_transport *secure)
 {
 	struct copse_address other;
 
@@ -469,6 +523,9 @@ static void list_one(FILE *out, const struct sim_device *device, const struct co
 		copse_transport_local(secure, NULL, &other);
 		fprintf(out, "\tsecure_port = %u\n", copse_address_port(&other));
 	}
+	if (options->publish.len &&
+	    options->weather.sleep_period_ms) /* it is heard, and so can be waited for */
+		fputs("\tsleeping = true\n", out);
 	fputs("}\n", out);
 }
 
@@ -477,7 +534,7 @@ void hood_list(const struct hood *hood, FILE *out)
 	for (uint32_t i = 0; i < hood->place_n; i++) {
 		struct copse_address address;
 		copse_transport_local(hood->place[i].transport, NULL, &address);
-		list_one(out, &hood->place[i].device, &address, hood->place[i].secure);
+		list_one(out, hood->options, &hood->place[i].device, &address, hood->place[i].secure);
 	}
 }
 
@@ -501,7 +558,7 @@ void sim_options_list(const struct sim_options *options, FILE *out)
 		struct sim_device device;
 		sim_device_init(&device, sim_options_kind(options, i), options->seed, i, 0);
 		sim_options_address(options, i, device.mac, &address);
-		list_one(out, &device, &address, NULL);
+		list_one(out, options, &device, &address, NULL);
 	}
 }
 

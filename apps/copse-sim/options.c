@@ -34,6 +34,7 @@ const char sim_options_help[] =
     "      --loss PERCENT        lose datagrams, each way (0)\n"
     "      --delay MS[-MS]       let what goes leave later\n"
     "      --sleep PERIOD[/AWAKE]  listen only AWAKE seconds (1) in every PERIOD\n"
+    "      --publish ADDRESS[/PERIOD]  publish readings there when awake, or every PERIOD seconds\n"
     "      --line DEVICE         one device on a serial line, as behind copse-nic\n"
     "      --frame BYTES         longest message on the line (256)\n"
     "      --ledger              simulate what ways of communicating cost a device, and end\n"
@@ -234,6 +235,24 @@ static int take_sleep(const struct parser *p, const char *text)
 	return 0;
 }
 
+#define PUBLISH_S 60 /* of devices that are always on */
+
+static int take_publish(const struct parser *p, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	const size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char address[COPSE_ADDRESS_TEXT];
+	double period = 0;
+
+	if (slash && number(p, "publish", slash + 1, 0.01, 86400, &period, NULL) < 0)
+		return -1;
+	snprintf(address, sizeof(address), "%.*s", (int)(len < sizeof(address) ? len : 0), text);
+	if (copse_address_parse(address, COPSE_PORT, &p->options->publish) != 0)
+		return complain(p, "--publish takes ADDRESS or ADDRESS:PORT, and /PERIOD, not \"%s\"", text);
+	p->options->publish_ms = (uint32_t)(period * 1000);
+	return 0;
+}
+
 static int take_radio(const struct parser *p, const char *text)
 {
 	p->options->radio = ledger_radio_find(text);
@@ -325,6 +344,7 @@ static const struct {
 	{"loss", 'L', take_loss},
 	{"delay", 'D', take_delay},
 	{"sleep", 'Z', take_sleep},
+	{"publish", 'B', take_publish},
 	{"conf", 'c', take_conf},
 	{"line", 'i', take_line},
 	{"frame", 'f', take_frame},
@@ -359,6 +379,8 @@ static int check(const struct parser *p)
 				SIM_COUNT_MAX / 2);
 	if (o->line && o->count != 1)
 		return complain(p, "--line has room for one device: add --count 1");
+	if (o->line && o->publish.len)
+		return complain(p, "a device on a line publishes nothing");
 	if (o->line && (o->conf || o->action == SIM_LIST))
 		return complain(p, "a device on a line has no address: no --conf and no --list");
 	if (o->action == SIM_LIST && o->port == 0)
@@ -400,6 +422,8 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv, char *
 		err = take_option(&p, letter);
 	if (!err && optind < argc)
 		err = complain(&p, "unexpected argument \"%s\"", argv[optind]);
+	if (options->publish.len && !options->publish_ms && !options->weather.sleep_period_ms)
+		options->publish_ms = PUBLISH_S * 1000;
 	return err ? err : check(&p);
 }
 

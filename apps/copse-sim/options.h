@@ -35,6 +35,8 @@ struct sim_options {
 	bool started; /* start_ms was given */
 	int64_t start_ms;
 	struct weather_config weather;
+	struct copse_address publish;     /* the gateway that readings are published to; len 0: none */
+	uint32_t publish_ms;              /* how often; 0: whenever the device wakes up */
 	const struct ledger_radio *radio; /* for the ledger, as are the hours */
 	uint32_t hours;
 	const char *line; /* a serial line in place of a socket, for the only device; NULL: none */

@@ -65,13 +65,24 @@ static void wake(struct weather *w, copse_ms now)
 		w->awake_until = until;
 }
 
+/* How far into its period the device is. */
+static copse_ms phase(const struct weather_config *config, copse_ms now)
+{
+	return (now + config->seed % config->sleep_period_ms) % config->sleep_period_ms;
+}
+
+copse_ms weather_wakes(const struct weather_config *config, copse_ms now)
+{
+	return now + config->sleep_period_ms - phase(config, now);
+}
+
 static bool is_asleep(const struct weather *w, copse_ms now)
 {
 	uint32_t period = w->config.sleep_period_ms;
 
 	if (!period || now < w->awake_until)
 		return false;
-	return (now + w->config.seed % period) % period >= w->config.sleep_awake_ms;
+	return phase(&w->config, now) >= w->config.sleep_awake_ms;
 }
 
 /* What both sides of the table share: the host numbers and reads the outer one. */

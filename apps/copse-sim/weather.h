@@ -27,6 +27,9 @@ struct weather_counters {
  * Returns the transport, or NULL without memory: `inner` is still the caller's then. */
 struct copse_transport *weather_new(struct copse_transport *inner, const struct weather_config *config);
 
+/* When a device with this weather wakes up next, later than `now`. It has to sleep at times. */
+copse_ms weather_wakes(const struct weather_config *config, copse_ms now);
+
 /* What happened so far on a transport made by weather_new. */
 const struct weather_counters *weather_counters(const struct copse_transport *t);
 

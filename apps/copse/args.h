@@ -116,6 +116,7 @@ int command_observe(const struct args *args);
 int command_discover(const struct args *args);
 int command_session(const struct args *args);
 int command_devices(const struct args *args);
+int command_mailbox(const struct args *args);
 int command_token(const struct args *args);
 int command_energy(const struct args *args);
 int command_publish(const struct args *args);

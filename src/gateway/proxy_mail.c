@@ -284,18 +284,21 @@ static struct gw_mail_device *find(struct gw_worker *w, const struct copse_peer 
 	struct gw_mail_device *d = NULL;
 	char own[STORE_DEVICE_MAX + 1];
 	struct copse_address a;
+	bool stranger = false;
 
 	if (strncmp(id, "device:", 7) == 0)
 		id += 7;
-	if (id[0] && strlen(id) <= GW_NAME_MAX)
+	if (id[0] && strlen(id) <= GW_NAME_MAX) {
 		d = gw_mailbox_named(w->mailbox, id);
+		stranger = !d && !gw_resolve_has(w->config, id);
+	}
 	if (d && gw_mail_same_host(&d->peer, peer))
 		return d;
 	if (copse_peer_address(peer, &a) == 0 && a.sa.sa_family == AF_INET6 &&
 	    store_identity_of_address(a.in6.sin6_addr.s6_addr, own))
 		return gw_mailbox_named(w->mailbox, own);
-	/* who publishes may do so from any port; who asks may be a client on the same host */
-	return gw_mailbox_at(w->mailbox, peer, id[0] != 0);
+	/* who publishes, and is no other device, may do so from any port; who asks may be a client on the same host */
+	return gw_mailbox_at(w->mailbox, peer, stranger);
 }
 
 void gw_mail_heard(struct gw_worker *w, const struct copse_peer *peer, const char *id, copse_ms now)

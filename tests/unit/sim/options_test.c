@@ -75,6 +75,23 @@ static void everything_at_once(void **state)
 	assert_int_equal(options.weather.sleep_awake_ms, 1000);
 }
 
+static void publishing(void **state)
+{
+	char text[COPSE_ADDRESS_TEXT];
+
+	(void)state;
+	assert_int_equal(parse(""), 0);
+	assert_int_equal(options.publish.len, 0);
+	assert_int_equal(parse("--publish 192.0.2.1"), 0);
+	assert_string_equal(copse_address_text(&options.publish, text, sizeof(text)), "192.0.2.1:5683");
+	assert_int_equal(options.publish_ms, 60000);
+	assert_int_equal(parse("--publish [2001:db8::1]:5690/2.5 --sleep 10"), 0);
+	assert_string_equal(copse_address_text(&options.publish, text, sizeof(text)), "[2001:db8::1]:5690");
+	assert_int_equal(options.publish_ms, 2500);
+	assert_int_equal(parse("--publish 192.0.2.1 --sleep 10"), 0);
+	assert_int_equal(options.publish_ms, 0); /* when it wakes up */
+}
+
 static void actions(void **state)
 {
 	(void)state;
@@ -142,6 +159,11 @@ static void bad_command_lines(void **state)
 	    {"--sleep 0", "--sleep"},
 	    {"--sleep 5/6", "--sleep"},
 	    {"--sleep 5/1/1", "--sleep"},
+	    {"--publish nowhere", "--publish"},
+	    {"--publish 192.0.2.1/", "--publish"},
+	    {"--publish 192.0.2.1/0", "--publish"},
+	    {"--publish 192.0.2.1/5x", "--publish"},
+	    {"--line /dev/null -n 1 --publish 192.0.2.1", "on a line"},
 	    {"--start -5", "--start"},
 	    {"--list -p 0", "--conf"},
 	    {"--nonsense", "unknown option"},
@@ -162,8 +184,9 @@ static void bad_command_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(defaults),	 cmocka_unit_test(everything_at_once), cmocka_unit_test(actions),
-	    cmocka_unit_test(addresses), cmocka_unit_test(bad_command_lines),
+	    cmocka_unit_test(defaults),   cmocka_unit_test(everything_at_once),
+	    cmocka_unit_test(publishing), cmocka_unit_test(actions),
+	    cmocka_unit_test(addresses),  cmocka_unit_test(bad_command_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

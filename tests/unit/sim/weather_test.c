@@ -8,8 +8,8 @@
 /* A transport that delivers numbers and remembers what was sent. */
 struct fake {
 	struct copse_transport base;
-	uint32_t arriving;  /* datagrams still to come */
-	uint32_t next;      /* the number that the next one bears */
+	uint32_t arriving; /* datagrams still to come */
+	uint32_t next;     /* the number that the next one bears */
 	uint32_t sent[4096];
 	copse_ms sent_at[4096];
 	uint32_t sent_n;
@@ -31,7 +31,8 @@ static size_t fake_receive(struct copse_transport *t, struct copse_datagram *bat
 	return i;
 }
 
-static size_t fake_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n, copse_ms now)
+static size_t fake_send(struct copse_transport *t, struct copse_datagram *const *batch, size_t n,
+			copse_ms now)
 {
 	struct fake *fake = (struct fake *)t;
 	size_t i = 0;
@@ -220,16 +221,16 @@ static void sleeps_and_wakes(void **state)
 	struct copse_transport *t = link_with(&config);
 	(void)state;
 
-	assert_int_equal(receive_some(t, 1, 0), 1);       /* the period begins awake */
-	assert_int_equal(receive_some(t, 1, 999), 1);     /* what was heard at 0 kept it awake */
-	assert_int_equal(receive_some(t, 1, 1998), 1);    /* and so on */
-	assert_int_equal(receive_some(t, 5, 2998), 0);    /* a second of silence: asleep */
+	assert_int_equal(receive_some(t, 1, 0), 1);    /* the period begins awake */
+	assert_int_equal(receive_some(t, 1, 999), 1);  /* what was heard at 0 kept it awake */
+	assert_int_equal(receive_some(t, 1, 1998), 1); /* and so on */
+	assert_int_equal(receive_some(t, 5, 2998), 0); /* a second of silence: asleep */
 	assert_int_equal(receive_some(t, 5, 9999), 0);
 	assert_int_equal(weather_counters(t)->slept, 10);
-	send_some(t, 1, 5000);                            /* to send it wakes up */
+	send_some(t, 1, 5000); /* to send it wakes up */
 	assert_int_equal(fake.sent_n, 1);
-	assert_int_equal(receive_some(t, 1, 5999), 1);    /* and listens for the answer */
-	assert_int_equal(receive_some(t, 1, 10500), 1);   /* the next period */
+	assert_int_equal(receive_some(t, 1, 5999), 1);  /* and listens for the answer */
+	assert_int_equal(receive_some(t, 1, 10500), 1); /* the next period */
 	copse_transport_close(t);
 }
 
@@ -248,6 +249,24 @@ static void devices_sleep_at_different_times(void **state)
 	assert_in_range(awake, 40, 160);
 }
 
+/* Whoever sends when it wakes up is awake then, and was not just before. */
+static void knows_when_it_wakes(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		const struct weather_config config = {
+		    .sleep_period_ms = 10000, .sleep_awake_ms = 1000, .seed = seed * 0x9e3779b97f4a7c15ull};
+		const copse_ms at = weather_wakes(&config, 50000);
+		struct copse_transport *t = link_with(&config);
+		assert_in_range(at, 50001, 60000);
+		assert_int_equal(weather_wakes(&config, at - 1), at);
+		assert_int_equal(weather_wakes(&config, at), at + 10000);
+		assert_int_equal(receive_some(t, 1, at - 1), 0);
+		assert_int_equal(receive_some(t, 1, at), 1);
+		copse_transport_close(t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +278,7 @@ int main(void)
 	    cmocka_unit_test(a_blocked_socket_is_tried_again),
 	    cmocka_unit_test(sleeps_and_wakes),
 	    cmocka_unit_test(devices_sleep_at_different_times),
+	    cmocka_unit_test(knows_when_it_wakes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
