@@ -44,3 +44,18 @@ uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_
 {
 	return ep_peer_hash(ep, peer);
 }
+
+#define HASTE_MS 1000 /* not sooner behind the time before: who listens may say several things at once */
+
+bool copse_endpoint_hasten(struct copse_endpoint *ep, copse_handle exchange, copse_ms now)
+{
+	ep_advance(ep, now);
+	struct exchange *x = x_get(ep, exchange);
+
+	if (!x || x->state != X_SENT || x->sent > ep_params(ep, &x->remote->peer)->max_retransmit ||
+	    x->timer.at - x->timeout_ms + HASTE_MS > ep->now)
+		return false;
+	x->timeout_ms /= 2; /* which is doubled with each time: this one was the peer's wish */
+	core_heap_set(&ep->timers, &x->timer, ep->now);
+	return true;
+}

@@ -48,7 +48,7 @@ struct gw_mail_device {
 	uint32_t first, last, next_free, host_hash, name_hash;
 };
 
-/* Fields are the table's to write but those below `wish`, which gw_mailbox_put copies, and `attempts`. */
+/* Fields are the table's to write but `request`; gw_mailbox_put copies `wish`. */
 struct gw_mail {
 	struct core_timer timer; /* of its end, while it waits */
 	enum gw_mail_state state;
@@ -71,6 +71,7 @@ struct gw_mail {
 		size_t len;           /* of the message, with a header */
 	} wish;
 	uint32_t attempts; /* to deliver it */
+	uint32_t request;  /* its owner's: what it is on its way by */
 };
 
 enum gw_mail_result {

@@ -257,6 +257,7 @@ static void start(struct gw_worker *w, struct gw_mail *mail, copse_ms now)
 	p.r->acknowledged = true;
 	p.r->to = mail->wish.to;
 	p.r->mail = gw_mail_number(w->mailbox, mail);
+	mail->request = (uint32_t)(p.r - w->requests) + 1;
 	gw_cache_key_make(&w->keys, &w->upstream, &scope, &p.r->key);
 	gw_operation_key(&w->keys, &w->upstream, &d->peer, &p.r->operation_base, &p.r->operation);
 	gw_mail_send(w->mailbox, mail);
@@ -264,10 +265,23 @@ static void start(struct gw_worker *w, struct gw_mail *mail, copse_ms now)
 	gw_proxy_run(&p, GW_STEP_MAIL, GW_STEP_LANE);
 }
 
+/* It is awake, and has not acknowledged what was sent to it: then it was asleep when that came. */
+static void hasten(struct gw_worker *w, const struct gw_mail_device *d, copse_ms now)
+{
+	const struct gw_mail *mail = gw_mail_of(w->mailbox, d->sending);
+	const struct gw_request *r = &w->requests[mail->request - 1];
+
+	if (r->step == GW_STEP_WAIT && copse_endpoint_hasten(w->ep, r->device, now))
+		w->counters.mail_hastened++;
+}
+
 static void deliver(struct gw_worker *w, struct gw_mail_device *d, copse_ms now)
 {
 	struct gw_mail *mail;
 	bool others = true;
+
+	if (d->sending)
+		hasten(w, d, now);
 
 	while (others && (mail = gw_mail_next(w->mailbox, d)) != NULL) {
 		others = d->n > 1; /* else its record goes with this one */

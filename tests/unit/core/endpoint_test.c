@@ -778,6 +778,43 @@ static void cancelling_frees_the_queue(void **state)
 	done(&b);
 }
 
+/* The peer shows that it listens now: what it has not acknowledged goes out at once, the same message, and not more often than it
+ * would have gone out anyway. */
+static void hastening(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	const copse_handle h = request(&b, &p, &get, 0), behind = request(&b, &p, &get, 0);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now)); /* it has not been sent yet */
+	assert_true(transmit(&b));
+	const uint16_t id = b.sent.id;
+	assert_false(copse_endpoint_hasten(b.ep, behind, b.now)); /* it waits behind the first */
+	at(&b, b.now + 999);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now)); /* it may still be on its way */
+	at(&b, b.now + 1);
+	assert_true(copse_endpoint_hasten(b.ep, h, b.now));
+	assert_int_equal(copse_endpoint_deadline(b.ep), b.now);
+	at(&b, b.now);
+	assert_true(transmit(&b));
+	assert_int_equal(b.sent.id, id);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now));
+	for (unsigned sent = 2; sent < 5; sent++) { /* MAX_RETRANSMIT is 4 */
+		at(&b, b.now + 1000);
+		assert_true(copse_endpoint_hasten(b.ep, h, b.now));
+		at(&b, b.now);
+		assert_true(transmit(&b));
+	}
+	at(&b, b.now + 1000);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now));
+	reply_to_sent(&b, &p, COPSE_ACK, 0, id);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now + 5000)); /* it is there */
+	copse_endpoint_cancel(b.ep, h, b.now + 5000);
+	assert_false(copse_endpoint_hasten(b.ep, h, b.now + 5000));
+	assert_false(copse_endpoint_hasten(b.ep, COPSE_NO_HANDLE, b.now + 5000));
+	done(&b);
+}
+
 static void unreachable(void **state)
 {
 	(void)state;
@@ -1349,6 +1386,7 @@ int main(void)
 	    cmocka_unit_test(multicast_collects),
 	    cmocka_unit_test(priority_behind_nstart),
 	    cmocka_unit_test(cancelling_frees_the_queue),
+	    cmocka_unit_test(hastening),
 	    cmocka_unit_test(unreachable),
 	    cmocka_unit_test(probing_rate),
 	    cmocka_unit_test(notifications),

@@ -286,6 +286,25 @@ static void test_missed(void **state)
 	check_over();
 }
 
+/* It is heard again while the request is on its way: the same message goes out at once, so that even a POST does no harm. */
+static void test_heard_again(void **state)
+{
+	(void)state;
+	keep(ALICE, COPSE_CODE_POST, "t", "coap://d1/a");
+	sim.node[DEVICE1].dead = true;
+	wake(DEVICE1);
+	run_for(1500);
+	assert_int_equal(client[ALICE].n, 0);
+	sim.node[DEVICE1].dead = false;
+	wake(DEVICE1);
+	run_for(50);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_int_equal(counters()->mail_hastened, 1);
+	assert_int_equal(counters()->mail_attempts, 1);
+	check_over();
+}
+
 /* A POST may have been run: it is not sent again by itself. */
 static void test_missed_post(void **state)
 {
@@ -639,6 +658,7 @@ int main(void)
 	    TEST(test_limit),
 	    TEST(test_bounds),
 	    TEST(test_missed),
+	    TEST(test_heard_again),
 	    TEST(test_missed_post),
 	    TEST(test_unreachable),
 	    TEST(test_error_of_the_device),
