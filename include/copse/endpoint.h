@@ -239,9 +239,9 @@ uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_pee
  * made once for all of them. The key is the seed: the values are as secret, and as hard to aim at. */
 uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer);
 
-/* The peer of `exchange`, a confirmable message of ours that is not acknowledged, shows that it listens now: send it once more
- * at once, as one of the MAX_RETRANSMIT times (§4.2), if the last time is a second ago. The deadline is `now` then. Not in a
- * microcontroller's build. Returns whether it will be. */
+/* The peer of `exchange`, a confirmable message of ours that is not acknowledged, shows that it listens now: send
+ * it once more at once, as one of the MAX_RETRANSMIT times (§4.2), if the last time is a second ago. The deadline is
+ * `now` then. Not in a microcontroller's build. Returns whether it will be. */
 bool copse_endpoint_hasten(struct copse_endpoint *ep, copse_handle exchange, copse_ms now);
 
 /* What an exchange is about, for one that was deferred: its peer and token stay readable until it is answered.

@@ -778,8 +778,8 @@ static void cancelling_frees_the_queue(void **state)
 	done(&b);
 }
 
-/* The peer shows that it listens now: what it has not acknowledged goes out at once, the same message, and not more often than it
- * would have gone out anyway. */
+/* The peer shows that it listens now: what it has not acknowledged goes out at once, the same message, and not
+ * more often than it would have gone out anyway. */
 static void hastening(void **state)
 {
 	(void)state;
