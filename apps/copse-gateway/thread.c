@@ -292,6 +292,13 @@ static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *
 	return gw_worker_at_once(t->worker, peer, bytes, len, answer, cap, now);
 }
 
+static void behind(void *self, bool is)
+{
+	const struct gw_thread *t = self;
+
+	gw_worker_behind(t->worker, is);
+}
+
 static copse_ms deadline(void *self)
 {
 	const struct gw_thread *t = self;
@@ -484,6 +491,7 @@ static bool make_host(struct gw_thread *t)
 					      .deadline = deadline,
 					      .expire = expire,
 					      .at_once = at_once,
+					      .behind = behind,
 					      .divert = t->cross ? divert : NULL,
 					      .unreachable = t->cross ? told_unreachable : NULL};
 

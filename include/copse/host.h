@@ -39,6 +39,10 @@ struct copse_handler {
 	 * `unreachable` is told what the endpoint is: that a peer cannot be reached. */
 	bool (*divert)(void *self, const struct copse_datagram *datagram, copse_ms now);
 	void (*unreachable)(void *self, const struct copse_peer *peer, copse_ms now);
+
+	/* Told before the datagrams of a batch whenever it is no longer as it was: whether their transport is behind
+	 * (copse_transport.behind), so that something should be refused. May be NULL. */
+	void (*behind)(void *self, bool behind);
 };
 
 /* Begin with COPSE_HOST_DEFAULT. */

@@ -95,6 +95,7 @@ struct copse_transport {
 	bool failed;  /* failure() has something to tell */
 	bool
 	    more; /* receive has more to hand out, though `fd` may not show input any more; send sets it too */
+	bool behind; /* more than half of the room for what comes in was in use when receive returned last */
 	struct copse_tap *tap; /* set by the user; NULL: none */
 	struct copse_transport_counters counters;
 };

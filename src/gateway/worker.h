@@ -110,6 +110,12 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct g
 size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer, const uint8_t *bytes,
 			 size_t len, uint8_t *answer, size_t cap, copse_ms now);
 
+/* Whether the socket that the next datagrams come from has more waiting than it should. While it has, gw_worker_at_once
+ * refuses one in GW_SHED_EACH of the GETs and FETCHes that it does not answer: 5.03 with Max-Age 1, without looking at them.
+ * Nothing else is refused like that. */
+#define GW_SHED_EACH 3
+void gw_worker_behind(struct gw_worker *worker, bool behind);
+
 void gw_worker_event(struct gw_worker *worker, const struct copse_event *event, copse_ms now);
 
 /* The association of `peer` has ended, and its session with it: whoever comes from there next is somebody

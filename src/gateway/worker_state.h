@@ -140,6 +140,8 @@ struct gw_worker {
 
 	struct gw_memo *memo;
 	struct gw_glance glance;
+	bool behind;          /* more waits in the socket than should */
+	uint32_t shed_turn;   /* requests since one was refused for that */
 	bool memo_by_account; /* what an account may or gets is not what others may or get */
 
 	struct gw_cache *cache;

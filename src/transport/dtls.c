@@ -178,6 +178,7 @@ static size_t dtls_receive(struct copse_transport *t, struct copse_datagram *bat
 	t->more = d->backlog != 0 || d->back;
 	dtls_flush(d, now);
 	t->failed |= d->below->failed;
+	t->behind = d->below->behind;
 	return kept;
 }
 

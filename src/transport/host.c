@@ -49,6 +49,7 @@ struct copse_host {
 	uint16_t out_n, free_n, queue_n;
 	bool failed; /* a transport has failed peers to report */
 	bool more;   /* a transport that was sent by has something to hand out */
+	bool behind; /* what the application was told last */
 
 	struct copse_host_counters counters;
 };
@@ -126,12 +127,22 @@ static bool answer_at_once(struct copse_host *host, const struct copse_datagram 
 	return true;
 }
 
+static void tell_behind(struct copse_host *host, bool behind)
+{
+	if (behind == host->behind)
+		return;
+	host->behind = behind;
+	if (host->handler.behind)
+		host->handler.behind(host->handler.self, behind);
+}
+
 static int receive_once(struct slot *s, copse_ms now)
 {
 	struct copse_host *host = s->host;
 	size_t n = copse_transport_receive(s->transport, host->in, host->in_n, now);
 
 	host->counters.batches_in += n > 0;
+	tell_behind(host, s->transport->behind);
 	for (size_t i = 0; i < n; i++) {
 		const struct copse_datagram *d = &host->in[i];
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sock_diag.h>
 #include <unistd.h>
 
 /* Room for what comes with a datagram: the drop counter and the local address, in both families' forms since a socket
@@ -198,6 +199,17 @@ static int receive_call(struct copse_udp *u, struct receive_batch *b, size_t n)
 	return 0;
 }
 
+/* How much of the receive buffer is in use. The system counts what has been read for a while longer, up to a quarter. */
+static bool is_behind(const struct copse_udp *u)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t len = sizeof info;
+
+	return getsockopt(u->base.fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0 &&
+	       len > SK_MEMINFO_RCVBUF * sizeof info[0] &&
+	       info[SK_MEMINFO_RMEM_ALLOC] > info[SK_MEMINFO_RCVBUF] / 2;
+}
+
 static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n, copse_ms now)
 {
 	struct copse_udp *u = udp_of(t);
@@ -228,6 +240,8 @@ static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batc
 		if (got < want)
 			break;
 	}
+	/* what is empty need not be asked */
+	t->behind = kept == n && is_behind(u);
 	return kept;
 }
 

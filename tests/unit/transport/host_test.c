@@ -63,6 +63,8 @@ struct program {
 	struct copse_transport *drop;
 	copse_ms wake_at, woken_at;
 	bool short_way; /* answer without the endpoint */
+	bool behind;    /* what it was told last */
+	unsigned told;
 	unsigned shown; /* datagrams, to its short way */
 };
 
@@ -144,6 +146,15 @@ static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *
 	return len;
 }
 
+static void behind(void *self, bool is)
+{
+	struct program *p = self;
+
+	assert_true(is != p->behind);
+	p->behind = is;
+	p->told++;
+}
+
 static struct copse_host_config small(void)
 {
 	struct copse_host_config c = COPSE_HOST_DEFAULT;
@@ -159,7 +170,7 @@ static struct copse_host_config small(void)
 
 static void start_with(struct program *p, struct copse_host_config c, struct copse_loop *loop)
 {
-	struct copse_handler handler = {.event = event, .self = p, .at_once = at_once};
+	struct copse_handler handler = {.event = event, .self = p, .at_once = at_once, .behind = behind};
 
 	*p = (struct program){.loop = loop, .wake_at = COPSE_NEVER};
 	p->host = copse_host_new(&c, &handler, loop, loop ? copse_clock_ms() : 0);
@@ -399,6 +410,24 @@ static void test_detached(void **state)
 	assert_int_equal(copse_host_step(t.client.host, 1), 1);
 	assert_int_equal(copse_host_counters(t.client.host)->unroutable, 1);
 	assert_int_equal(successor.base.counters.sent, 0);
+	two_end(&t);
+}
+
+/* The application is told when that changes, before the datagrams. */
+static void test_behind(void **state)
+{
+	struct two t;
+
+	(void)state;
+	two_start(&t);
+	for (int i = 0; i < 6; i++) {
+		t.there.base.behind = i / 2 % 2;
+		assert_int_equal(ask(&t.client, &t.to, false, 5), COPSE_OK);
+		two_step(&t, 5);
+		assert_int_equal(t.server.behind, i / 2 % 2);
+	}
+	assert_int_equal(t.server.told, 2);
+	assert_int_equal(t.server.requests, 6);
 	two_end(&t);
 }
 
@@ -724,6 +753,7 @@ int main(void)
 	    cmocka_unit_test(test_failures),
 	    cmocka_unit_test(test_detached),
 	    cmocka_unit_test(test_detached_by_handler),
+	    cmocka_unit_test(test_behind),
 	    cmocka_unit_test(test_slots),
 	    cmocka_unit_test(test_tick),
 	    cmocka_unit_test(test_deadline_above),

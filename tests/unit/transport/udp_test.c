@@ -584,6 +584,39 @@ static void test_group_of_parameters(void **state)
 	copse_transport_close(t);
 }
 
+/* More waits than is read: the socket is behind until it has been read. */
+static void test_behind(void **state)
+{
+	static const char large[1000];
+	const struct copse_udp_config small = {.bind = address("127.0.0.1", 0), .receive_buffer = 65536};
+	struct copse_transport *server = open_with(&small, 1);
+	const struct copse_address to = local_address(server);
+	int fd = raw_socket("127.0.0.1:0");
+	struct batch in = batch_new(8, sizeof large);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		raw_send(fd, &to, large, sizeof large);
+	for (unsigned i = 0; i < 3; i++) {
+		wait_for(server->fd, POLLIN);
+		assert_true(copse_transport_receive(server, in.d, 1, 0) == 1);
+		assert_false(server->behind); /* a full batch, and little behind it */
+	}
+	for (unsigned tries = 0; !server->behind; tries++) {
+		assert_true(tries < 1000);
+		for (unsigned i = 0; i < 100; i++)
+			raw_send(fd, &to, large, sizeof large);
+		wait_for(server->fd, POLLIN);
+		copse_transport_receive(server, in.d, 1, 0);
+	}
+	while (copse_transport_receive(server, in.d, 8, 0) == 8)
+		;
+	assert_false(server->behind);
+	close(fd);
+	batch_free(&in);
+	copse_transport_close(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +639,7 @@ int main(void)
 	    cmocka_unit_test(test_buffers),
 	    cmocka_unit_test(test_buffer_warning),
 	    cmocka_unit_test(test_families),
+	    cmocka_unit_test(test_behind),
 	    cmocka_unit_test(test_group_of_parameters),
 	};
 	const struct suite v4 = {
