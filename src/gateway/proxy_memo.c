@@ -138,8 +138,8 @@ void gw_memory_keep(struct gw_pass *p)
 
 /* --- without the endpoint --- */
 
-/* The message up to its options, as far as it is one that can be answered at once. Returns its length, or 0. Whether
- * the options are well formed is known when they are. */
+/* The message up to its options, as far as it is one that can be answered at once: a GET, or, to be refused, a FETCH. Returns
+ * its length, or 0. Whether the options are well formed is known when they are. */
 static size_t head_of(const struct copse_peer *peer, const uint8_t *bytes, size_t len)
 {
 	const size_t token_len = len > 0 ? bytes[0] & 15u : 0;
@@ -147,7 +147,8 @@ static size_t head_of(const struct copse_peer *peer, const uint8_t *bytes, size_
 	if (len <= COPSE_HEADER_LEN + token_len || token_len > COPSE_TOKEN_MAX ||
 	    peer->flags & COPSE_PEER_MULTICAST)
 		return 0;
-	return bytes[0] >> 5 == COPSE_VERSION << 1 && bytes[1] == COPSE_CODE_GET
+	return bytes[0] >> 5 == COPSE_VERSION << 1 &&
+		       (bytes[1] == COPSE_CODE_GET || bytes[1] == COPSE_CODE_FETCH)
 		   ? COPSE_HEADER_LEN + token_len
 		   : 0;
 }
@@ -188,12 +189,12 @@ static size_t look(struct gw_worker *w, const struct copse_peer *peer, const uin
 	const size_t head = head_of(peer, bytes, len);
 
 	g->bytes = NULL;
-	if (!head)
-		return 0;
+	g->known = NULL;
+	if (!head || bytes[1] != COPSE_CODE_GET)
+		return head;
 	g->bytes = bytes;
 	g->len = len;
 	g->peer = *peer;
-	g->known = NULL;
 	g->session = gw_sessions_find(w->sessions, peer, now);
 	g->asked = g->session && question(w, g->session, bytes + head, len - head, g->room, &g->question);
 	if (g->asked) {
@@ -211,26 +212,32 @@ void gw_worker_behind(struct gw_worker *w, bool behind)
 	w->shed_turn = 0;
 }
 
-/* Whether the datagram is a request that may be refused unseen, since to ask again does no harm; what changes something may
- * be a copy of what has been done already. */
-static bool may_shed(const struct copse_peer *peer, const uint8_t *bytes, size_t len)
+/* Whether a GET or FETCH may be refused unseen, since to ask again does no harm. To observe, and to stop it, is never lost by
+ * it, and a body that is on its way comes to its end; what is malformed is rejected elsewhere. */
+static bool may_shed(const uint8_t *bytes, size_t len)
 {
-	const size_t token_len = len >= COPSE_HEADER_LEN ? bytes[0] & 15u : 0;
+	static const uint16_t blocks[] = {COPSE_OPTION_BLOCK1, COPSE_OPTION_BLOCK2};
+	struct copse_message m;
+	struct copse_block block;
 
-	return len > COPSE_HEADER_LEN + token_len && token_len <= COPSE_TOKEN_MAX &&
-	       bytes[0] >> 5 == COPSE_VERSION << 1 && !(peer->flags & COPSE_PEER_MULTICAST) &&
-	       (bytes[1] == COPSE_CODE_GET || bytes[1] == COPSE_CODE_FETCH);
+	if (copse_message_parse(&m, bytes, len) || copse_message_option(&m, COPSE_OPTION_OBSERVE))
+		return false;
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
+		const int got = copse_block_read(&m, blocks[i], &block);
+		if (got < 0 || (got > 0 && block.num > 0))
+			return false;
+	}
+	return true;
 }
 
 /* To refuse costs about a fifth of what it costs to ask a device: if one in three is refused, nine tenths of the time are
  * left for the others. Who refused all that is too much would in the end do nothing else. */
-static size_t shed(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
-		   uint8_t *answer, size_t cap)
+static size_t shed(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t head,
+		   size_t len, uint8_t *answer, size_t cap)
 {
 	static const uint8_t max_age_1[] = {0xd1, COPSE_OPTION_MAX_AGE - 13, 1};
-	const size_t head = COPSE_HEADER_LEN + (bytes[0] & 15u);
 
-	if (!may_shed(peer, bytes, len) || ++w->shed_turn < GW_SHED_EACH)
+	if (++w->shed_turn < GW_SHED_EACH || !may_shed(bytes, len))
 		return 0;
 	w->shed_turn = 0;
 	COPSE_ASSERT(cap >= head + sizeof(max_age_1));
@@ -249,7 +256,7 @@ size_t gw_worker_at_once(struct gw_worker *w, const struct copse_peer *peer, con
 	    head && g->known && cap ? answer_for(w, g->session, g->known, now) : NULL;
 
 	if (!e)
-		return w->behind && cap ? shed(w, peer, bytes, len, answer, cap) : 0;
+		return w->behind && head && cap ? shed(w, peer, bytes, head, len, answer, cap) : 0;
 	COPSE_ASSERT(cap >= head + w->rest_cap);
 	put_head(w, peer, bytes, head, COPSE_CODE_CONTENT, answer);
 	w->counters.proxied++;

@@ -128,6 +128,37 @@ static void test_not_refused(void **state)
 	end_world();
 }
 
+static void build_with(uint16_t id, uint16_t number, const char *value)
+{
+	build(COPSE_CON, COPSE_CODE_GET, id, "coap://d1/a");
+	add(number, value);
+}
+
+/* To observe and to stop it are never lost by it, and what has been begun comes to its end: the next other one is refused. */
+static void test_begun(void **state)
+{
+	struct copse_message m;
+
+	(void)state;
+	begin_world();
+	gw_worker_behind(worker, true);
+	for (uint16_t i = 0; i < 4 * GW_SHED_EACH; i++) {
+		build_with(i, COPSE_OPTION_OBSERVE, i % 2 ? "" : "\x01");
+		assert_int_equal(show(ALICE, sizeof(reply), &m), 0);
+		build_with(i, COPSE_OPTION_BLOCK2, "\x12"); /* the second of 64 bytes */
+		assert_int_equal(show(ALICE, sizeof(reply), &m), 0);
+		build_with(i, COPSE_OPTION_BLOCK2, "\x17"); /* no such size */
+		assert_int_equal(show(ALICE, sizeof(reply), &m), 0);
+		build_with(i, COPSE_OPTION_BLOCK1, "\x1a");
+		assert_int_equal(show(ALICE, sizeof(reply), &m), 0);
+	}
+	build_with(100, COPSE_OPTION_BLOCK2, "\x02"); /* the first */
+	assert_true(show(ALICE, sizeof(reply), &m) > 0);
+	assert_refused(&m, COPSE_ACK);
+	assert_int_equal(gw_worker_counters(worker)->shed, 1);
+	end_world();
+}
+
 /* What the cache has costs no more than a refusal. */
 static void test_cached(void **state)
 {
@@ -258,10 +289,8 @@ static void test_overload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_not_refused),
-	    cmocka_unit_test(test_cached),
-	    cmocka_unit_test(test_overload),
+	    cmocka_unit_test(test_refused), cmocka_unit_test(test_not_refused), cmocka_unit_test(test_begun),
+	    cmocka_unit_test(test_cached),  cmocka_unit_test(test_overload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
