@@ -6,22 +6,35 @@
 #include "report.h"
 #include "table.h"
 
+/* Whether it is the readings of a device that stands above them already, by the URI that it can be asked at. */
+static bool stands_above(json_t *seen, const char *ep, const char *target)
+{
+	bool above = ep[0] && target[0] == '/' && json_object_get(seen, ep);
+
+	json_object_set_new(seen, ep, json_true());
+	return above;
+}
+
 static void print_table(const struct buffer *body)
 {
 	static const char *const heads[] = {"DEVICE", "TYPE", "URI"};
 	struct copse_link_reader reader = links_of(body->bytes, body->len);
+	json_t *seen = json_object();
 	struct copse_link link;
 	struct table t;
 
 	table_begin(&t, heads, 3);
 	while (copse_link_next(&reader, &link) > 0) {
 		char ep[256], et[256], target[512];
-		table_add(&t, (const char *const[]){link_attribute(&link, "ep", ep, sizeof(ep)),
-						    link_attribute(&link, "et", et, sizeof(et)),
-						    link_target(&link, target, sizeof(target))});
+		link_attribute(&link, "ep", ep, sizeof(ep));
+		link_target(&link, target, sizeof(target));
+		if (!stands_above(seen, ep, target))
+			table_add(&t, (const char *const[]){ep, link_attribute(&link, "et", et, sizeof(et)),
+							    target});
 	}
 	table_print(&t, stdout);
 	table_free(&t);
+	json_decref(seen);
 }
 
 static void print_json(const struct args *args, const struct buffer *body)

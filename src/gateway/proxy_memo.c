@@ -138,8 +138,8 @@ void gw_memory_keep(struct gw_pass *p)
 
 /* --- without the endpoint --- */
 
-/* The message up to its options, as far as it is one that can be answered at once: a GET, or, to be refused, a FETCH. Returns
- * its length, or 0. Whether the options are well formed is known when they are. */
+/* The message up to its options, as far as it is one that can be answered at once: a GET, or, to be refused, a FETCH.
+ * Returns its length, or 0. Whether the options are well formed is known when they are. */
 static size_t head_of(const struct copse_peer *peer, const uint8_t *bytes, size_t len)
 {
 	const size_t token_len = len > 0 ? bytes[0] & 15u : 0;
@@ -212,8 +212,8 @@ void gw_worker_behind(struct gw_worker *w, bool behind)
 	w->shed_turn = 0;
 }
 
-/* Whether a GET or FETCH may be refused unseen, since to ask again does no harm. To observe, and to stop it, is never lost by
- * it, and a body that is on its way comes to its end; what is malformed is rejected elsewhere. */
+/* Whether a GET or FETCH may be refused unseen, since to ask again does no harm. To observe, and to stop it, is never
+ * lost by it, and a body that is on its way comes to its end; what is malformed is rejected elsewhere. */
 static bool may_shed(const uint8_t *bytes, size_t len)
 {
 	static const uint16_t blocks[] = {COPSE_OPTION_BLOCK1, COPSE_OPTION_BLOCK2};

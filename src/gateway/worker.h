@@ -111,8 +111,8 @@ size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer
 			 size_t len, uint8_t *answer, size_t cap, copse_ms now);
 
 /* Whether the socket that the next datagrams come from has more waiting than it should. While it has, gw_worker_at_once
- * refuses one in GW_SHED_EACH of the GETs and FETCHes that it does not answer: 5.03 with Max-Age 1, without asking anybody. Nothing
- * else is refused like that: neither what observes or ends that, nor further blocks of a body. */
+ * refuses one in GW_SHED_EACH of the GETs and FETCHes that it does not answer: 5.03 with Max-Age 1, without asking
+ * anybody. Nothing else is refused like that: neither what observes or ends that, nor further blocks of a body. */
 #define GW_SHED_EACH 3
 void gw_worker_behind(struct gw_worker *worker, bool behind);
 

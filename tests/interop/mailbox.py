@@ -98,6 +98,8 @@ def test(stage):
     last = lists_and_withdraws(stage, peer, silent)
     tool(stage, "put", "--timeout", "600", f"coap://{sleeper}/brightness", "42")
     reads(stage, sleeper, "0.42")
+    rows = [line.split()[0] for line in tool(stage, "devices").splitlines()[1:]]
+    equal(sorted(rows), sorted([silent, sleeper]), "the list has a device once, though it has published")
     local = free_port()
     stage.coap_client(local, "-m", "post", "-e", stage.token(ACCOUNT), f"{stage.gateway_uri()}/sessions?security=none")
     said = stage.coap_client(local, "-P", stage.gateway_uri(), "-m", "put", "-e", "77", f"coap://{sleeper}/brightness")

@@ -133,13 +133,6 @@ static void start(const char *more)
 	start_world(text, (struct sim_link){.delay_ms = 10});
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
 /* The answer to a request for a path of the gateway's own. The store has a thread of its own, which real time must pass for:
  * much more of it than of the world's, in which sessions and exchanges end. */
 static const struct seen *local(unsigned number, uint8_t method, const char *path, const char *payload)
@@ -195,7 +188,7 @@ static void test_without_rules(void **state)
 	assert_int_equal(get_it(ALICE, "/store"), COPSE_CODE_CONTENT);
 	assert_string_equal(last(ALICE)->payload, "</store/a>;sz=4");
 	assert_int_equal(gw_collector_counters(worker->collector)->refused_document, 0);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 static void test_with_rules(void **state)
@@ -224,7 +217,7 @@ static void test_with_rules(void **state)
 	assert_string_equal(last(ALICE)->payload,
 			    "</store/plans/a>;sz=4,</store/secret>;sz=4,</store/x>;sz=4");
 	assert_int_equal(gw_collector_counters(worker->collector)->refused_document, 5);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* A token's own rules, for reading, storing and the list. */
@@ -247,7 +240,7 @@ static void test_with_grants(void **state)
 	token_session(BOB, "{\"sub\":\"bob\",\"copse_allow\":[]}");
 	assert_int_equal(get_it(BOB, "/store"), COPSE_CODE_CONTENT);
 	assert_string_equal(last(BOB)->payload, "");
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* Sections about documents alone leave the devices as they are. */
@@ -261,7 +254,7 @@ static void test_devices_are_others(void **state)
 	get(ALICE, COPSE_CON, next_id++, "p", "coap://d1/a");
 	run_for(100);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 int main(void)

@@ -21,13 +21,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
 static bool is_name(const char *text, size_t len)
 {
 	return len > 6 && strncmp(text, "copse_", 6) == 0 &&
@@ -143,7 +136,7 @@ static void test_blocks(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, end_test)
 	const struct CMUnitTest tests[] = {TEST(test_text), TEST(test_blocks)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,8 @@ static void build_with(uint16_t id, uint16_t number, const char *value)
 	add(number, value);
 }
 
-/* To observe and to stop it are never lost by it, and what has been begun comes to its end: the next other one is refused. */
+/* To observe and to stop it are never lost by it, and what has been begun comes to its end: the next other one is
+ * refused. */
 static void test_begun(void **state)
 {
 	struct copse_message m;

@@ -29,18 +29,6 @@ static void start(const char *more)
 	start_world(text, (struct sim_link){.delay_ms = 10});
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 static uint16_t next_id = 1;
 
 static uint8_t code_of(unsigned number, uint8_t method, const char *uri)
@@ -70,7 +58,7 @@ static void test_account_rate(void **state)
 	assert_int_equal(last(ALICE)->type, COPSE_ACK);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_TOO_MANY_REQUESTS);
 	assert_int_equal(last(ALICE)->max_age, 2); /* 1.8 s, rounded up */
-	assert_int_equal(counters()->refused_account_rate, 1);
+	assert_int_equal(world_counters()->refused_account_rate, 1);
 	run_for(1000);
 	assert_int_equal(get_it(BOB, "coap://d1/a"), COPSE_CODE_TOO_MANY_REQUESTS);
 	assert_int_equal(last(BOB)->max_age, 1);
@@ -79,7 +67,7 @@ static void test_account_rate(void **state)
 	open_session(BOB, "b"); /* another account is another bucket */
 	assert_int_equal(get_it(BOB, "coap://d1/a"), COPSE_CODE_CONTENT);
 	assert_int_equal(requests_used(), 0);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* Of all clients to a device together; what the cache answers does not count. */
@@ -93,13 +81,13 @@ static void test_device_rate(void **state)
 	assert_int_equal(get_it(BOB, "coap://d2/a"), COPSE_CODE_CONTENT);
 	assert_int_equal(get_it(BOB, "coap://d2/b"), COPSE_CODE_TOO_MANY_REQUESTS);
 	assert_int_equal(last(BOB)->max_age, 10);
-	assert_int_equal(counters()->refused_device_rate, 1);
+	assert_int_equal(world_counters()->refused_device_rate, 1);
 	assert_int_equal(device[DEVICE2].runs, 1);
 	assert_int_equal(get_it(BOB, "coap://d1/b"), COPSE_CODE_CONTENT); /* of another class */
 	run_for(10000);
 	assert_int_equal(get_it(BOB, "coap://d2/b"), COPSE_CODE_CONTENT);
 	assert_int_equal(requests_used(), 0);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* One that waited in a lane and finds no token when it is its turn. */
@@ -127,7 +115,7 @@ static void test_device_rate_queued(void **state)
 	}
 	assert_int_equal(device[DEVICE2].runs, 1);
 	assert_int_equal(requests_used(), 0);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 static void test_access(void **state)
@@ -147,7 +135,7 @@ static void test_access(void **state)
 	assert_int_equal(get_it(BOB, "coap://d2//secret"), COPSE_CODE_FORBIDDEN);
 	assert_int_equal(code_of(BOB, COPSE_CODE_POST, "coap://d1/fw"), COPSE_CODE_FORBIDDEN);
 	assert_int_equal(code_of(BOB, COPSE_CODE_PUT, "coap://d1/else"), COPSE_CODE_FORBIDDEN);
-	assert_int_equal(counters()->refused_rule, 6);
+	assert_int_equal(world_counters()->refused_rule, 6);
 	assert_int_equal(to_devices, sent);
 	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "t");
 	add(COPSE_OPTION_PROXY_SCHEME, "coap");
@@ -161,7 +149,7 @@ static void test_access(void **state)
 	assert_int_equal(get_it(BOB, "coap://d2/secrets"), COPSE_CODE_CONTENT);
 	assert_int_equal(get_it(BOB, "coap://d1/fw"), COPSE_CODE_CONTENT);
 	assert_int_equal(requests_used(), 0);
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* A device that is denied is denied by its other name too: the one of 16 digits leads to the same address. */
@@ -172,10 +160,10 @@ static void test_alias(void **state)
 	open_session(ALICE, "a");
 	assert_int_equal(get_it(ALICE, "coap://001350030a1b/"), COPSE_CODE_FORBIDDEN);
 	assert_int_equal(get_it(ALICE, "coap://001350fffe030a1b/"), COPSE_CODE_FORBIDDEN);
-	assert_int_equal(counters()->refused_denied, 2);
+	assert_int_equal(world_counters()->refused_denied, 2);
 	assert_int_equal(get_it(ALICE, "coap://001350fffe030a1c/"),
 			 COPSE_CODE_BAD_GATEWAY); /* IPv6: not here */
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 static void open_with(unsigned number, const char *claims, uint8_t expected)
@@ -199,7 +187,7 @@ static void test_claims(void **state)
 	assert_int_equal(get_it(ALICE, "coap://d1/b"), COPSE_CODE_FORBIDDEN);
 	assert_int_equal(code_of(ALICE, COPSE_CODE_PUT, "coap://d1/a"), COPSE_CODE_FORBIDDEN);
 	assert_int_equal(code_of(ALICE, COPSE_CODE_PUT, "coap://d2/z"), COPSE_CODE_CONTENT);
-	assert_int_equal(counters()->refused_claim, 3);
+	assert_int_equal(world_counters()->refused_claim, 3);
 	open_with(ALICE, "{\"sub\":\"a\"}", COPSE_CODE_CREATED); /* renewed by a token without rules */
 	assert_int_equal(get_it(ALICE, "coap://d1/b"), COPSE_CODE_CONTENT);
 	open_with(ALICE, "{\"sub\":\"a\",\"copse_allow\":[]}", COPSE_CODE_CREATED); /* may do nothing */
@@ -214,7 +202,7 @@ static void test_claims(void **state)
 		  "\",\"*\","
 		  "\"*\",\"*\",\"*\",\"*\",\"*\",\"*\"]}",
 		  COPSE_CODE_UNAUTHORIZED); /* 17 */
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 /* As many sets of rules as the table holds: a session more is refused, and none is opened without its rules. */
@@ -227,7 +215,7 @@ static void test_grants_bound(void **state)
 	open_with(ALICE, "{\"sub\":\"a\",\"copse_deny\":[\"put\"]}", COPSE_CODE_CREATED);
 	open_with(BOB, "{\"sub\":\"b\",\"copse_deny\":[\"put\"]}", COPSE_CODE_CREATED); /* the same ones */
 	open_with(BOB, "{\"sub\":\"c\",\"copse_deny\":[\"get\"]}", COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_grants, 1);
+	assert_int_equal(world_counters()->refused_grants, 1);
 	gw_worker_usage(worker, &usage);
 	assert_int_equal(usage.sessions, 2);
 	for (int i = ALICE; i <= BOB; i++) {
@@ -236,7 +224,7 @@ static void test_grants_bound(void **state)
 		send_it((unsigned)i);
 	}
 	open_with(BOB, "{\"sub\":\"c\",\"copse_deny\":[\"get\"]}", COPSE_CODE_CREATED); /* room again */
-	tear_down(NULL);
+	end_test(NULL);
 }
 
 int main(void)

@@ -36,18 +36,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 /* The store has a thread of its own: wait until it has done one more. */
 static void wait_stored(uint64_t readings)
 {
@@ -95,11 +83,11 @@ static void test_newest_value_answers(void **state)
 	assert_int_equal(s->code, COPSE_CODE_CONTENT);
 	assert_string_equal(s->payload, "21.5");
 	assert_int_equal(device[DEVICE1].runs, 0);
-	assert_int_equal(counters()->asleep_answers, 1);
+	assert_int_equal(world_counters()->asleep_answers, 1);
 	s = get_it(ALICE, "coap://d1/temp", COPSE_FORMAT_SENML_JSON);
 	assert_non_null(strstr(s->payload, "\"v\":21.5"));
 	assert_non_null(strstr(s->payload, "temp"));
-	assert_int_equal(counters()->asleep_answers, 2);
+	assert_int_equal(world_counters()->asleep_answers, 2);
 	assert_int_equal(requests_used(), 0);
 }
 
@@ -117,7 +105,7 @@ static void test_age(void **state)
 	assert_int_equal(s->code, COPSE_CODE_GATEWAY_TIMEOUT);
 	assert_string_equal(s->payload, "the device sleeps, and its newest reading has expired");
 	assert_int_equal(device[DEVICE1].runs, 0);
-	assert_int_equal(counters()->asleep_stale, 1);
+	assert_int_equal(world_counters()->asleep_stale, 1);
 }
 
 /* How often a device comes is not known yet: nobody may keep the answer. */
@@ -151,7 +139,7 @@ static void test_the_rest_goes_to_the_device(void **state)
 	run_for(100);
 	acknowledge(ALICE);
 	assert_int_equal(device[DEVICE1].runs, ++runs);
-	assert_int_equal(counters()->asleep_answers, 0);
+	assert_int_equal(world_counters()->asleep_answers, 0);
 }
 
 static void test_who_is_awake_is_asked(void **state)
@@ -193,7 +181,7 @@ static void test_access(void **state)
 	assert_string_equal(get_it(ALICE, "coap://d1/secret", -1)->payload, "7");
 	open_session(BOB, "bob");
 	assert_int_equal(get_it(BOB, "coap://d1/secret", -1)->code, COPSE_CODE_FORBIDDEN);
-	assert_int_equal(counters()->asleep_answers, 1);
+	assert_int_equal(world_counters()->asleep_answers, 1);
 }
 
 /* A reading that does not fit into one block of the size asked for is the device's to give. */
@@ -206,25 +194,25 @@ static void test_long_readings(void **state)
 	snprintf(senml, sizeof(senml), "[{\"n\":\"device:d1:text\",\"vs\":\"%s\"}]", text);
 	publish(senml, 100);
 	get_it(ALICE, "coap://d1/text", -1);
-	assert_int_equal(counters()->forwarded, 0);
+	assert_int_equal(world_counters()->forwarded, 0);
 	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "b");
 	add(COPSE_OPTION_PROXY_URI, "coap://d1/text");
 	copse_build_uint(&request, COPSE_OPTION_BLOCK2, 5);
 	send_it(ALICE);
 	run_for(100);
 	acknowledge(ALICE);
-	assert_int_equal(counters()->forwarded, 1);
+	assert_int_equal(world_counters()->forwarded, 1);
 	memset(text, 'x', sizeof(text));
 	text[1025] = 0;
 	snprintf(senml, sizeof(senml), "[{\"n\":\"device:d1:text\",\"vs\":\"%s\"}]", text);
 	publish(senml, 100);
 	get_it(ALICE, "coap://d1/text", -1);
-	assert_int_equal(counters()->forwarded, 2);
+	assert_int_equal(world_counters()->forwarded, 2);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, end_test)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_newest_value_answers),
 	    TEST(test_age),

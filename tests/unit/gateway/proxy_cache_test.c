@@ -41,18 +41,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 static uint16_t next_id = 100;
 
 /* One exchange to its end; what the client got last is its answer. */
@@ -99,7 +87,7 @@ static void test_fresh(void **state)
 	send_it(BOB);
 	assert_string_equal(last(BOB)->payload, "node 3 a");
 	assert_int_equal(device[DEVICE1].runs, 1);
-	assert_int_equal(counters()->cache_hits, 3);
+	assert_int_equal(world_counters()->cache_hits, 3);
 	assert_int_equal(requests_used(), 0);
 	assert_string_equal(fetch_it(BOB, "coap://d1/b")->payload, "newer"); /* another resource */
 	run_for(7000);
@@ -142,7 +130,7 @@ static void test_client_validates(void **state)
 	send_it(ALICE);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
 	assert_int_equal(device[DEVICE1].runs, 1);
-	assert_int_equal(counters()->cache_valid, 1);
+	assert_int_equal(world_counters()->cache_valid, 1);
 }
 
 /* Stale: the device is asked whether it is still good, and its 2.03 makes it fresh again. */
@@ -159,8 +147,8 @@ static void test_revalidates(void **state)
 	assert_int_equal(device[DEVICE1].runs, 2);
 	assert_true(copse_option_is(&device[DEVICE1].last,
 				    copse_message_option(&device[DEVICE1].last, COPSE_OPTION_ETAG), "et", 2));
-	assert_int_equal(counters()->cache_validations, 1);
-	assert_int_equal(counters()->cache_validated, 1);
+	assert_int_equal(world_counters()->cache_validations, 1);
+	assert_int_equal(world_counters()->cache_validated, 1);
 	run_for(15000);
 	get(ALICE, COPSE_CON, 1, "t", "coap://d1/a");
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
@@ -265,7 +253,7 @@ static void test_what_is_stored(void **state)
 	assert_int_equal(device[DEVICE1].runs, 8);
 	fetch_it(ALICE, "coap://d1/o");
 	assert_int_equal(device[DEVICE1].runs, 8);
-	assert_int_equal(counters()->cache_hits, 1);
+	assert_int_equal(world_counters()->cache_hits, 1);
 }
 
 static void fetch_with(unsigned number, const char *body)
@@ -400,7 +388,7 @@ static void test_parts(void **state)
 static void test_overtaken(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"default\" {\n concurrent = 4\n}\n");
 	device[DEVICE1].etag = "";
 	device[DEVICE1].behaviour = LATER;
@@ -427,7 +415,7 @@ static void test_overtaken(void **state)
 static void test_accounts(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n cache = account\n}\n");
 	fetch_it(ALICE, "coap://d2/a");
 	fetch_it(BOB, "coap://d2/a");
@@ -448,7 +436,7 @@ static void test_accounts(void **state)
 static void test_off(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n cache = off\n}\n");
 	fetch_it(ALICE, "coap://d2/a");
 	fetch_it(ALICE, "coap://d2/a");
@@ -473,7 +461,7 @@ static void test_tight(void **state)
 		assert_int_equal(code, len - 1 + 1 <= 400 ? COPSE_CODE_CONTENT : COPSE_CODE_BAD_GATEWAY);
 		assert_int_equal(fetch_it(ALICE, uri)->code, code); /* whether from the cache or not */
 	}
-	assert_true(counters()->cache_hits > 3);
+	assert_true(world_counters()->cache_hits > 3);
 }
 
 /* --- joining --- */
@@ -490,7 +478,7 @@ static void test_join(void **state)
 	get(BOB, COPSE_NON, 3, "non", "coap://d1/a");
 	get(BOB, COPSE_CON, 4, "more", "coap://d1/a"); /* the bound */
 	assert_int_equal(last(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_joins, 1);
+	assert_int_equal(world_counters()->refused_joins, 1);
 	assert_int_equal(requests_used(), 3);
 	assert_int_equal(to_devices, 1);
 	forget_seen();
@@ -509,7 +497,7 @@ static void test_join(void **state)
 	acknowledge(ALICE);
 	acknowledge(BOB);
 	assert_int_equal(requests_used(), 0);
-	assert_int_equal(counters()->joined, 2);
+	assert_int_equal(world_counters()->joined, 2);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	get(BOB, COPSE_CON, 5, "t", "coap://d1/a"); /* and it was stored, once */
 	assert_string_equal(last(BOB)->payload, "node 3 a");
@@ -570,7 +558,7 @@ static void test_join_no_response(void **state)
 	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
 	copse_build_uint(&request, COPSE_OPTION_NO_RESPONSE, 2);
 	send_it(BOB);
-	assert_int_equal(counters()->joined, 1);
+	assert_int_equal(world_counters()->joined, 1);
 	device_answer(&sim.node[DEVICE1], device[DEVICE1].waiting, &device[DEVICE1].last);
 	run_for(100);
 	assert_int_equal(client[BOB].n, 0);
@@ -593,7 +581,7 @@ static void test_serialized(void **state)
 	ask(BOB, COPSE_NON, COPSE_CODE_PUT, 3, "t", "coap://d1/a");
 	assert_int_equal(last(BOB)->type, COPSE_NON);
 	assert_string_equal(last(BOB)->payload, BUSY);
-	assert_int_equal(counters()->refused_lane, 2);
+	assert_int_equal(world_counters()->refused_lane, 2);
 	assert_string_equal(fetch_it(BOB, "coap://d2/b")->payload, "node 4 b"); /* another device is free */
 	assert_int_equal(to_devices, 2 + 0);
 	device_answer(&sim.node[DEVICE1], device[DEVICE1].waiting, &device[DEVICE1].last);
@@ -617,7 +605,7 @@ static void test_lane_after_failure(void **state)
 	acknowledge(ALICE);
 	get(ALICE, COPSE_CON, 2, "t", "coap://d1/b");
 	run_for(1000000);
-	assert_int_equal(counters()->device_timeouts, 1);
+	assert_int_equal(world_counters()->device_timeouts, 1);
 	sim.node[DEVICE1].dead = false;
 	device[DEVICE1].behaviour = UNFIT;
 	forget_seen();
@@ -629,7 +617,7 @@ static void test_lane_after_failure(void **state)
 static void test_queue(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n queue = 8\n}\n");
 	device[DEVICE2].behaviour = LATER;
 	get(ALICE, COPSE_CON, 1, "t1", "coap://d2/a");
@@ -638,7 +626,7 @@ static void test_queue(void **state)
 	assert_int_equal(last(BOB)->code, COPSE_CODE_EMPTY); /* accepted */
 	get(ALICE, COPSE_CON, 3, "t3", "coap://d2/c");
 	get(BOB, COPSE_CON, 4, "t4", "coap://d2/b"); /* joins the one that waits */
-	assert_int_equal(counters()->joined, 1);
+	assert_int_equal(world_counters()->joined, 1);
 	get(BOB, COPSE_CON, 5, "t5", "coap://d2/d"); /* no place for a message is left: proxy.waiting */
 	assert_string_equal(last(BOB)->payload, BUSY);
 	assert_int_equal(to_devices, 1);
@@ -657,7 +645,7 @@ static void test_queue(void **state)
 	assert_string_equal(client[BOB].seen[0].payload, "node 4 b");
 	assert_string_equal(client[BOB].seen[1].payload, "node 4 b");
 	assert_int_equal(device[DEVICE2].runs, 3);
-	assert_int_equal(counters()->queued, 2);
+	assert_int_equal(world_counters()->queued, 2);
 	assert_int_equal(requests_used(), 0);
 }
 
@@ -667,7 +655,7 @@ static void test_queue_behind_dead(void **state)
 	struct copse_peer peer = sim_peer(DEVICE2);
 
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n queue = 8\n}\n");
 	sim.node[DEVICE2].dead = true;
 	get(ALICE, COPSE_CON, 1, "t1", "coap://d2/a");
@@ -688,7 +676,7 @@ static void test_queue_behind_dead(void **state)
 static void test_concurrent(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n concurrent = 2\n}\n");
 	device[DEVICE2].behaviour = SILENT;
 	get(ALICE, COPSE_CON, 1, "t1", "coap://d2/a");
@@ -702,7 +690,7 @@ static void test_concurrent(void **state)
 static void test_class_timing(void **state)
 {
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n ack_timeout = 1\n max_retransmit = 1\n}\n");
 	sim.node[DEVICE1].dead = sim.node[DEVICE2].dead = true;
 	get(ALICE, COPSE_CON, 1, "t1", "coap://d2/a");
@@ -720,7 +708,7 @@ static void test_lossy(void **state)
 	unsigned version = 0;
 
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start("class \"other\" {\n queue = 4\n ack_timeout = 0.5\n}\n");
 	sim.link = (struct sim_link){.delay_ms = 20, .loss = 0.15, .duplicate = 0.1, .reorder = 0.2};
 	device[DEVICE2].etag = "";
@@ -758,12 +746,12 @@ static void test_lossy(void **state)
 	}
 	run_for(400000);
 	assert_int_equal(requests_used(), 0);
-	assert_true(counters()->cache_hits > 10);
+	assert_true(world_counters()->cache_hits > 10);
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, end_test)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_fresh),
 	    TEST(test_default_max_age),

@@ -51,18 +51,6 @@ static int set_up_without(void **state)
 	return set_up_with(without);
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 static unsigned waiting(void)
 {
 	return gw_mailbox_count(worker->mailbox);
@@ -131,10 +119,10 @@ static void test_waits_until_heard(void **state)
 	assert_int_equal(s->code, COPSE_CODE_CHANGED);
 	assert_true(has_token(s, "tok"));
 	check_over();
-	assert_int_equal(counters()->mail_kept, 1);
-	assert_int_equal(counters()->mail_attempts, 1);
-	assert_int_equal(counters()->mail_answered, 1);
-	assert_int_equal(counters()->answers_delivered, 1);
+	assert_int_equal(world_counters()->mail_kept, 1);
+	assert_int_equal(world_counters()->mail_attempts, 1);
+	assert_int_equal(world_counters()->mail_answered, 1);
+	assert_int_equal(world_counters()->answers_delivered, 1);
 	run_for(100000);
 	assert_int_equal(client[ALICE].n, 1);
 }
@@ -174,7 +162,7 @@ static void test_order(void **state)
 		acknowledge(ALICE);
 	}
 	check_over();
-	assert_int_equal(counters()->mail_answered, 3);
+	assert_int_equal(world_counters()->mail_answered, 3);
 }
 
 static void test_what_is_not_confirmable(void **state)
@@ -206,7 +194,7 @@ static void test_no_response(void **state)
 	run_for(700000);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	assert_int_equal(client[ALICE].n, 0);
-	assert_int_equal(counters()->answers_unwanted, 2);
+	assert_int_equal(world_counters()->answers_unwanted, 2);
 	check_over();
 }
 
@@ -221,7 +209,7 @@ static void test_limit(void **state)
 	assert_string_equal(last(ALICE)->payload, "the device sleeps, and was not heard in time");
 	check_over();
 	assert_int_equal(to_devices, 0);
-	assert_int_equal(counters()->mail_expired, 1);
+	assert_int_equal(world_counters()->mail_expired, 1);
 	wake(DEVICE1);
 	run_for(100);
 	assert_int_equal(device[DEVICE1].runs, 0);
@@ -229,7 +217,7 @@ static void test_limit(void **state)
 
 static void check_full(unsigned number, const char *uri, const char *text, uint32_t max_age)
 {
-	const uint64_t before = counters()->refused_mail;
+	const uint64_t before = world_counters()->refused_mail;
 
 	forget_seen();
 	send_to(number, COPSE_CON, COPSE_CODE_PUT, "t", uri);
@@ -237,7 +225,7 @@ static void check_full(unsigned number, const char *uri, const char *text, uint3
 	assert_int_equal(last(number)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_string_equal(last(number)->payload, text);
 	assert_int_equal(last(number)->max_age, max_age);
-	assert_int_equal(counters()->refused_mail, before + 1);
+	assert_int_equal(world_counters()->refused_mail, before + 1);
 }
 
 static void test_bounds(void **state)
@@ -273,7 +261,7 @@ static void test_missed(void **state)
 	assert_int_equal(client[ALICE].n, 0);
 	assert_int_equal(waiting(),
 			 2); /* the first may be repeated: it waits again, and is still the first */
-	assert_int_equal(counters()->mail_back, 1);
+	assert_int_equal(world_counters()->mail_back, 1);
 	sim.node[DEVICE1].dead = false;
 	wake(DEVICE1);
 	run_for(15);
@@ -300,8 +288,8 @@ static void test_heard_again(void **state)
 	run_for(50);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
-	assert_int_equal(counters()->mail_hastened, 1);
-	assert_int_equal(counters()->mail_attempts, 1);
+	assert_int_equal(world_counters()->mail_hastened, 1);
+	assert_int_equal(world_counters()->mail_attempts, 1);
 	check_over();
 }
 
@@ -315,7 +303,7 @@ static void test_missed_post(void **state)
 	run_for(30000);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_GATEWAY_TIMEOUT);
 	assert_string_equal(last(ALICE)->payload, "the device did not answer");
-	assert_int_equal(counters()->mail_failed, 1);
+	assert_int_equal(world_counters()->mail_failed, 1);
 	sim.node[DEVICE1].dead = false;
 	wake(DEVICE1);
 	check_over();
@@ -351,7 +339,7 @@ static void test_error_of_the_device(void **state)
 	wake(DEVICE1);
 	run_for(100);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_NOT_FOUND);
-	assert_int_equal(counters()->mail_answered, 1);
+	assert_int_equal(world_counters()->mail_answered, 1);
 	check_over();
 }
 
@@ -368,7 +356,7 @@ static void test_busy_lane(void **state)
 	run_for(100);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	assert_int_equal(waiting(), 1);
-	assert_true(counters()->mail_back > 0);
+	assert_true(world_counters()->mail_back > 0);
 	device[DEVICE1].behaviour = ANSWER;
 	device_answer(&sim.node[DEVICE1], device[DEVICE1].waiting, &device[DEVICE1].last);
 	run_for(100); /* which shows that it is awake */
@@ -395,7 +383,7 @@ static void test_no_longer_allowed(void **state)
 	assert_true(has_token(last(ALICE), "u"));
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
 	assert_int_equal(device[DEVICE1].runs, 1);
-	assert_int_equal(counters()->mail_denied, 1);
+	assert_int_equal(world_counters()->mail_denied, 1);
 	check_over();
 }
 
@@ -438,7 +426,7 @@ static void test_session_closed(void **state)
 	run_for(100);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
 	assert_int_equal(device[DEVICE1].runs, 0);
-	assert_int_equal(counters()->mail_homeless, 1);
+	assert_int_equal(world_counters()->mail_homeless, 1);
 	check_over();
 }
 
@@ -475,7 +463,7 @@ static void test_waiting_is_not_idle(void **state)
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
 	check_over();
 	run_for(200000); /* and afterwards it is idle again */
-	assert_int_equal(counters()->sessions_expired, 2);
+	assert_int_equal(world_counters()->sessions_expired, 2);
 }
 
 /* --- the list --- */
@@ -540,7 +528,7 @@ static void test_withdraw(void **state)
 		done |= has_token(s, "l") && s->code == COPSE_CODE_DELETED;
 	}
 	assert_true(told && done);
-	assert_int_equal(counters()->mail_withdrawn, 1);
+	assert_int_equal(world_counters()->mail_withdrawn, 1);
 	check_over();
 	wake(DEVICE1);
 	run_for(100);
@@ -587,7 +575,7 @@ static void test_the_rest_goes_to_the_device(void **state)
 	send_to(ALICE, COPSE_CON, COPSE_CODE_PUT, "a", "coap://d3:5690/a"); /* always on */
 	assert_int_equal(device[DEVICE2].runs, 1);
 	assert_int_equal(waiting(), 0);
-	assert_int_equal(counters()->mail_kept, 0);
+	assert_int_equal(world_counters()->mail_kept, 0);
 }
 
 static void test_no_mailbox(void **state)
@@ -648,7 +636,7 @@ static void test_close(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, end_test)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_waits_until_heard),
 	    TEST(test_repeated_request),
@@ -675,7 +663,7 @@ int main(void)
 	    TEST(test_the_rest_goes_to_the_device),
 	    TEST(test_cache),
 	    TEST(test_close),
-	    cmocka_unit_test_setup_teardown(test_no_mailbox, set_up_without, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_mailbox, set_up_without, end_test),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,11 +44,6 @@ static void adopt(const char *more, const char *which)
 	config = next;
 }
 
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 static uint16_t next_id = 1;
 
 static const struct seen *get_it(unsigned number, const char *uri)
@@ -76,13 +71,13 @@ static void test_same(void **state)
 	(void)state;
 	start("class \"default\" {\n cache = off\n}\n");
 	assert_string_equal(learn(ALICE, "coap://d1/a/b?c=d")->payload, "node 3 a");
-	assert_int_equal(counters()->recalled, 0);
+	assert_int_equal(world_counters()->recalled, 0);
 	const struct copse_message *m = &device[DEVICE1].last;
 	len = m->len - m->token_off - m->token_len;
 	assert_in_range(len, 1, sizeof(first));
 	memcpy(first, m->bytes + m->token_off + m->token_len, len);
 	assert_string_equal(get_it(ALICE, "coap://d1/a/b?c=d")->payload, "node 3 a");
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	assert_int_equal(m->len - m->token_off - m->token_len, len);
 	assert_memory_equal(m->bytes + m->token_off + m->token_len, first, len);
 	assert_int_equal(device[DEVICE1].runs, 3);
@@ -99,22 +94,22 @@ static void test_cached(void **state)
 	learn(ALICE, "coap://d1/a");
 	for (unsigned i = 0; i < 3; i++)
 		assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "node 3 a");
-	assert_int_equal(counters()->recalled, 3); /* clients with the same rights share it */
-	assert_int_equal(counters()->cache_hits, 4);
+	assert_int_equal(world_counters()->recalled, 3); /* clients with the same rights share it */
+	assert_int_equal(world_counters()->cache_hits, 4);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	run_for(10000);
 	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "node 3 a"); /* validated: the long way */
-	assert_int_equal(counters()->cache_validated, 1);
-	assert_int_equal(counters()->recalled, 3);
+	assert_int_equal(world_counters()->cache_validated, 1);
+	assert_int_equal(world_counters()->recalled, 3);
 	get_it(BOB, "coap://d1/a");
-	assert_int_equal(counters()->recalled, 4);
+	assert_int_equal(world_counters()->recalled, 4);
 	/* the same URI with the ETag of what is stored is another request */
 	begin(COPSE_CON, COPSE_CODE_GET, next_id++, "e");
 	add(COPSE_OPTION_ETAG, "et");
 	add(COPSE_OPTION_PROXY_URI, "coap://d1/a");
 	send_it(BOB);
 	assert_int_equal(last(BOB)->code, COPSE_CODE_VALID);
-	assert_int_equal(counters()->recalled, 4);
+	assert_int_equal(world_counters()->recalled, 4);
 	/* and nobody gets what has become stale by a change */
 	device[DEVICE1].text = "changed";
 	ask(ALICE, COPSE_CON, COPSE_CODE_PUT, next_id++, "p", "coap://d1/a");
@@ -130,11 +125,11 @@ static void test_reload(void **state)
 	start("");
 	learn(ALICE, "coap://d1/a");
 	get_it(ALICE, "coap://d1/a");
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	adopt("", "device \"d1\" {\n address = \"127.0.0.4\"\n}\n"); /* the name means another device now */
 	assert_string_equal(get_it(ALICE, "coap://d1/a")->payload, "node 4 a");
 	assert_string_equal(get_it(ALICE, "coap://d1/b")->payload, "node 4 b");
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	adopt("", "device \"d1\" {\n address = \"127.0.0.4\"\n deny = true\n}\n");
 	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_FORBIDDEN);
 	adopt("", "");
@@ -160,7 +155,7 @@ static void test_accounts(void **state)
 		assert_int_equal(get_it(ALICE, "coap://d1/secret")->code, COPSE_CODE_CONTENT);
 		assert_int_equal(get_it(BOB, "coap://d1/secret")->code, COPSE_CODE_FORBIDDEN);
 	}
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	open_session(ALICE, "b"); /* the same client, with a token of the other account */
 	assert_int_equal(get_it(ALICE, "coap://d1/secret")->code, COPSE_CODE_FORBIDDEN);
 	open_session(BOB, "a");
@@ -178,7 +173,7 @@ static void test_own_answers(void **state)
 	assert_string_equal(learn(BOB, "coap://d1/a")->payload, "for b");
 	assert_string_equal(get_it(ALICE, "coap://d1/a")->payload, "node 3 a");
 	assert_string_equal(get_it(BOB, "coap://d1/a")->payload, "for b");
-	assert_int_equal(counters()->recalled, 2);
+	assert_int_equal(world_counters()->recalled, 2);
 	end_world();
 }
 
@@ -197,14 +192,14 @@ static void test_grants(void **state)
 	open_with(ALICE, "{\"sub\":\"a\",\"copse_allow\":[\"get d1 /a\"]}");
 	learn(ALICE, "coap://d1/a");
 	get_it(ALICE, "coap://d1/a");
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	learn(BOB, "coap://d1/a");
 	assert_int_equal(get_it(BOB, "coap://d1/a")->code, COPSE_CODE_CONTENT);
 	open_with(ALICE, "{\"sub\":\"a\"}");
 	open_with(ALICE, "{\"sub\":\"a\",\"copse_allow\":[\"get d1 /b\"]}");
 	assert_int_equal(get_it(ALICE, "coap://d1/a")->code, COPSE_CODE_FORBIDDEN);
 	assert_int_equal(get_it(BOB, "coap://d1/a")->code, COPSE_CODE_CONTENT);
-	assert_int_equal(counters()->recalled, 3);
+	assert_int_equal(world_counters()->recalled, 3);
 	end_world();
 }
 
@@ -221,11 +216,11 @@ static void test_bounds(void **state)
 	run_for(50);
 	get(ALICE, COPSE_CON, next_id++, "y", "coap://d2/a"); /* two of this session */
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_busy, 1);
+	assert_int_equal(world_counters()->refused_busy, 1);
 	get(BOB, COPSE_CON, next_id++, "z", "coap://d2/b"); /* two to this device */
 	run_for(50);
 	assert_int_equal(last(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_lane, 1);
+	assert_int_equal(world_counters()->refused_lane, 1);
 	for (unsigned i = 0; i < 4; i++)
 		get(BOB, COPSE_NON, next_id++, "w", "coap://d2/b");
 	run_for(50);
@@ -255,11 +250,11 @@ static void test_directory(void **state)
 	enrol("base=coap://127.0.0.3");
 	assert_string_equal(learn(BOB, "coap://node/a")->payload, "node 3 a");
 	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 3 a");
-	assert_int_equal(counters()->recalled, 1);
+	assert_int_equal(world_counters()->recalled, 1);
 	enrol("base=coap://127.0.0.4"); /* it has moved */
 	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 4 a");
 	assert_string_equal(get_it(BOB, "coap://node/a")->payload, "node 4 a");
-	assert_int_equal(counters()->recalled, 2);
+	assert_int_equal(world_counters()->recalled, 2);
 	run_for(110000); /* it has gone */
 	open_session(BOB, "b");
 	assert_int_equal(get_it(BOB, "coap://node/a")->code, COPSE_CODE_NOT_FOUND);
@@ -286,8 +281,8 @@ static void test_not_kept(void **state)
 		send_it(ALICE);
 		run_for(100);
 	}
-	assert_int_equal(counters()->recalled, 0);
-	assert_int_equal(counters()->answers_unwanted, 3);
+	assert_int_equal(world_counters()->recalled, 0);
+	assert_int_equal(world_counters()->answers_unwanted, 3);
 	end_world();
 }
 
@@ -341,8 +336,8 @@ static void test_at_once(void **state)
 	uint16_t id = m.id;
 	assert_true(at_once(BOB, &m) > 0);
 	assert_int_not_equal(m.id, id);
-	assert_int_equal(counters()->answered_at_once, 3);
-	assert_int_equal(counters()->cache_hits, 1 + 3);
+	assert_int_equal(world_counters()->answered_at_once, 3);
+	assert_int_equal(world_counters()->cache_hits, 1 + 3);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	for (unsigned i = 0; i < 6; i++)
 		assert_true(at_once(BOB, &m) > 0);
@@ -437,7 +432,7 @@ static void test_glance(void **state)
 		assert_null(worker->glance.bytes);
 		expect(ALICE, COPSE_CODE_CONTENT, "node 3 a");
 	}
-	assert_int_equal(counters()->recalled, 2);
+	assert_int_equal(world_counters()->recalled, 2);
 	assert_int_equal(device[DEVICE1].runs, 4);
 	end_world();
 }

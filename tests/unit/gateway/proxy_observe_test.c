@@ -36,18 +36,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
-static const struct gw_counters *counters(void)
-{
-	return gw_worker_counters(worker);
-}
-
 static struct gw_observe_usage usage(void)
 {
 	struct gw_observe_usage u;
@@ -146,7 +134,7 @@ static void test_second(void **state)
 	assert_string_equal(last(BOB)->payload, "both");
 	assert_int_equal(last(BOB)->type, COPSE_NON);
 	assert_memory_equal(last(BOB)->token, "bo", 2);
-	assert_int_equal(counters()->observe_shared, 1);
+	assert_int_equal(world_counters()->observe_shared, 1);
 }
 
 /* Clients that come while a registration is under way share its answer. */
@@ -180,7 +168,7 @@ static void test_not_observable(void **state)
 	acknowledge(ALICE);
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_NOT_FOUND);
 	assert_int_equal(usage().observations + usage().observers, 0);
-	assert_int_equal(counters()->observe_plain, 2);
+	assert_int_equal(world_counters()->observe_plain, 2);
 	run_for(100);
 	assert_int_equal(requests_used(), 0);
 }
@@ -203,7 +191,7 @@ static void test_again(void **state)
 	run_for(1000);
 	assert_int_equal(usage().observers, 1);
 	assert_int_equal(usage().observations, 1);
-	assert_int_equal(counters()->observe_cancelled, 1);
+	assert_int_equal(world_counters()->observe_cancelled, 1);
 }
 
 /* Beyond the bounds the answer is a plain one. */
@@ -218,7 +206,7 @@ static void test_bounds(void **state)
 	}
 	assert_true(registered(BOB, COPSE_CON, "b")->observe >= 0);
 	assert_int_equal(registered(BOB, COPSE_CON, "c")->observe, -1); /* observers */
-	assert_int_equal(counters()->observe_full, 2);
+	assert_int_equal(world_counters()->observe_full, 2);
 	assert_int_equal(usage().observers, 4);
 	assert_int_equal(worker->observers_reserved, 0);
 }
@@ -260,7 +248,7 @@ static void test_order(void **state)
 	notify(8, "eight");
 	notify(7, "seven"); /* overtaken on the way */
 	assert_string_equal(last(ALICE)->payload, "eight");
-	assert_int_equal(counters()->notified_old, 1);
+	assert_int_equal(world_counters()->notified_old, 1);
 	run_for(10000);
 	device[DEVICE1].max_age = 1000;
 	notify(9, "nine");
@@ -304,7 +292,7 @@ static void test_stale(void **state)
 	assert_int_equal(device_was_asked(), 0);
 	assert_string_equal(last(ALICE)->payload, "renewed");
 	assert_string_equal(last(BOB)->payload, "renewed");
-	assert_int_equal(counters()->observe_stale, 1);
+	assert_int_equal(world_counters()->observe_stale, 1);
 	notify(1, "goes on");
 	assert_string_equal(last(BOB)->payload, "goes on");
 	acknowledge(ALICE);
@@ -326,7 +314,7 @@ static void test_dead_device(void **state)
 	assert_memory_equal(last(BOB)->token, "bo", 2);
 	assert_int_equal(usage().observations + usage().observers, 0);
 	assert_int_equal(requests_used(), 0);
-	assert_int_equal(counters()->observe_ended, 1);
+	assert_int_equal(world_counters()->observe_ended, 1);
 	device[DEVICE1].behaviour = ANSWER;
 	assert_true(registered(ALICE, COPSE_NON, "al")->observe >= 0); /* and it can begin anew */
 }
@@ -382,7 +370,7 @@ static void test_cancel(void **state)
 	assert_int_equal(device_was_asked(), 1); /* the last one's request cancels */
 	assert_int_equal(last(BOB)->code, COPSE_CODE_CONTENT);
 	assert_int_equal(usage().observations + usage().observers, 0);
-	assert_int_equal(counters()->observe_cancelled, 1);
+	assert_int_equal(world_counters()->observe_cancelled, 1);
 	run_for(1000);
 	assert_int_equal(requests_used(), 0);
 }
@@ -400,7 +388,7 @@ static void test_reset(void **state)
 		assert_int_equal(device_was_asked(), 1);
 		assert_int_equal(requests_used(), 0);
 	}
-	assert_int_equal(counters()->observers_left, 2);
+	assert_int_equal(world_counters()->observers_left, 2);
 }
 
 /* A Reset from elsewhere, and one with another ID, mean nothing. */
@@ -430,7 +418,7 @@ static void test_reset_of_the_older(void **state)
 	send_raw(ALICE, rst, sizeof(rst));
 	run_for(1000);
 	assert_int_equal(usage().observers, 0);
-	assert_int_equal(counters()->observers_left, 1);
+	assert_int_equal(world_counters()->observers_left, 1);
 }
 
 /* RFC 7641 §4.5: who registered by NON is told confirmably once a day, and after that not for another day. */
@@ -493,7 +481,7 @@ static void test_silent_observer(void **state)
 	client[ALICE].n = 0;
 	run_for(200000);
 	assert_int_equal(usage().observers, 1);
-	assert_int_equal(counters()->observers_dead, 1);
+	assert_int_equal(world_counters()->observers_dead, 1);
 	assert_int_equal(worker->notifying, 0);
 }
 
@@ -558,7 +546,7 @@ static void test_moved_session(void **state)
 	notify(7, "gone");
 	assert_int_equal(last(ALICE)->code, COPSE_CODE_UNAUTHORIZED);
 	assert_memory_equal(last(ALICE)->token, "al", 2);
-	assert_int_equal(counters()->observers_homeless, 1);
+	assert_int_equal(world_counters()->observers_homeless, 1);
 	run_for(1000);
 	assert_int_equal(usage().observations + usage().observers, 0);
 }
@@ -733,7 +721,7 @@ static void test_stale_beyond_the_rate(void **state)
 	run_for(40000);
 	assert_int_equal(device[DEVICE1].runs, 1);
 	assert_int_equal(usage().observers, 1);
-	assert_in_range(counters()->refused_device_rate, 10, 100);
+	assert_in_range(world_counters()->refused_device_rate, 10, 100);
 	run_for(11000);
 	assert_int_equal(device[DEVICE1].runs, 2);
 	assert_int_equal(usage().observers, 1);
@@ -766,7 +754,7 @@ static void test_block_as_configured(void **state)
 	end_world();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, end_test)
 
 int main(void)
 {

@@ -20,13 +20,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	end_world();
-	return 0;
-}
-
 /* --- the tests --- */
 
 static void test_without_session(void **state)
@@ -659,7 +652,7 @@ static void test_lossy(void **state)
 	unsigned answered = 0;
 
 	(void)state;
-	tear_down(NULL);
+	end_test(NULL);
 	start_world(world_default,
 		    (struct sim_link){.delay_ms = 20, .loss = 0.2, .duplicate = 0.1, .reorder = 0.2});
 	open_session(ALICE, "a");
@@ -687,7 +680,7 @@ static void test_lossy(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, end_test)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_without_session),
 	    TEST(test_con),

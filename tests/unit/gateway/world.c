@@ -367,6 +367,18 @@ void end_world(void)
 	gw_config_free(config);
 }
 
+int end_test(void **state)
+{
+	(void)state;
+	end_world();
+	return 0;
+}
+
+const struct gw_counters *world_counters(void)
+{
+	return gw_worker_counters(worker);
+}
+
 /* The worker has deadlines of its own, which may become earlier while the network runs: hence the small steps. */
 void run_for(copse_ms span)
 {

@@ -72,6 +72,8 @@ extern struct copse_builder request; /* of the request that is being built */
 /* Make the world with this configuration; end it. */
 void start_world(const char *configuration, struct sim_link link);
 void end_world(void);
+int end_test(void **state); /* the same, as cmocka wants it */
+const struct gw_counters *world_counters(void);
 void run_for(copse_ms span);
 struct gw_config *read_config(const char *text);
 int64_t wall(void *self);
