@@ -59,7 +59,7 @@ struct gw_crew *gw_crew_new(struct gw_config *config, struct gw_log *log)
 	char workers[GW_LOG_NUMBER];
 
 	if (crew && n > 1)
-		crew->cross = gw_crossing_new(n, config->sessions_max);
+		crew->cross = gw_crossing_new(n, config->sessions_max, config->spread == GW_SPREAD_ADDRESS);
 	if (!crew || !snapshot || (n > 1 && !crew->cross) || !make_pool(crew, config)) {
 		gw_log(log, GW_LOG_ERROR, "gateway", "out of memory, or no threads are to be had");
 		if (snapshot)

@@ -12,13 +12,15 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: copse-gateway [-c FILE] [-l ADDRESS]... [--workers N] [--log-level LEVEL] [--check]\n"
+    "usage: copse-gateway [-c FILE] [-l ADDRESS]... [--workers N] [--spread WAY]\n"
+    "                     [--log-level LEVEL] [--check]\n"
     "\n"
     "A CoAP forward proxy between clients and a mesh of constrained devices.\n"
     "\n"
     "  -c, --config FILE      the configuration (default /etc/copse/gateway.conf)\n"
     "  -l, --listen ADDRESS   listen here instead, as 127.0.0.1:5683; may be repeated\n"
     "      --workers N        threads that share the work, 1 to 8; 0: one for each core\n"
+    "      --spread WAY       clients over workers: by address, or by port\n"
     "      --check            check the configuration, say what is wrong, and end\n"
     "      --log-level LEVEL  error, warn, info or debug\n"
     "  -h, --help             this text\n"
@@ -30,10 +32,11 @@ struct arguments {
 	size_t listen_n;
 	int log_level; /* -1: the configuration's */
 	int workers;   /* the same */
+	int spread;    /* the same */
 	bool check;
 };
 
-enum { OPTION_CHECK = 256, OPTION_LOG_LEVEL, OPTION_WORKERS };
+enum { OPTION_CHECK = 256, OPTION_LOG_LEVEL, OPTION_WORKERS, OPTION_SPREAD };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -41,6 +44,7 @@ static const struct option options[] = {
     {"check", no_argument, NULL, OPTION_CHECK},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"workers", required_argument, NULL, OPTION_WORKERS},
+    {"spread", required_argument, NULL, OPTION_SPREAD},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -72,6 +76,9 @@ static int take_option(struct arguments *a, int option)
 			return wrong("not a number of workers:", optarg);
 		a->workers = optarg[0] - '0';
 		return -1;
+	case OPTION_SPREAD:
+		a->spread = gw_spread_from_text(optarg);
+		return a->spread < 0 ? wrong("not a way to spread clients:", optarg) : -1;
 	case 'h': fputs(usage, stdout); return 0;
 	case 'V': printf("copse-gateway %s\n", COPSE_RELEASE); return 0;
 	default: fputs(usage, stderr); return 1;
@@ -99,6 +106,8 @@ static struct gw_config *read_config(const struct arguments *a, char why[GW_CONF
 	}
 	if (config && a->workers >= 0)
 		config->workers = (uint32_t)a->workers;
+	if (config && a->spread >= 0)
+		config->spread = (enum gw_spread)a->spread;
 	if (config && a->log_level >= 0)
 		config->log_level = (enum gw_log_level)a->log_level;
 	return config;
@@ -190,7 +199,8 @@ static int run(const struct arguments *a, struct gw_config *config, struct gw_lo
 
 int main(int argc, char **argv)
 {
-	struct arguments a = {.config = "/etc/copse/gateway.conf", .log_level = -1, .workers = -1};
+	struct arguments a = {
+	    .config = "/etc/copse/gateway.conf", .log_level = -1, .workers = -1, .spread = -1};
 	char why[GW_CONFIG_WHY];
 	int status = take_arguments(&a, argc, argv);
 

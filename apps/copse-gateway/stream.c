@@ -19,6 +19,7 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 					     .group = GW_GROUP_CLIENTS,
 					     .reuse_port = place->follows,
 					     .share_port = place->workers > 1 && !place->follows,
+					     .spread = gw_cross_spread(config, place->workers),
 					     .connections =
 						 gw_cross_share(place->workers, config->associations),
 					     .rate = gw_cross_share(place->workers, config->handshake_rate),

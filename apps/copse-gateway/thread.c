@@ -330,6 +330,7 @@ static struct copse_transport *listen_at(struct gw_thread *t, const struct copse
 					     .group = group,
 					     .share_port = clients && t->cross && !t->first,
 					     .reuse_port = clients && t->first,
+					     .spread = gw_cross_spread(t->config, t->workers),
 					     .hop_limit = clients ? 0 : t->config->mesh_hops};
 	char why[256], text[COPSE_ADDRESS_TEXT];
 	struct copse_address local;
@@ -453,7 +454,8 @@ static bool open_secure_clients(struct gw_thread *t)
 		struct copse_dtls_config dtls = {.udp = {.bind = c->secure_listen[i],
 							 .group = GW_GROUP_CLIENTS,
 							 .share_port = t->cross && !t->first,
-							 .reuse_port = t->first != NULL},
+							 .reuse_port = t->first != NULL,
+							 .spread = gw_cross_spread(t->config, t->workers)},
 						 .secure = c->client_keys,
 						 .associations = gw_cross_share(n, c->associations),
 						 .handshakes = gw_cross_share(n, c->handshakes),

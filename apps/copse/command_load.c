@@ -221,6 +221,7 @@ static void describe(struct load_run *r)
 	r->work.confirmable = args_count(r->args, ARG_NON) == 0;
 	r->work.templates = r->plan.templates;
 	r->work.template_n = r->plan.n;
+	r->work.own = args_count(r->args, ARG_OWN) > 0;
 	r->work.payload = r->payload.bytes;
 	r->work.payload_len = r->payload.len;
 	r->work.window = r->window;

@@ -53,6 +53,7 @@ struct client {
 	uint32_t ids;   /* of them used */
 	uint16_t id;
 	bool success;
+	uint32_t turn; /* of its own templates, which is next */
 	uint8_t echo_len;
 	uint8_t echo[ECHO_MAX];
 };
@@ -307,6 +308,22 @@ static bool launch(struct load *l, struct place *p)
 	return true;
 }
 
+static uint32_t own_template(struct load *l, const struct place *p)
+{
+	const uint32_t n = l->work->template_n, share = n > l->clients ? n / l->clients : 1;
+	struct client *c = client_of(l, p);
+
+	return (uint32_t)(((uint64_t)(c->turn++ % share) * l->clients + (uint32_t)(c - l->client)) % n);
+}
+
+static uint32_t next_template(struct load *l, const struct place *p)
+{
+	if (l->work->own)
+		return own_template(l, p);
+	return (uint32_t)((l->work->kind == LOAD_RUN ? l->result->begun : number_of(l, p)) %
+			  l->work->template_n);
+}
+
 /* Begin a request on the first free place. Returns false when its client has to rest. */
 static bool begin_one(struct load *l, uint64_t intended)
 {
@@ -317,8 +334,7 @@ static bool begin_one(struct load *l, uint64_t intended)
 	p->use++;
 	p->intended = intended;
 	p->until = l->now + l->work->timeout;
-	p->template = (uint32_t)((l->work->kind == LOAD_RUN ? l->result->begun : number_of(l, p)) %
-				 l->work->template_n);
+	p->template = next_template(l, p);
 	if (!launch(l, p)) {
 		l->result->resting = true;
 		put_free(l, p);

@@ -2,6 +2,7 @@
  *
  *	bench-peer echo PORT [LENGTH]         answers each datagram by one: 2.05, with its message ID and token, and LENGTH
  *	                                      bytes of payload: a device, and the kernel's limit for an answer from a cache
+ *	bench-peer devices PORT [LENGTH]      the same on each address of 127.0.0.0/8: as many devices as one likes
  *	bench-peer relay PORT TO [CON]        sends what comes on PORT on to port TO, and what comes from there back: the
  *	                                      kernel's limit for a proxied request. With CON six datagrams as a proxy has
  *	                                      them, an acknowledgement at once and an answer that is acknowledged itself
@@ -9,7 +10,7 @@
  *	                                      kernel's limit for notifications. Nobody needs to listen
  *	bench-peer silence PORT               takes what comes and says nothing: a dead device
  *
- * Everything is on 127.0.0.1. Prints "ready" when it is. The token of bench requests is 8 bytes long, and begins with a
+ * Everything else is on 127.0.0.1. Prints "ready" when it is. The token of bench requests is 8 bytes long, and begins with a
  * number that tells requests under way apart (copse load): by it the relay finds the client again.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -33,10 +34,12 @@ struct batch {
 	struct sockaddr_in name[BATCH];
 	struct iovec iov[BATCH];
 	struct mmsghdr message[BATCH];
+	uint8_t control[BATCH][CMSG_SPACE(sizeof(struct in_pktinfo))]; /* which address was asked */
 	unsigned n;
 };
 
 static struct batch in, out;
+static int everywhere; /* on all addresses: each answers as itself */
 
 static void die(const char *what)
 {
@@ -65,6 +68,10 @@ static int open_socket(uint16_t port)
 {
 	struct sockaddr_in a = local(port);
 	const int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 16 << 20;
+	if (everywhere) {
+		a.sin_addr.s_addr = htonl(INADDR_ANY);
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &everywhere, sizeof everywhere);
+	}
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a))
 		die("socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size))
@@ -79,6 +86,8 @@ static int receive(int fd, int flags)
 	for (int i = 0; i < BATCH; i++) {
 		in.message[i].msg_hdr.msg_namelen = sizeof in.name[i];
 		in.iov[i].iov_len = BYTES;
+		in.message[i].msg_hdr.msg_control = everywhere ? in.control[i] : NULL;
+		in.message[i].msg_hdr.msg_controllen = everywhere ? sizeof in.control[i] : 0;
 	}
 	return recvmmsg(fd, in.message, BATCH, flags, NULL);
 }
@@ -101,6 +110,15 @@ static uint8_t *put(int fd, const struct sockaddr_in *to, unsigned len)
 	return out.bytes[out.n++];
 }
 
+/* The answer leaves by the address that was asked: what was received says which. */
+static void put_source(const struct msghdr *asked)
+{
+	struct msghdr *m = &out.message[out.n - 1].msg_hdr;
+	memcpy(out.control[out.n - 1], asked->msg_control, asked->msg_controllen);
+	m->msg_control = out.control[out.n - 1];
+	m->msg_controllen = asked->msg_controllen;
+}
+
 static void serve_echo(int fd, unsigned payload)
 {
 	for (;;) {
@@ -111,6 +129,8 @@ static void serve_echo(int fd, unsigned payload)
 			if (in.message[i].msg_len < head || head > HEAD || q[1] == 0 || q[1] >= 0x20)
 				continue;
 			uint8_t *a = put(fd, &in.name[i], head + 1 + payload);
+			if (everywhere)
+				put_source(&in.message[i].msg_hdr);
 			memcpy(a, q, head);
 			a[0] = (uint8_t)((q[0] & 0xcf) | (confirmable ? 0x20 : 0x10));
 			a[1] = 0x45;
@@ -207,17 +227,19 @@ int main(int argc, char **argv)
 		       fourth = argc > 4 ? (unsigned)atoi(argv[4]) : 0;
 	const int sends = strcmp(what, "send") == 0;
 	if (argc < 3) {
-		fprintf(stderr, "usage: bench-peer echo|relay|silence PORT ... | send PORT N LENGTH\n");
+		fprintf(stderr,
+			"usage: bench-peer echo|devices|relay|silence PORT ... | send PORT N LENGTH\n");
 		return 1;
 	}
 	prepare(&in);
 	prepare(&out);
+	everywhere = strcmp(what, "devices") == 0;
 	const int fd = open_socket(sends ? 0 : port);
 	puts("ready");
 	fflush(stdout);
 	if (sends)
 		send_all(fd, port, third, fourth < BYTES ? fourth : BYTES);
-	else if (strcmp(what, "echo") == 0)
+	else if (everywhere || strcmp(what, "echo") == 0)
 		serve_echo(fd, third < 1000 ? third : 1000);
 	else if (strcmp(what, "relay") == 0)
 		serve_relay(fd, (uint16_t)third, argc > 4);

@@ -56,6 +56,7 @@ struct copse_tcp_config {
 				* "https://a.example https://b.example:8443"; "*": all. NULL: none. Copied. */
 	bool reuse_port; /* server: SO_REUSEPORT: several listeners of several workers share the port */
 	bool share_port; /* server: take the port alone, and only then let others share it by `reuse_port` */
+	uint8_t spread;  /* with reuse_port: as that of struct copse_udp_config */
 	uint8_t group;   /* parameter group (copse_config.group) of the peers */
 	uint32_t connections;  /* default 1024 */
 	uint32_t per_address;  /* server: default 64 */

@@ -29,7 +29,10 @@ struct copse_udp_config {
 	/* Take the port alone, and only then let others share it by `reuse_port`: the first of several sockets. Without
 	 * it the system could give a port that it chooses to two programs of one user. */
 	bool share_port;
-	bool no_loop;    /* what this host sends to a group does not come back to it */
+	/* With reuse_port: so many sockets share it when all are open, and everything from one address goes to the same
+	 * one of them; 0: the system spreads by address and port. */
+	uint8_t spread;
+	bool no_loop; /* what this host sends to a group does not come back to it */
 
 	/* Each local address is an endpoint of its own: a peer that asks two addresses of this socket is two peers. For
 	 * programs that play many devices. A request of their own must be sent to a peer made by copse_udp_peer_from;

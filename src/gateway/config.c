@@ -62,6 +62,13 @@ static int take_origins(struct gw_config *c, cfg_t *clients)
 	return 0;
 }
 
+int gw_spread_from_text(const char *text)
+{
+	if (strcmp(text, "address") == 0)
+		return GW_SPREAD_ADDRESS;
+	return strcmp(text, "port") == 0 ? (int)GW_SPREAD_PORT : -1;
+}
+
 static int take_root(struct gw_config *c, cfg_t *cfg)
 {
 	c->listen_n = cfg_size(cfg, "listen");
@@ -73,6 +80,7 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 		gw_config_listen_parse(cfg_getnstr(cfg, "listen", i), false, &c->listen[i],
 				       &c->listen_stream[i]);
 	c->workers = (uint32_t)cfg_getint(cfg, "workers");
+	c->spread = (enum gw_spread)gw_spread_from_text(cfg_getstr(cfg, "spread"));
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
 	return take_name(c, cfg) || take_origins(c, cfg_getsec(cfg, "clients"));
 }
@@ -789,6 +797,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {same_listen(a, b), "listen"},
 	    {strcmp(a->origins, b->origins) == 0, "clients.origins"},
 	    {a->workers == b->workers, "workers"},
+	    {a->spread == b->spread, "spread"},
 	    {same_secure(a, b), "secure (addresses and bounds)"},
 	    {!a->mesh_keys == !b->mesh_keys, "mesh, whether there are keys"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},

@@ -167,6 +167,15 @@ enum gw_stream { GW_STREAM_NONE, GW_STREAM_PLAIN, GW_STREAM_WEBSOCKET };
 
 #define GW_ORIGINS_MAX 1024
 
+/* How clients come to workers. */
+enum gw_spread {
+	GW_SPREAD_ADDRESS, /* by their address; devices follow the clients that first asked for them */
+	GW_SPREAD_PORT     /* by address and port; devices by their addresses */
+};
+
+/* "address" or "port", or -1. */
+int gw_spread_from_text(const char *text);
+
 struct gw_config {
 	char name[GW_NAME_MAX + 1];
 	struct copse_address listen[GW_LISTEN_MAX];
@@ -174,6 +183,7 @@ struct gw_config {
 	size_t listen_n;
 	char origins[GW_ORIGINS_MAX]; /* copse_tcp_config.origins */
 	uint32_t workers;             /* 0: one for each core */
+	enum gw_spread spread;
 	enum gw_log_level log_level;
 
 	/* The secure sides. Keys are held; NULL: there is no such side. */

@@ -386,6 +386,14 @@ static int check_mismatch(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_spread(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (gw_spread_from_text(last(opt)) >= 0)
+		return 0;
+	cfg_error(cfg, "'%s' must be address or port", opt->name);
+	return -1;
+}
+
 static int check_workers(cfg_t *cfg, cfg_opt_t *opt)
 {
 	if (cfg_opt_getnint(opt, 0) >= 0 && cfg_opt_getnint(opt, 0) <= GW_WORKERS_MAX)
@@ -401,6 +409,7 @@ static const struct {
     {"name", check_name},
     {"listen", check_listen},
     {"workers", check_workers},
+    {"spread", check_spread},
     {"log|level", check_level},
     {"key", check_title},
     {"key|algorithm", check_algorithm},
@@ -642,6 +651,7 @@ static cfg_opt_t root_options[] = {
     CFG_STR("name", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("listen", listen_list, CFGF_NONE),
     CFG_INT("workers", 1, CFGF_NONE),
+    CFG_STR("spread", "address", CFGF_NONE),
     CFG_SEC("log", log_options, CFGF_NONE),
     CFG_SEC("key", key_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("token", token_options, CFGF_NONE),

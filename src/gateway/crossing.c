@@ -36,6 +36,7 @@ struct gw_crossing {
 	unsigned workers;
 	uint32_t sessions;
 	uint64_t key[2], secret[4];
+	struct gw_owners *owners;
 	/* shared */
 	struct ring ring[GW_WORKERS_MAX][GW_WORKERS_MAX]; /* from, to */
 	struct bell bell[GW_WORKERS_MAX];
@@ -57,7 +58,7 @@ static bool make_rings(struct gw_crossing *c)
 	return true;
 }
 
-struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions)
+struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions, bool claims)
 {
 	struct gw_crossing *c = copse_mem_new(1, sizeof(*c));
 
@@ -72,7 +73,8 @@ struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions)
 	c->pending = copse_mem_new((size_t)workers * sessions, sizeof(*c->pending));
 	c->observers = copse_mem_new((size_t)workers * sessions, sizeof(*c->observers));
 	c->cell = copse_mem_new(RATES, sizeof(*c->cell));
-	if (c->used && c->pending && c->observers && c->cell && make_rings(c))
+	c->owners = gw_owners_new(workers, claims);
+	if (c->owners && c->used && c->pending && c->observers && c->cell && make_rings(c))
 		return c;
 	gw_crossing_free(c);
 	return NULL;
@@ -101,6 +103,7 @@ void gw_crossing_free(struct gw_crossing *c)
 	copse_mem_free(c->pending);
 	copse_mem_free(c->observers);
 	copse_mem_free(c->cell);
+	gw_owners_free(c->owners);
 	copse_mem_free(c);
 }
 
@@ -114,17 +117,9 @@ const uint64_t *gw_crossing_secret(const struct gw_crossing *c)
 	return c->secret;
 }
 
-/* With the port: devices behind one address are several. */
-unsigned gw_crossing_owner(const struct gw_crossing *c, const struct copse_address *device)
+struct gw_owners *gw_crossing_owners(const struct gw_crossing *c)
 {
-	uint8_t name[18];
-	uint16_t port = copse_address_port(device);
-	size_t len = device->sa.sa_family == AF_INET ? 4 : 16;
-
-	memcpy(name, len == 4 ? (const void *)&device->in.sin_addr : &device->in6.sin6_addr, len);
-	name[len] = (uint8_t)(port >> 8);
-	name[len + 1] = (uint8_t)port;
-	return (unsigned)(core_siphash(c->key, name, len + 2, 2, 4) % c->workers);
+	return c->owners;
 }
 
 /* ---- rings ---- */

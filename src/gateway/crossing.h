@@ -1,9 +1,9 @@
 /* What the workers of one gateway share: a ring for each ordered pair of them, and a board of atomics. Nothing here locks.
  *
- * A device belongs to the worker that its address hashes to, and what a client sends goes there as the datagram that it
- * is, by a ring. A session is opened and closed by worker 0 (GW_FIRST), which keeps the others' tables equal to its own by
- * messages: since all do the same in the same order, a session has the same number everywhere, and so a place on the board
- * for what all of them change: when it was last used, and what it has under way.
+ * A device belongs to one worker (owners.h), and what a client sends goes there as the datagram that it is, by a ring.
+ * A session is opened and closed by worker 0 (GW_FIRST), which keeps the others' tables equal to its own by messages: since
+ * all do the same in the same order, a session has the same number everywhere, and so a place on the board for what all of
+ * them change: when it was last used, and what it has under way.
  *
  * A ring that is full says no to datagrams while there is still room for messages that keep tables equal.
  *
@@ -12,6 +12,7 @@
 #define GATEWAY_CROSSING_H
 
 #include "grant.h"
+#include "owners.h"
 #include "rate.h"
 #include "resolver.h"
 #include "session.h"
@@ -46,8 +47,9 @@ struct gw_cross_message {
 	uint8_t from, token_len;
 	uint32_t len;
 	struct copse_peer peer;
-	struct copse_address local; /* DATAGRAM: the address that was asked; len 0: unknown, or nobody asks for it */
-	uint8_t *large;             /* the bytes, where they are too many; the receiver's to free */
+	struct copse_address
+	    local;      /* DATAGRAM: the address that was asked; len 0: unknown, or nobody asks for it */
+	uint8_t *large; /* the bytes, where they are too many; the receiver's to free */
 	union {
 		struct gw_target target;
 		struct {
@@ -66,14 +68,21 @@ struct gw_cross_message {
 
 struct gw_crossing;
 
+/* Over how many sockets of one port clients are spread by their addresses; 0: the system spreads them. */
+static inline uint8_t gw_cross_spread(const struct gw_config *config, unsigned workers)
+{
+	return config->spread == GW_SPREAD_ADDRESS ? (uint8_t)workers : 0;
+}
+
 /* A worker's part of a bound that holds for all of them together. */
 static inline uint32_t gw_cross_share(unsigned workers, uint32_t bound)
 {
 	return workers > 1 ? (bound + workers - 1) / workers : bound;
 }
 
-/* For `workers` workers, 2 to GW_WORKERS_MAX, and tables of `sessions` sessions. Returns NULL without memory. */
-struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions);
+/* For `workers` workers, 2 to GW_WORKERS_MAX, and tables of `sessions` sessions; `claims` as of gw_owners_new. Returns NULL
+ * without memory. */
+struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions, bool claims);
 
 /* When no worker uses it any more. NULL is taken. */
 void gw_crossing_free(struct gw_crossing *c);
@@ -84,7 +93,7 @@ unsigned gw_crossing_workers(const struct gw_crossing *c);
 const uint64_t *gw_crossing_secret(const struct gw_crossing *c);
 
 /* Which worker a device belongs to. */
-unsigned gw_crossing_owner(const struct gw_crossing *c, const struct copse_address *device);
+struct gw_owners *gw_crossing_owners(const struct gw_crossing *c);
 
 /* ---- rings ---- */
 

@@ -327,8 +327,9 @@ void gw_mail_heard(struct gw_worker *w, const struct copse_peer *peer, const cha
 
 copse_ms gw_mail_deadline(const struct gw_worker *w)
 {
-	const copse_ms at = w->mailbox ? gw_mailbox_deadline(w->mailbox) : COPSE_NEVER;
-
+	if (!w->mailbox)
+		return COPSE_NEVER;
+	const copse_ms at = gw_mailbox_deadline(w->mailbox);
 	return at < w->mail_touch ? at : w->mail_touch;
 }
 

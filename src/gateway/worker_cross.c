@@ -18,10 +18,16 @@
 /* ---- where to ---- */
 
 struct route {
+	unsigned from; /* whom its client comes to: a device that is nobody's becomes this worker's */
 	unsigned to;
 	bool registered; /* `target` is known to the directory only */
 	struct gw_target target;
 };
+
+static unsigned owner_of(const struct gw_worker *w, const struct route *route)
+{
+	return gw_owners_of(gw_crossing_owners(w->cross), &route->target.address, route->from);
+}
 
 /* Devices of the directory are known to the first worker only, which finds out whose they are. */
 static void route_registered(struct gw_worker *w, const struct gw_asked *a, bool secure, struct route *route)
@@ -33,7 +39,7 @@ static void route_registered(struct gw_worker *w, const struct gw_asked *a, bool
 	route->to = GW_FIRST;
 	if (w->rd && gw_resolve_registered(w->config, gw_rd_directory(w->rd), a->host, a->host_len, a->port,
 					   own, secure, &route->target) == GW_RESOLVED) {
-		route->to = gw_crossing_owner(w->cross, &route->target.address);
+		route->to = owner_of(w, route);
 		route->registered = route->to != w->number;
 	}
 }
@@ -58,9 +64,7 @@ static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, co
 					      copse_scheme_port(asked.scheme), &route->target);
 	if (found == GW_RESOLVED)
 		/* the first worker has the collector, which answers for devices that sleep */
-		route->to = route->target.group || route->target.sleeping
-				? GW_FIRST
-				: gw_crossing_owner(w->cross, &route->target.address);
+		route->to = route->target.group || route->target.sleeping ? GW_FIRST : owner_of(w, route);
 	else if (found == GW_RESOLVE_UNKNOWN)
 		route_registered(w, &asked, s->secure, route);
 }
@@ -74,11 +78,13 @@ static unsigned id_mask(unsigned workers)
 	return mask;
 }
 
-static void find_route(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
-		       copse_ms now, struct route *route)
+/* Where what came to worker `from` goes. */
+static void find_route(struct gw_worker *w, unsigned from, const struct copse_peer *peer,
+		       const uint8_t *bytes, size_t len, copse_ms now, struct route *route)
 {
 	unsigned workers = gw_crossing_workers(w->cross);
 
+	route->from = from;
 	route->to = w->number;
 	route->registered = false;
 	if (len < COPSE_HEADER_LEN || bytes[0] >> 6 != 1)
@@ -143,8 +149,8 @@ static void refuse_datagram(struct gw_worker *w, const struct copse_peer *peer, 
 	const unsigned type = bytes[0] >> 4 & 3;
 	bool request = type <= COPSE_NON && bytes[1] < 32;
 
-	if (!request || (type == COPSE_CON && !copse_code_is_safe(bytes[1]) &&
-			 !(peer->flags & COPSE_PEER_RELIABLE))) {
+	if (!request ||
+	    (type == COPSE_CON && !copse_code_is_safe(bytes[1]) && !(peer->flags & COPSE_PEER_RELIABLE))) {
 		w->counters.crossing_dropped++;
 		return;
 	}
@@ -159,7 +165,7 @@ bool gw_worker_divert(struct gw_worker *w, const struct copse_datagram *d, copse
 
 	/* whoever was told by another worker that it has a session now has it here */
 	gw_worker_drain(w, now);
-	find_route(w, &d->peer, d->data, d->len, now, &route);
+	find_route(w, w->number, &d->peer, d->data, d->len, now, &route);
 	if (route.to == w->number)
 		return false;
 	if (!send_datagram(w, &d->peer, d->data, d->len, d->data[1] >= 32 || d->data[1] == 0, &route))
@@ -210,8 +216,7 @@ static void make_unreachable(struct gw_cross_message *m, const void *what)
 
 void gw_worker_unreachable(struct gw_worker *w, const struct copse_peer *peer)
 {
-	if (w->cross &&
-	    (peer->group == GW_GROUP_CLIENTS || w->around.is_common(w->around.self, peer)))
+	if (w->cross && (peer->group == GW_GROUP_CLIENTS || w->around.is_common(w->around.self, peer)))
 		tell_all(w, make_unreachable, peer);
 }
 
@@ -454,7 +459,7 @@ static void take_datagram(struct gw_worker *w, struct gw_cross_message *m, copse
 
 	w->around.set_path(w->around.self, &m->local, &m->peer);
 	if (w->rd && !m->registered) {
-		find_route(w, &m->peer, bytes, m->len, now, &route);
+		find_route(w, m->from, &m->peer, bytes, m->len, now, &route);
 		if (route.registered) {
 			if (!send_datagram(w, &m->peer, bytes, m->len, false, &route))
 				refuse_datagram(w, &m->peer, bytes, m->len, now);

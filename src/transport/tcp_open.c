@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "secure_internal.h"
 #include "tcp_internal.h"
+#include "spread.h"
 
 #include <copse/mem.h>
 
@@ -95,6 +96,8 @@ static int set_up_listener(struct copse_tcp *t, const struct copse_address *at)
 	if (t->config.share_port && setsockopt(t->listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
 		return -1;
 	if (listen(t->listener, BACKLOG) != 0)
+		return -1;
+	if (t->config.reuse_port && t->config.spread > 1 && !spread_by_address(t->listener, t->config.spread))
 		return -1;
 	t->bound.len = sizeof(t->bound.in6);
 	return getsockname(t->listener, &t->bound.sa, &t->bound.len);

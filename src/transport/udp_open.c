@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "address_internal.h"
 #include "udp_internal.h"
+#include "spread.h"
 
 #include <copse/mem.h>
 
@@ -137,6 +138,10 @@ static int open_socket(struct copse_udp *u, const struct copse_udp_config *c, ch
 	u->bound.len = len;
 	if (c->share_port && !set(u->base.fd, SOL_SOCKET, SO_REUSEPORT, 1)) {
 		say(why, why_cap, "cannot share %s: %s", text, strerror(errno));
+		return COPSE_ERR_ARGUMENT;
+	}
+	if (c->reuse_port && c->spread > 1 && !spread_by_address(u->base.fd, c->spread)) {
+		say(why, why_cap, "cannot spread %s by address: %s", text, strerror(errno));
 		return COPSE_ERR_ARGUMENT;
 	}
 	size_buffers(u, c);

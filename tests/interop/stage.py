@@ -31,7 +31,7 @@ IF_MATCH, URI_HOST, ETAG, OBSERVE, URI_PORT, URI_PATH, CONTENT_FORMAT, MAX_AGE, 
 PROXY_URI, PROXY_SCHEME, ECHO = 35, 39, 252
 
 SECRET = "a secret of the interoperability tests, long enough"
-GATEWAY = os.environ.get("COPSE_GATEWAY_OPTIONS", "").split()  # as "--workers 2": tests that are run in both ways
+GATEWAY = os.environ.get("COPSE_GATEWAY_OPTIONS", "").split()  # as "--workers 2 --spread port": tests that are run in both ways
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

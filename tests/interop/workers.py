@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import re
+import time
 
 import stage as s
 
@@ -14,7 +15,7 @@ PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 ALL_THREADS = 0x40000000  # __WALL
 BLOCK2 = 23
 
-s.GATEWAY = ["--workers", "2"]
+s.GATEWAY = ["--workers", "2", "--spread", "port"]
 
 
 class Stopped:
@@ -138,9 +139,28 @@ def reload(stage, gateway, peers):
                 f"{device} is denied")
 
 
+def spent(gateway):
+    """Nanoseconds of CPU so far, of all threads."""
+    folder = f"/proc/{gateway.process.pid}/task"
+    def of(task):
+        with open(f"{folder}/{task}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0])
+    return sum(of(task) for task in os.listdir(folder))
+
+
+def at_rest(gateway):
+    """Nobody asks for anything: no thread turns in a circle."""
+    def quiet():
+        before = spent(gateway)
+        time.sleep(0.1)
+        return spent(gateway) == before
+    s.until(quiet, "a tenth of a second without work")
+
+
 def test(stage):
     stage.start_sim("--count", str(DEVICES))
     gateway = stage.start_gateway()
+    at_rest(gateway)
     peers = [s.Peer(stage.gateway_address) for _ in range(DEVICES)]
     for i, peer in enumerate(peers):
         peer.open_session(stage.token(f"account-{i}"))

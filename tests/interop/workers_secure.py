@@ -12,7 +12,7 @@ from stream_gateway import BLOCK2, PSK, Connection
 DEVICES = 12
 CLIENTS = 16  # that one worker has none of them happens once in 2^15 runs, and harms nothing
 
-s.GATEWAY = ["--workers", "2"]
+s.GATEWAY = ["--workers", "2", "--spread", "port"]
 
 
 def metrics(connection):
