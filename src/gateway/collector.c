@@ -145,7 +145,7 @@ static int load_row(void *user, const struct store_row *row)
 	if (!d)
 		return 0; /* there are enough: the bound was made smaller */
 	if (row->device) {
-		gw_heard_describe(d, row->device->extra, strlen(row->device->extra));
+		gw_heard_describe(c, d, row->device->extra, strlen(row->device->extra));
 	} else {
 		load_reading(d, *row->reading, gw_collector_now(c));
 	}

@@ -50,6 +50,8 @@ struct gw_collector_surroundings {
 	/* how long it must wait before its next reading or question is taken; 0: it is, and counts */
 	copse_ms (*wait_for)(void *self, const struct copse_peer *peer, copse_ms now, bool publishes);
 	void (*heard)(void *self, const char *device); /* it has sent the message being taken; may be NULL */
+	/* it is marked as sleeping, or not any more; may be NULL */
+	void (*sleeps)(void *self, const char *device, bool sleeps);
 	void *self;
 };
 
@@ -83,6 +85,11 @@ void gw_collector_unasked(struct gw_collector *collector, const struct copse_eve
 /* Look whether the clock has jumped since the last look, more than GW_COLLECTOR_JUMP_US; then devices and newest readings
  * are moved with it, so that they are as old, as fresh and as expected as they were. */
 void gw_collector_look(struct gw_collector *collector, copse_ms now);
+
+/* The names that a device of the proxy may be heard under: its own, the other one of 12 or 16 digits, and one that is no
+ * MAC ID as "device:NAME" (store/identity.h). Returns false when it has no i-th of them. */
+#define GW_HEARD_NAMES 3
+bool gw_heard_name(const char *name, const char *alias, unsigned i, char out[STORE_DEVICE_MAX + 1]);
 
 /* Whether /devices/ID/meta says that the device of this name and alias ("" for none) sleeps. */
 bool gw_collector_is_asleep(const struct gw_collector *collector, const char *name, const char *alias);

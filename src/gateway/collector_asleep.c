@@ -8,24 +8,26 @@
 
 #include <stdio.h>
 
-#define NAMES 3
+bool gw_heard_name(const char *name, const char *alias, unsigned i, char out[STORE_DEVICE_MAX + 1])
+{
+	if (i == 1 && !alias[0])
+		return false;
+	snprintf(out, STORE_DEVICE_MAX + 1, "%s%s", i == 2 ? "device:" : "", i == 1 ? alias : name);
+	return true;
+}
 
-/* The names that a device of the proxy may be heard under: its own, the other one of 12 or 16 digits, and one that is no
- * MAC ID as "device:NAME" (store/identity.h). The i-th that is known, or NULL. */
+/* By the i-th of its names, if it is known. */
 static const struct gw_heard *find(const struct gw_collector *c, const char *name, const char *alias,
 				   unsigned i)
 {
 	char text[STORE_DEVICE_MAX + 1];
 
-	if (i == 1 && !alias[0])
-		return NULL;
-	snprintf(text, sizeof(text), "%s%s", i == 2 ? "device:" : "", i == 1 ? alias : name);
-	return gw_heard_find(c, text);
+	return gw_heard_name(name, alias, i, text) ? gw_heard_find(c, text) : NULL;
 }
 
 bool gw_collector_is_asleep(const struct gw_collector *c, const char *name, const char *alias)
 {
-	for (unsigned i = 0; i < NAMES; i++) {
+	for (unsigned i = 0; i < GW_HEARD_NAMES; i++) {
 		const struct gw_heard *d = find(c, name, alias, i);
 		if (d && d->sleeping)
 			return true;
@@ -63,7 +65,7 @@ enum gw_asleep gw_collector_newest(const struct gw_collector *c, const struct gw
 	const struct gw_heard *d = NULL;
 	const struct gw_series *s = NULL;
 
-	for (unsigned i = 0; i < NAMES && !s; i++) {
+	for (unsigned i = 0; i < GW_HEARD_NAMES && !s; i++) {
 		d = find(c, q->name, q->alias, i);
 		s = d ? gw_series_find(d, q->series) : NULL;
 	}

@@ -160,7 +160,7 @@ static void take_text(json_t *meta, const char *key, char *out, size_t cap)
 	snprintf(out, cap, "%s", value && strlen(value) < cap ? value : "");
 }
 
-bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len)
+bool gw_heard_describe(struct gw_collector *c, struct gw_heard *d, const char *json, size_t len)
 {
 	json_t *meta = len <= STORE_EXTRA_MAX ? json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	char *text = json_is_object(meta) ? json_dumps(meta, JSON_COMPACT) : NULL;
@@ -173,7 +173,10 @@ bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len)
 		d->known = true;
 		take_text(meta, "type", d->meta_type, sizeof(d->meta_type));
 		take_text(meta, "group", d->group, sizeof(d->group));
-		d->sleeping = json_is_true(json_object_get(meta, "sleeping"));
+		bool sleeps = json_is_true(json_object_get(meta, "sleeping"));
+		if (sleeps != d->sleeping && c->around.sleeps)
+			c->around.sleeps(c->around.self, d->id, sleeps);
+		d->sleeping = sleeps;
 	}
 	free(text);
 	json_decref(meta);

@@ -162,7 +162,7 @@ static void store_meta(const struct copse_request *rq, struct copse_response *rs
 		store_job_free(job);
 		return;
 	}
-	gw_heard_describe(d, text, strlen(text));
+	gw_heard_describe(c, d, text, strlen(text));
 	gw_collector_described(c, rq->now);
 	store_service_put(c->service, job);
 }

@@ -85,7 +85,7 @@ const char *gw_heard_state(const struct gw_heard *d, int64_t now);
 bool gw_latest_take(struct gw_heard *d, const struct store_reading *r);
 
 /* Set what is known about a device from a JSON object of `len` bytes. Returns false if it is none, or too long. */
-bool gw_heard_describe(struct gw_heard *d, const char *json, size_t len);
+bool gw_heard_describe(struct gw_collector *c, struct gw_heard *d, const char *json, size_t len);
 
 /* Move all that is remembered of times with the clock, which has jumped by `by` to `now`. */
 void gw_heard_move(struct gw_collector *c, int64_t by, int64_t now);

@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "crossing.h"
 
+#include "collector.h"
+
 #include <copse/host.h>
 #include <copse/mem.h>
 
@@ -15,6 +17,7 @@
 #define RATES      16384u /* a power of two */
 #define RATES_NEAR 8u     /* places that an account may be found at */
 #define NS         1000000u
+#define ASLEEP     65536u /* counters; a power of two */
 
 struct bell {
 	_Atomic bool sleeping;
@@ -46,6 +49,8 @@ struct gw_crossing {
 	_Atomic uint32_t sequence;
 	struct cell *cell; /* [RATES] */
 	_Atomic uint64_t rated_at;
+	_Atomic uint32_t asleep_n; /* devices */
+	_Atomic uint16_t *asleep;  /* [ASLEEP], by the hashes of their names */
 };
 
 static bool make_rings(struct gw_crossing *c)
@@ -74,7 +79,8 @@ struct gw_crossing *gw_crossing_new(unsigned workers, uint32_t sessions, bool cl
 	c->observers = copse_mem_new((size_t)workers * sessions, sizeof(*c->observers));
 	c->cell = copse_mem_new(RATES, sizeof(*c->cell));
 	c->owners = gw_owners_new(workers, claims);
-	if (c->owners && c->used && c->pending && c->observers && c->cell && make_rings(c))
+	c->asleep = copse_mem_new(ASLEEP, sizeof(*c->asleep));
+	if (c->owners && c->asleep && c->used && c->pending && c->observers && c->cell && make_rings(c))
 		return c;
 	gw_crossing_free(c);
 	return NULL;
@@ -104,6 +110,7 @@ void gw_crossing_free(struct gw_crossing *c)
 	copse_mem_free(c->observers);
 	copse_mem_free(c->cell);
 	gw_owners_free(c->owners);
+	copse_mem_free(c->asleep);
 	copse_mem_free(c);
 }
 
@@ -301,4 +308,35 @@ uint32_t gw_crossing_rates(const struct gw_crossing *c)
 	for (uint32_t i = 0; i < RATES; i++)
 		n += atomic_load_explicit(&c->cell[i].full_at, memory_order_relaxed) > now;
 	return n;
+}
+
+/* ---- devices that sleep ---- */
+
+static _Atomic uint16_t *asleep_at(const struct gw_crossing *c, const char *device)
+{
+	return &c->asleep[core_siphash(c->key, device, strlen(device), 2, 4) & (ASLEEP - 1)];
+}
+
+void gw_crossing_set_asleep(struct gw_crossing *c, const char *device, bool asleep)
+{
+	_Atomic uint16_t *at = asleep_at(c, device);
+	uint16_t n = atomic_load_explicit(at, memory_order_relaxed);
+
+	/* what is full stays full: who cannot be counted must not be counted off */
+	if (n != UINT16_MAX)
+		atomic_store_explicit(at, (uint16_t)(asleep ? n + 1 : n - 1), memory_order_relaxed);
+	atomic_fetch_add_explicit(&c->asleep_n, asleep ? 1 : UINT32_MAX, memory_order_relaxed);
+}
+
+bool gw_crossing_may_sleep(const struct gw_crossing *c, const char *name, const char *alias)
+{
+	char text[STORE_DEVICE_MAX + 1];
+
+	if (atomic_load_explicit(&c->asleep_n, memory_order_relaxed) == 0)
+		return false;
+	for (unsigned i = 0; i < GW_HEARD_NAMES; i++)
+		if (gw_heard_name(name, alias, i, text) &&
+		    atomic_load_explicit(asleep_at(c, text), memory_order_relaxed))
+			return true;
+	return false;
 }

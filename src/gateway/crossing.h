@@ -142,4 +142,10 @@ copse_ms gw_crossing_rate(struct gw_crossing *c, const char *account, const stru
 /* Accounts whose bucket was not full when one was last taken from, of any account. */
 uint32_t gw_crossing_rates(const struct gw_crossing *c);
 
+/* Devices whose description says that they sleep (collector.h): by the first worker, which answers for them, and so has
+ * to get what is asked of them. `device` is the name that the collector knows; `name` and `alias` are a target's. With many
+ * that sleep others seem to: they are asked by the first worker then, until those do not sleep any more. */
+void gw_crossing_set_asleep(struct gw_crossing *c, const char *device, bool asleep);
+bool gw_crossing_may_sleep(const struct gw_crossing *c, const char *name, const char *alias);
+
 #endif

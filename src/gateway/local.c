@@ -465,6 +465,14 @@ static void heard(void *self, const char *device)
 	snprintf(w->published_as, sizeof(w->published_as), "%s", device);
 }
 
+static void sleeps(void *self, const char *device, bool is)
+{
+	const struct gw_worker *w = self;
+
+	if (w->cross)
+		gw_crossing_set_asleep(w->cross, device, is);
+}
+
 static void local_address(void *self, const struct copse_peer *peer, struct copse_address *address)
 {
 	const struct gw_worker *w = self;
@@ -485,6 +493,7 @@ static bool add_collector(struct gw_worker *w)
 							 .documents = documents,
 							 .wait_for = wait_for,
 							 .heard = heard,
+							 .sleeps = sleeps,
 							 .self = w};
 
 	if (!w->config->collector.path[0])

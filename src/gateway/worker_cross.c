@@ -29,6 +29,13 @@ static unsigned owner_of(const struct gw_worker *w, const struct route *route)
 	return gw_owners_of(gw_crossing_owners(w->cross), &route->target.address, route->from);
 }
 
+/* The first worker asks groups, and has the collector, which answers for devices that sleep. */
+static bool is_firsts(const struct gw_worker *w, const struct gw_target *target)
+{
+	return target->group || target->sleeping ||
+	       gw_crossing_may_sleep(w->cross, target->name, target->alias);
+}
+
 /* Devices of the directory are known to the first worker only, which finds out whose they are. */
 static void route_registered(struct gw_worker *w, const struct gw_asked *a, bool secure, struct route *route)
 {
@@ -39,7 +46,7 @@ static void route_registered(struct gw_worker *w, const struct gw_asked *a, bool
 	route->to = GW_FIRST;
 	if (w->rd && gw_resolve_registered(w->config, gw_rd_directory(w->rd), a->host, a->host_len, a->port,
 					   own, secure, &route->target) == GW_RESOLVED) {
-		route->to = owner_of(w, route);
+		route->to = is_firsts(w, &route->target) ? GW_FIRST : owner_of(w, route);
 		route->registered = route->to != w->number;
 	}
 }
@@ -63,8 +70,7 @@ static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, co
 	enum gw_resolution found = gw_resolve(w->config, asked.host, asked.host_len, asked.port,
 					      copse_scheme_port(asked.scheme), &route->target);
 	if (found == GW_RESOLVED)
-		/* the first worker has the collector, which answers for devices that sleep */
-		route->to = route->target.group || route->target.sleeping ? GW_FIRST : owner_of(w, route);
+		route->to = is_firsts(w, &route->target) ? GW_FIRST : owner_of(w, route);
 	else if (found == GW_RESOLVE_UNKNOWN)
 		route_registered(w, &asked, s->secure, route);
 }

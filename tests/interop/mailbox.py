@@ -7,7 +7,7 @@ SPDX-License-Identifier: BSD-2-Clause
 import json
 import os
 
-from stage import ACK, CON, NON, PROXY_URI, PUT, SECRET, Message, Peer, check, code_text, equal, free_port, play, until
+from stage import ACK, CON, NON, GET, PROXY_URI, PUT, SECRET, Message, Peer, check, code_text, equal, free_port, play, until
 
 ACCOUNT = "tester"
 
@@ -80,6 +80,26 @@ def reads(stage, device, value):
     until(lambda: tool(stage, "get", f"coap://{device}/brightness").strip() == value, f"the device publishes {value}")
 
 
+def marked(stage, device, peers):
+    """A device that its description says sleeps, whichever worker its clients come to: it listens, so it would answer."""
+    def mark(sleeps):
+        tool(stage, "put", "-t", "json", f"{stage.gateway_uri()}/devices/{device}/meta", json.dumps({"sleeping": sleeps}))
+    uri = f"coap://{device}/setpoint"
+    for peer in peers:
+        equal(code_text(peer.proxied(GET, uri).code), "2.05", "the device listens")
+    mark(True)
+    for peer in peers:
+        leave(peer, uri, b"21")
+    rows = waiting(stage, device)
+    equal([row["uri"] for row in rows], [uri] * len(peers), "all of them wait")
+    for row in rows:
+        tool(stage, "mailbox", "withdraw", str(row["id"]))
+    mark(False)
+    for peer in peers:
+        equal(code_text(peer.proxied(GET, uri).code), "2.05", "the device is asked again")
+    return len(rows)
+
+
 def counter(stage, name):
     text = tool(stage, "get", f"{stage.gateway_uri()}/metrics")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"copse_gateway_{name}_total "))
@@ -89,6 +109,7 @@ def test(stage):
     port = free_port()
     silent = next(iter(stage.start_sim("--count", "1", "-k", "meter", "--seed", "5")))
     sleeper = next(iter(stage.start_sim("--count", "1", "-k", "light", "--sleep", "3/1", "--publish", f"127.0.0.1:{port}")))
+    awake = next(iter(stage.start_sim("--count", "1", "-k", "thermostat", "--seed", "6")))
     gateway = stage.start_gateway(
         'class "light" {\n\tsleeping = true\n}\nclass "meter" {\n\tsleeping = true\n}\ncollector {\n\tstore = ":memory:"\n}\n'
         f'mailbox {{\n\tlimit = 86400\n}}', mesh="ack_timeout = 2", port=port)
@@ -99,7 +120,7 @@ def test(stage):
     tool(stage, "put", "--timeout", "600", f"coap://{sleeper}/brightness", "42")
     reads(stage, sleeper, "0.42")
     rows = [line.split()[0] for line in tool(stage, "devices").splitlines()[1:]]
-    equal(sorted(rows), sorted([silent, sleeper]), "the list has a device once, though it has published")
+    equal(sorted(rows), sorted([silent, sleeper, awake]), "the list has a device once, though it has published")
     local = free_port()
     stage.coap_client(local, "-m", "post", "-e", stage.token(ACCOUNT), f"{stage.gateway_uri()}/sessions?security=none")
     said = stage.coap_client(local, "-P", stage.gateway_uri(), "-m", "put", "-e", "77", f"coap://{sleeper}/brightness")
@@ -108,7 +129,11 @@ def test(stage):
     token = leave(peer, f"coap://{sleeper}/brightness", b"101")  # which the device refuses
     equal(code_text(told(peer, token).code), "4.00", "the device's answer")
     check(counter(stage, "mail_answered") >= 3, "the gateway counts them")
-    equal(counter(stage, "mail_withdrawn"), 1, "and what was withdrawn")
+    peers = [Peer(stage.gateway_address) for _ in range(6)]
+    for each in peers:
+        each.open_session(stage.token(ACCOUNT))
+    withdrawn = marked(stage, awake, peers)
+    equal(counter(stage, "mail_withdrawn"), 1 + withdrawn, "and what was withdrawn")
     gateway.stop()
     stage.processes.remove(gateway)
     reply = told(peer, last)

@@ -109,11 +109,11 @@ static void descriptions_are_checked(void **state)
 	struct gw_heard *d = gw_heard_get(&collector, "d");
 	d->type = 1;
 	assert_string_equal(gw_heard_type(d), "temperature");
-	assert_true(gw_heard_describe(d, "{\"type\":\"power\",\"group\":\"cellar\"}", 33));
+	assert_true(gw_heard_describe(&collector, d, "{\"type\":\"power\",\"group\":\"cellar\"}", 33));
 	assert_string_equal(gw_heard_type(d), "power");
 	assert_string_equal(d->group, "cellar");
-	assert_false(gw_heard_describe(d, "[]", 2));
-	assert_false(gw_heard_describe(d, "{\"type\":", 8));
+	assert_false(gw_heard_describe(&collector, d, "[]", 2));
+	assert_false(gw_heard_describe(&collector, d, "{\"type\":", 8));
 	assert_string_equal(d->group, "cellar"); /* what is refused changes nothing */
 	gw_heard_free_all(&collector);
 }

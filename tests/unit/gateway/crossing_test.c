@@ -107,6 +107,31 @@ static void waking(void **state)
 	gw_crossing_free(c);
 }
 
+/* Names as a target has them find the name that the collector knows; a mark that is taken off is forgotten. */
+static void asleep(void **state)
+{
+	struct gw_crossing *c = gw_crossing_new(2, SESSIONS, true);
+
+	(void)state;
+	assert_false(gw_crossing_may_sleep(c, "lamp", ""));
+	gw_crossing_set_asleep(c, "device:lamp", true);
+	gw_crossing_set_asleep(c, "0011223344556677", true);
+	assert_true(gw_crossing_may_sleep(c, "lamp", ""));
+	assert_false(gw_crossing_may_sleep(c, "device:lamb", ""));
+	assert_true(gw_crossing_may_sleep(c, "001122445566", "0011223344556677"));
+	assert_true(gw_crossing_may_sleep(c, "0011223344556677", ""));
+	gw_crossing_set_asleep(c, "device:lamp", false);
+	assert_false(gw_crossing_may_sleep(c, "lamp", ""));
+	assert_true(gw_crossing_may_sleep(c, "0011223344556677", ""));
+	/* so many that they cannot be told apart by a place: one that was marked is never missed */
+	for (unsigned i = 0; i < 70000; i++)
+		gw_crossing_set_asleep(c, "many", true);
+	for (unsigned i = 0; i < 70000; i++)
+		gw_crossing_set_asleep(c, "many", false);
+	assert_true(gw_crossing_may_sleep(c, "many", ""));
+	gw_crossing_free(c);
+}
+
 static void board(void **state)
 {
 	struct gw_crossing *c = gw_crossing_new(3, SESSIONS, true);
@@ -230,9 +255,9 @@ static void messages_by_two(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(full_with_spare), cmocka_unit_test(memory), cmocka_unit_test(waking),
-	    cmocka_unit_test(board),           cmocka_unit_test(rates),  cmocka_unit_test(rates_by_two),
-	    cmocka_unit_test(messages_by_two),
+	    cmocka_unit_test(full_with_spare), cmocka_unit_test(memory),          cmocka_unit_test(waking),
+	    cmocka_unit_test(asleep),          cmocka_unit_test(board),           cmocka_unit_test(rates),
+	    cmocka_unit_test(rates_by_two),    cmocka_unit_test(messages_by_two),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
