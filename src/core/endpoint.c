@@ -6,6 +6,7 @@
 #include "endpoint_state.h"
 #include "params.h"
 #include "siphash.h"
+#include "wire.h"
 
 #include <string.h>
 
@@ -295,20 +296,9 @@ static int unmatched(struct copse_endpoint *ep, bool reset)
 	return COPSE_ERR_UNMATCHED;
 }
 
-/* The first critical option of the message that nobody here understands (RFC 7252 §5.4.1); 0 when there is none. */
 static uint16_t not_understood(const struct copse_endpoint *ep)
 {
-	const struct copse_message *m = &ep->message;
-	if (m->bad_option)
-		return m->bad_option;
-	for (unsigned i = 0; i < m->option_n; i++) {
-		const uint16_t number = m->option[i].number;
-		const unsigned slot = copse_option_slot(number);
-		if (copse_option_is_critical(number) && slot < COPSE_OPTION_SLOTS &&
-		    !(ep->understood[slot >> 5] >> (slot & 31) & 1))
-			return number;
-	}
-	return 0;
+	return ep_lacks(ep, &ep->message);
 }
 
 /* A response for exchange `x`, in an acknowledgement or apart. */
@@ -504,7 +494,7 @@ static void take_over(struct copse_endpoint *ep, struct exchange *x, struct cops
 	x_release(ep, x);
 }
 
-bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *event)
+static inline bool next_event(struct copse_endpoint *ep, struct copse_event *event)
 {
 	if (ep->event.kind != 0) {
 		*event = ep->event;
@@ -515,6 +505,15 @@ bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *ev
 		return false;
 	take_over(ep, CORE_OF(ep->over.next, struct exchange, node), event);
 	return true;
+}
+
+bool copse_endpoint_next_event(struct copse_endpoint *ep, struct copse_event *event)
+{
+	bool is_one = next_event(ep, event);
+	while (unlikely(EP_SHIELD(ep) != NULL) && is_one &&
+	       !EP_SHIELD(ep)->event(EP_SELF(ep), ep, event, ep->now))
+		is_one = next_event(ep, event);
+	return is_one;
 }
 
 /* ---- transmitting ---- */

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "endpoint_state.h"
 #include "siphash.h"
+#include "wire.h"
 
 #include <string.h>
 
@@ -349,6 +350,8 @@ int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *p
 			   const struct copse_out *out, unsigned flags, void *user, copse_ms now,
 			   copse_handle *exchange)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL))
+		return EP_SHIELD(ep)->request(EP_SELF(ep), ep, peer, out, flags, user, now, exchange);
 	ep_advance(ep, now);
 	/* RFC 7252 §8.1: a request to a group is non-confirmable. */
 	COPSE_ASSERT(!(out->con && (peer->flags & COPSE_PEER_MULTICAST)));
@@ -376,6 +379,8 @@ int copse_endpoint_request(struct copse_endpoint *ep, const struct copse_peer *p
 int copse_endpoint_request_again(struct copse_endpoint *ep, copse_handle exchange,
 				 const struct copse_out *out, copse_ms now)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL))
+		return EP_SHIELD(ep)->request_again(EP_SELF(ep), ep, exchange, out, now);
 	ep_advance(ep, now);
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_REQUEST)
@@ -397,6 +402,9 @@ int copse_endpoint_notify(struct copse_endpoint *ep, const struct copse_peer *pe
 			  size_t token_len, const struct copse_out *out, void *user, copse_ms now,
 			  copse_handle *exchange, uint16_t *id)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL))
+		return EP_SHIELD(ep)->notify(EP_SELF(ep), ep, peer, token, token_len, out, user, now,
+					     exchange, id);
 	ep_advance(ep, now);
 	COPSE_ASSERT(token_len <= COPSE_TOKEN_MAX);
 	const struct exchange *x = x_send(ep, X_NOTIFICATION, peer, token, token_len, out, user, 0);
@@ -428,6 +436,8 @@ static void supersede(struct copse_endpoint *ep, struct exchange *x)
 int copse_endpoint_replace(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
 			   copse_ms now)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL))
+		return EP_SHIELD(ep)->replace(EP_SELF(ep), ep, exchange, out, now);
 	ep_advance(ep, now);
 	struct exchange *x = x_get(ep, exchange);
 	if (!x || x->kind != X_NOTIFICATION)
@@ -458,6 +468,10 @@ int copse_endpoint_ping(struct copse_endpoint *ep, const struct copse_peer *peer
 
 void copse_endpoint_cancel(struct copse_endpoint *ep, copse_handle exchange, copse_ms now)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL)) {
+		EP_SHIELD(ep)->cancel(EP_SELF(ep), ep, exchange, now);
+		return;
+	}
 	ep_advance(ep, now);
 	struct exchange *x = x_named(ep, exchange);
 	if (x)

@@ -22,6 +22,17 @@ void ep_age(uint8_t *bytes, size_t len, uint32_t seconds)
 		value[i] = (uint8_t)left;
 }
 
+void copse_endpoint_shield(struct copse_endpoint *ep, const struct copse_shield *shield, void *self)
+{
+	ep->shield = shield;
+	ep->shield_self = self;
+}
+
+uint16_t copse_endpoint_lacks(const struct copse_endpoint *ep, const struct copse_message *m)
+{
+	return ep_lacks(ep, m);
+}
+
 uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_peer *peer)
 {
 	return ep_new_id(ep, peer, ep_peer_hash(ep, peer));

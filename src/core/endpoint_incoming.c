@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "endpoint_state.h"
+#include "wire.h"
 
 #include <string.h>
 
@@ -286,6 +287,8 @@ int in_respond(struct copse_endpoint *ep, struct incoming *in, const struct cops
 int copse_endpoint_respond(struct copse_endpoint *ep, copse_handle exchange, const struct copse_out *out,
 			   copse_ms now)
 {
+	if (unlikely(EP_SHIELD(ep) != NULL))
+		return EP_SHIELD(ep)->respond(EP_SELF(ep), ep, exchange, out, now);
 	ep_advance(ep, now);
 	struct incoming *in = in_get(ep, exchange);
 	return in ? in_respond(ep, in, out) : COPSE_ERR_GONE;

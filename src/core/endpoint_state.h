@@ -17,6 +17,7 @@
 #include "table.h"
 
 #include <copse/endpoint.h>
+#include <copse/shield.h>
 
 /* Message IDs from here on are for multicast: none of them is in use with a member of the group (RFC 7252 §8.1). */
 #define EP_MULTICAST_ID 0xf000u
@@ -141,7 +142,15 @@ struct ep_hashed {
 };
 #ifdef COPSE_SMALL
 #define EP_HASHED_FIELDS
+#define EP_SHIELD_FIELDS
+#define EP_SHIELD(ep) ((const struct copse_shield *)0)
+#define EP_SELF(ep)   ((void *)0)
 #else
+#define EP_SHIELD_FIELDS                                                                                     \
+	const struct copse_shield *shield;                                                                   \
+	void *shield_self;
+#define EP_SHIELD(ep) ((ep)->shield)
+#define EP_SELF(ep)   ((ep)->shield_self)
 #define EP_HASHED_FIELDS                                                                                     \
 	struct ep_hashed hashed[EP_HASHED];                                                                  \
 	unsigned hashed_next;
@@ -182,6 +191,7 @@ struct copse_endpoint {
 	struct copse_config config;
 
 	EP_HASHED_FIELDS
+	EP_SHIELD_FIELDS
 	struct copse_event event; /* the one of the datagram last received; kind 0: delivered */
 	struct copse_peer event_peer;
 	struct copse_message message;
@@ -259,6 +269,21 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 static inline uint32_t ep_since(const struct copse_endpoint *ep, const struct copse_out *out)
 {
 	return (uint32_t)ep->now - (out->age_s == 255 ? UINT32_C(1) << 31 : out->age_s * UINT32_C(1000));
+}
+
+/* The first critical option of `m` that nobody here understands (RFC 7252 §5.4.1); 0 when there is none. */
+static inline uint16_t ep_lacks(const struct copse_endpoint *ep, const struct copse_message *m)
+{
+	if (m->bad_option)
+		return m->bad_option;
+	for (unsigned i = 0; i < m->option_n; i++) {
+		const uint16_t number = m->option[i].number;
+		const unsigned slot = copse_option_slot(number);
+		if (copse_option_is_critical(number) && slot < COPSE_OPTION_SLOTS &&
+		    !(ep->understood[slot >> 5] >> (slot & 31) & 1))
+			return number;
+	}
+	return 0;
 }
 
 /* endpoint_hosted.c: take `seconds` from the Max-Age of an encoded response. */
