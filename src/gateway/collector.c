@@ -135,6 +135,7 @@ static void load_reading(struct gw_heard *d, struct store_reading r, int64_t now
 		gw_series_find(d, r.name)->ahead = ahead > 0 && r.time > now;
 	d->last = r.received > d->last ? r.received : d->last;
 	d->first = d->last;
+	d->told = GW_LIVE;
 }
 
 static int load_row(void *user, const struct store_row *row)
@@ -212,19 +213,25 @@ struct gw_collector *gw_collector_new(const struct gw_config *config,
 		return NULL;
 	c->magic = GW_COLLECTOR_MAGIC;
 	c->at = COPSE_NEVER;
+	c->look_due = 0;
 	c->config = config;
 	c->around = *around;
 	c->device_cap = config->collector.devices;
 	copse_host_random(c->key, sizeof(c->key));
 	c->device = copse_mem_new(c->device_cap, sizeof(struct gw_heard *));
+	c->sender = copse_mem_new(c->device_cap, sizeof(struct gw_sender));
 	struct core_slot *slot = copse_mem_new(slots, sizeof(*slot));
-	if (!c->device || !slot) {
+	struct core_slot *senders = copse_mem_new(slots, sizeof(*senders));
+	if (!c->device || !c->sender || !slot || !senders) {
 		copse_mem_free(c->device);
+		copse_mem_free(c->sender);
 		copse_mem_free(slot);
+		copse_mem_free(senders);
 		copse_mem_free(c);
 		return NULL;
 	}
 	core_table_init(&c->index, slot, slots);
+	core_table_init(&c->senders, senders, slots);
 	c->wake = wake;
 	c->wake_self = wake_self;
 	start(c);
@@ -343,6 +350,35 @@ void gw_collector_done(struct gw_collector *c, copse_ms now)
 			store_job_free(job);
 		}
 	}
+}
+
+/* --- what happens when nothing comes --- */
+
+copse_ms gw_collector_deadline(const struct gw_collector *c)
+{
+	return c->list_resource && c->device_n > 0 && copse_server_observers(c->around.server, NULL) > 0
+		   ? c->look_due
+		   : COPSE_NEVER;
+}
+
+void gw_collector_expire(struct gw_collector *c, copse_ms now)
+{
+	const uint32_t n = c->device_n < GW_COLLECTOR_LOOKED_AT ? c->device_n : GW_COLLECTOR_LOOKED_AT;
+	bool changed = false;
+
+	if (gw_collector_deadline(c) > now)
+		return;
+	gw_collector_look(c, now);
+	for (uint32_t i = 0; i < n; i++) {
+		struct gw_heard *d = c->device[c->looked_at++ % c->device_n];
+		const enum gw_liveness is = gw_heard_liveness(d, c->wall);
+		changed |= is != d->told;
+		d->told = (uint8_t)is;
+	}
+	c->looked_at %= c->device_n;
+	c->look_due = now + GW_COLLECTOR_ROUND_MS / (1 + (c->device_n - 1) / GW_COLLECTOR_LOOKED_AT) + 1;
+	if (changed)
+		copse_server_changed(c->around.server, c->list_resource, NULL, now);
 }
 
 bool gw_collector_store_counters(const struct gw_collector *c, struct store_service_counters *out)

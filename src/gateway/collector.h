@@ -113,6 +113,12 @@ enum gw_asleep gw_collector_newest(const struct gw_collector *collector, const s
 /* Answer those whose batches and queries are done. */
 void gw_collector_done(struct gw_collector *collector, copse_ms now);
 
+/* When it is looked next whether a device has become late or silent, of which nobody sends a word: while anybody observes
+ * anything, each device about once a second, some thousands in one go; else COPSE_NEVER. And do so: observers of the list
+ * are told. */
+copse_ms gw_collector_deadline(const struct gw_collector *collector);
+void gw_collector_expire(struct gw_collector *collector, copse_ms now);
+
 /* Counters, one for each row of registry/collector_counters.def. */
 struct gw_collector_counters {
 #define COUNTER(name, text) uint64_t name;

@@ -1,13 +1,14 @@
 /* Devices heard or described, with the newest reading of each series.
  *
  * Bounds: `collector.devices` devices, GW_COLLECTOR_SERIES series each; beyond, a reading is refused and counted,
- * so that a hostile sender that makes up identities cannot take memory without end.
+ * so that a hostile sender that makes up identities cannot take memory without end; nor all places (gw_heard_announce).
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "collector_state.h"
 
 #include "core/siphash.h"
 
+#include <copse/address.h>
 #include <copse/mem.h>
 
 #include <jansson.h>
@@ -45,6 +46,57 @@ struct gw_heard *gw_heard_get(struct gw_collector *c, const char *id)
 	c->device[c->device_n++] = d;
 	core_table_insert(&c->index, d->hash, c->device_n);
 	return d;
+}
+
+static uint64_t address_of(const struct gw_collector *c, const struct copse_peer *from)
+{
+	struct copse_address a;
+
+	if (copse_peer_address(from, &a) != 0)
+		return core_siphash(c->key, from->key, from->len, 2, 4);
+	if (a.sa.sa_family == AF_INET)
+		return core_siphash(c->key, &a.in.sin_addr, sizeof(a.in.sin_addr), 2, 4);
+	return core_siphash(c->key, &a.in6.sin6_addr, sizeof(a.in6.sin6_addr), 2, 4);
+}
+
+static struct gw_sender *find_sender(const struct gw_collector *c, uint64_t address)
+{
+	uint32_t pos = (uint32_t)address & c->senders.mask, found;
+
+	while ((found = core_table_next(&c->senders, (uint32_t)address, &pos)) != 0)
+		if (c->sender[found - 1].address == address)
+			return &c->sender[found - 1];
+	return NULL;
+}
+
+struct gw_heard *gw_heard_announce(struct gw_collector *c, const char *id, const struct copse_peer *from)
+{
+	struct gw_heard *d = gw_heard_find(c, id);
+
+	if (d || c->device_n == c->device_cap)
+		return d;
+	const uint64_t address = address_of(c, from);
+	struct gw_sender *s = find_sender(c, address);
+	if (s && s->devices / GW_COLLECTOR_SHARE >= c->device_cap - c->device_n)
+		return NULL;
+	d = gw_heard_get(c, id);
+	if (d && !s) {
+		s = &c->sender[c->sender_n++];
+		s->address = address;
+		core_table_insert(&c->senders, (uint32_t)address, c->sender_n);
+	}
+	if (d)
+		s->devices++;
+	return d;
+}
+
+const char *gw_collector_refuse_device(struct gw_collector *c)
+{
+	const bool full = c->device_n == c->device_cap;
+
+	c->counters.refused_devices += full;
+	c->counters.refused_share += !full;
+	return full ? "there are enough devices" : "this sender has announced its share of devices";
 }
 
 struct gw_series *gw_series_find(const struct gw_heard *d, const char *name)
@@ -94,16 +146,23 @@ void gw_heard_note(struct gw_heard *d, int64_t now)
 /* A burst of messages is no rhythm. */
 #define RHYTHM_MIN ((int64_t)10 * 1000000)
 
-const char *gw_heard_state(const struct gw_heard *d, int64_t now)
+enum gw_liveness gw_heard_liveness(const struct gw_heard *d, int64_t now)
 {
 	int64_t since = now > d->last ? now - d->last : 0;
 	int64_t rhythm = d->rhythm < RHYTHM_MIN ? RHYTHM_MIN : d->rhythm;
 
 	if (d->last == 0)
-		return "silent";
+		return GW_SILENT;
 	if (d->rhythm == 0) /* heard once: nothing is known about its rhythm */
-		return "live";
-	return since <= rhythm + rhythm / 2 ? "live" : since <= 4 * rhythm ? "late" : "silent";
+		return GW_LIVE;
+	return since <= rhythm + rhythm / 2 ? GW_LIVE : since <= 4 * rhythm ? GW_LATE : GW_SILENT;
+}
+
+const char *gw_heard_state(const struct gw_heard *d, int64_t now)
+{
+	static const char *const text[] = {[GW_SILENT] = "silent", [GW_LATE] = "late", [GW_LIVE] = "live"};
+
+	return text[gw_heard_liveness(d, now)];
 }
 
 bool gw_latest_take(struct gw_heard *d, const struct store_reading *r)
@@ -208,4 +267,6 @@ void gw_heard_free_all(struct gw_collector *c)
 	}
 	copse_mem_free(c->device);
 	copse_mem_free(c->index.slot);
+	copse_mem_free(c->sender);
+	copse_mem_free(c->senders.slot);
 }

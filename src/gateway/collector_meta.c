@@ -186,9 +186,8 @@ void gw_collector_set_meta(const struct copse_request *rq, struct copse_response
 		    rs, COPSE_CODE_BAD_REQUEST, "Not a description",
 		    "a JSON object of at most 4096 bytes; label, location and unit are texts, "
 		    "type and group names, sleeping is a boolean");
-	} else if (!(d = gw_heard_get(c, id))) {
-		c->counters.refused_devices++;
-		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "there are enough devices");
+	} else if (!(d = gw_heard_announce(c, id, rq->peer))) {
+		copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, gw_collector_refuse_device(c));
 	} else {
 		store_meta(rq, rs, d, meta, text);
 	}

@@ -183,15 +183,16 @@ static bool take_identity(struct incoming *in, uint32_t i)
 static bool has_place(struct incoming *in, uint32_t i)
 {
 	struct place *place = &in->place[i];
-	struct gw_heard *d = gw_heard_get(in->c, place->id);
+	struct gw_heard *d = gw_heard_announce(in->c, place->id, in->rq->peer);
 
 	place->device = d;
 	if (d && (gw_series_find(d, place->name) || d->series_n < GW_COLLECTOR_SERIES))
 		return true;
-	in->c->counters.refused_devices++;
+	const char *why = d ? "this device has enough names" : gw_collector_refuse_device(in->c);
+	if (d)
+		in->c->counters.refused_devices++;
 	if (in->rs)
-		copse_response_error(in->rs, COPSE_CODE_SERVICE_UNAVAILABLE,
-				     d ? "this device has enough names" : "there are enough devices");
+		copse_response_error(in->rs, COPSE_CODE_SERVICE_UNAVAILABLE, why);
 	return false;
 }
 
@@ -491,7 +492,7 @@ void gw_collector_store_put(const struct copse_request *rq, struct copse_respons
 
 /* --- what the store said --- */
 
-static void tell_observers(struct gw_collector *c, const struct gw_heard *d, const struct store_reading *r,
+static void tell_observers(struct gw_collector *c, struct gw_heard *d, const struct store_reading *r,
 			   copse_ms now)
 {
 	char path[STORE_DEVICE_MAX + STORE_NAME_MAX + 16];
@@ -506,6 +507,7 @@ static void tell_observers(struct gw_collector *c, const struct gw_heard *d, con
 	copse_server_changed(c->around.server, c->group_resource, path, now);
 	if (c->list_resource)
 		copse_server_changed(c->around.server, c->list_resource, NULL, now);
+	d->told = GW_LIVE;
 }
 
 /* The devices of a job's readings, behind these. */

@@ -11,6 +11,12 @@
 
 #define GW_COLLECTOR_MAGIC 0x636f6c6cu
 
+/* How many devices are looked at in one go, and how long a round takes where it is enough. */
+#define GW_COLLECTOR_LOOKED_AT 4096
+#define GW_COLLECTOR_ROUND_MS  1000
+
+enum gw_liveness { GW_SILENT, GW_LATE, GW_LIVE };
+
 /* One series of a device, with its newest reading. */
 struct gw_series {
 	struct gw_series *next; /* of the same device, ascending in name */
@@ -31,9 +37,16 @@ struct gw_heard {
 	uint32_t type;   /* from the group it sent to; 0: none */
 	bool mismatched; /* its address said another identity */
 	bool sleeping;   /* it does not listen: meta says so */
+	uint8_t told;    /* enum gw_liveness that observers of the list know of it */
 	bool known;      /* the following mean something */
 	char *meta;      /* what is known, a JSON object, ours; NULL: nothing */
 	char meta_type[STORE_UNIT_MAX + 1], group[STORE_UNIT_MAX + 1];
+};
+
+/* Who has announced devices: an address, as a keyed hash. */
+struct gw_sender {
+	uint64_t address;
+	uint32_t devices;
 };
 
 struct gw_collector {
@@ -47,7 +60,10 @@ struct gw_collector {
 
 	struct gw_heard **device; /* device_n of them, in the order in which they were met */
 	uint32_t device_n, device_cap;
-	struct core_table index; /* by id: number in `device` + 1 */
+	struct core_table index;  /* by id: number in `device` + 1 */
+	struct gw_sender *sender; /* sender_n of them, with a device each at least: never more than devices */
+	uint32_t sender_n;
+	struct core_table senders; /* by address: number in `sender` + 1 */
 	uint64_t key[2];
 
 	int trouble; /* what the store said last, if it could not take something; else STORE_OK */
@@ -58,6 +74,8 @@ struct gw_collector {
 	struct copse_resource resources[GW_COLLECTOR_RESOURCES]; /* with this collector as `user` */
 	const struct copse_resource *series_resource, *device_resource, *type_resource, *group_resource;
 	const struct copse_resource *list_resource; /* /devices, the worker's */
+	uint32_t looked_at; /* the device that is looked at next: has it become late, or silent? */
+	copse_ms look_due;  /* when that is, as long as anybody observes anything */
 
 	struct gw_history *history[GW_COLLECTOR_HISTORIES]; /* being fetched; NULL: none */
 	uint64_t histories;                                 /* since the beginning */
@@ -71,6 +89,16 @@ struct gw_heard *gw_heard_find(const struct gw_collector *c, const char *id);
 /* The same, made when it is new. NULL: there are enough, or no memory. */
 struct gw_heard *gw_heard_get(struct gw_collector *c, const char *id);
 
+/* The same for a device that `from` announces: a new one is made only as long as `from`, whatever its port, has announced
+ * fewer than GW_COLLECTOR_SHARE times as many as are free. So one alone gets three quarters of all places, and whoever
+ * comes next three quarters of the rest: the last places are for those who have announced few. NULL: see gw_heard_get;
+ * or, with places that are free, `from` has had its share. */
+#define GW_COLLECTOR_SHARE 3
+struct gw_heard *gw_heard_announce(struct gw_collector *c, const char *id, const struct copse_peer *from);
+
+/* Count that it made none, and say why. */
+const char *gw_collector_refuse_device(struct gw_collector *c);
+
 /* The series of a device, or NULL. */
 struct gw_series *gw_series_find(const struct gw_heard *d, const char *name);
 
@@ -79,7 +107,8 @@ void gw_heard_note(struct gw_heard *d, int64_t now);
 
 /* live: within 1.5 times its rhythm, which is taken as 10 s at least; late: within 4 times; silent: beyond, or
  * never heard. */
-const char *gw_heard_state(const struct gw_heard *d, int64_t now);
+enum gw_liveness gw_heard_liveness(const struct gw_heard *d, int64_t now);
+const char *gw_heard_state(const struct gw_heard *d, int64_t now); /* as text */
 
 /* Keep a stored reading if it is the newest of its series. Returns whether it is. */
 bool gw_latest_take(struct gw_heard *d, const struct store_reading *r);

@@ -347,7 +347,10 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 	const copse_ms mail = gw_mail_deadline(w);
 
 	first = rd < first ? rd : first;
+	const copse_ms look = w->collector ? gw_collector_deadline(w->collector) : COPSE_NEVER;
+
 	first = mail < first ? mail : first;
+	first = look < first ? look : first;
 	return mesh < first ? mesh : first;
 }
 
@@ -359,6 +362,8 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 	gw_mail_expire(w, now);
 	if (w->rd)
 		gw_rd_expire(w->rd, now);
+	if (w->collector)
+		gw_collector_expire(w->collector, now);
 	gw_block_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);

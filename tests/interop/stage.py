@@ -141,10 +141,10 @@ def path_options(path):
 class Peer:
     """A raw client on a UDP socket of its own."""
 
-    def __init__(self, server):
+    def __init__(self, server, local="127.0.0.1"):
         self.socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM)
         if ":" not in server[0]:
-            self.socket.bind(("127.0.0.1", 0))
+            self.socket.bind((local, 0))
         self.socket.connect(server)
         self.mid = int.from_bytes(os.urandom(2), "big")
         self.pause, self.growth = 2, 2  # seconds until a request is repeated, and by how much that grows
