@@ -39,7 +39,7 @@ static void write_config(const char *path, const char *db)
 	if (!file)
 		die(path);
 	fprintf(file,
-		"listen = {\"127.0.0.1:0\"}\nmesh { bind = \"127.0.0.1:0\" }\n"
+		"listen = {\"127.0.0.1:0\"}\nworkers = 1\nmesh { bind = \"127.0.0.1:0\" }\n"
 		"key \"k\" { algorithm = HS256 secret = \"%040d\" }\n"
 		"collector {\n\tstore = \"%s\"\n\topen = true\n}\n",
 		0, db);

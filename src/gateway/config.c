@@ -79,10 +79,17 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 	for (unsigned i = 0; i < c->listen_n; i++)
 		gw_config_listen_parse(cfg_getnstr(cfg, "listen", i), false, &c->listen[i],
 				       &c->listen_stream[i]);
-	c->workers = (uint32_t)cfg_getint(cfg, "workers");
 	c->spread = (enum gw_spread)gw_spread_from_text(cfg_getstr(cfg, "spread"));
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
 	return take_name(c, cfg) || take_origins(c, cfg_getsec(cfg, "clients"));
+}
+
+/* After mesh.bind: others would take the ports behind one that it names, and nobody has said that these are free. */
+static void take_workers(struct gw_config *c, cfg_t *cfg)
+{
+	const long n = cfg_getint(cfg, "workers");
+
+	c->workers = n >= 0 ? (uint32_t)n : copse_address_port(&c->mesh_bind) != 0;
 }
 
 static int take_names(struct gw_names *names, cfg_t *sec, const char *option)
@@ -686,11 +693,14 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	c->directory.registrations = (uint32_t)cfg_getint(cfg, "directory|registrations");
 	c->directory.open = cfg_getbool(cfg, "directory|open") == cfg_true;
 	take_mailbox(&c->mailbox, cfg_getsec(cfg, "mailbox"));
+	if (take_mesh(c, cfg_getsec(cfg, "mesh")) != 0)
+		return -1;
+	take_workers(c, cfg);
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
-	       take_mesh(c, cfg_getsec(cfg, "mesh")) || take_proxy(c, cfg_getsec(cfg, "proxy")) ||
-	       take_collector(c, cfg_getsec(cfg, "collector")) || take_accesses(c, cfg) ||
-	       take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) || take_groups(c, cfg) ||
-	       list_devices(c) || gw_config_take_secure(c, cfg) || gw_config_take_mesh_keys(c, cfg);
+	       take_proxy(c, cfg_getsec(cfg, "proxy")) || take_collector(c, cfg_getsec(cfg, "collector")) ||
+	       take_accesses(c, cfg) || take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) ||
+	       take_groups(c, cfg) || list_devices(c) || gw_config_take_secure(c, cfg) ||
+	       gw_config_take_mesh_keys(c, cfg);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])

@@ -650,7 +650,7 @@ static cfg_opt_t group_options[] = {
 static cfg_opt_t root_options[] = {
     CFG_STR("name", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("listen", listen_list, CFGF_NONE),
-    CFG_INT("workers", 1, CFGF_NONE),
+    CFG_INT("workers", -1, CFGF_NONE),
     CFG_STR("spread", "address", CFGF_NONE),
     CFG_SEC("log", log_options, CFGF_NONE),
     CFG_SEC("key", key_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),

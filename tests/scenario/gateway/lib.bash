@@ -66,9 +66,9 @@ start() {
 	pids+=("$started")
 }
 
-# start_gateway: with $work/gateway.conf; the process is $gateway, the port $port.
+# start_gateway: with $work/gateway.conf and one worker, to which bounds belong whole; the process is $gateway, the port $port.
 start_gateway() {
-	start gateway "$GATEWAY" -c "$work/gateway.conf" "$@"
+	start gateway "$GATEWAY" -c "$work/gateway.conf" --workers 1 "$@"
 	gateway=$started
 	says gateway.log 'msg=listening'
 	port=$(sed -nE 's/.*msg=listening address=127\.0\.0\.1:([0-9]+).*/\1/p' "$work/gateway.log" | tail -n 1)

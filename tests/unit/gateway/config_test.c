@@ -191,6 +191,8 @@ static void test_defaults(void **state)
 	assert_int_equal(copse_address_port(&c->listen[0]), 5683);
 	assert_true(copse_address_is_any(&c->listen[0]));
 	assert_string_equal(copse_address_text(&c->mesh_bind, text, sizeof(text)), "[::]:0");
+	assert_int_equal(c->workers, 0); /* one for each core */
+	assert_int_equal(c->spread, GW_SPREAD_ADDRESS);
 	assert_int_equal(c->mesh_port, 5683);
 	assert_int_equal(c->mesh.ack_timeout_ms, 20000);
 	assert_int_equal(c->mesh.ack_random_percent, 150);
@@ -220,6 +222,31 @@ static void test_defaults(void **state)
 	assert_int_equal(c->classes[GW_CLASS_DEFAULT].cache, GW_SHARE_ALL);
 	assert_int_equal(c->classes[GW_CLASS_DEFAULT].group, GW_GROUP_MESH);
 	gw_config_free(c);
+}
+
+/* Others would take the ports behind one that is named. */
+static void test_workers(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t workers;
+		enum gw_spread spread;
+	} rows[] = {{"workers = 3\nspread = port\n", 3, GW_SPREAD_PORT},
+		    {"workers = 0\nspread = address\n", 0, GW_SPREAD_ADDRESS},
+		    {"mesh {\n bind = \"127.0.0.1:5700\"\n}\n", 1, GW_SPREAD_ADDRESS},
+		    {"mesh {\n bind = \"127.0.0.1:5700\"\n}\nworkers = 0\n", 0, GW_SPREAD_ADDRESS},
+		    {"mesh {\n bind = \"127.0.0.1:0\"\n}\n", 0, GW_SPREAD_ADDRESS}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct gw_config *c = must_read(rows[i].text);
+		assert_int_equal(c->workers, rows[i].workers);
+		assert_int_equal(c->spread, rows[i].spread);
+		gw_config_free(c);
+	}
+	must_fail("\nspread = devices\n", 2, "'spread' must be address or port");
+	must_fail("workers = 9\n", 1, "'workers' must be 0 to 8");
+	must_fail("workers = -2\n", 1, "'workers' must be 0 to 8");
 }
 
 static void test_classes(void **state)
@@ -643,14 +670,23 @@ static void test_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
-	    cmocka_unit_test(test_classes),        cmocka_unit_test(test_policy),
-	    cmocka_unit_test(test_errors),         cmocka_unit_test(test_error_in_include),
-	    cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_key_strength),
-	    cmocka_unit_test(test_restart_needed), cmocka_unit_test(test_many_devices),
-	    cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_prefix),         cmocka_unit_test(test_secure),
-	    cmocka_unit_test(test_jwks),           cmocka_unit_test(test_mesh_keys),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_everything),
+	    cmocka_unit_test(test_workers),
+	    cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_policy),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_error_in_include),
+	    cmocka_unit_test(test_unreadable),
+	    cmocka_unit_test(test_key_strength),
+	    cmocka_unit_test(test_restart_needed),
+	    cmocka_unit_test(test_many_devices),
+	    cmocka_unit_test(test_prefixes),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_prefix),
+	    cmocka_unit_test(test_secure),
+	    cmocka_unit_test(test_jwks),
+	    cmocka_unit_test(test_mesh_keys),
 	    cmocka_unit_test(test_secure_faults),
 	};
 
