@@ -386,6 +386,19 @@ static void count_answer(struct load *l, struct place *p, const struct copse_mes
 	load_count_add(&l->result->latency, l->now - p->intended);
 }
 
+/* It observes, and no longer has to. */
+static void cancel(struct load *l, struct place *p)
+{
+	l->result->observing++;
+	p->cancelling = true;
+	p->until = l->now + l->work->timeout;
+	wheel_clear(l, p);
+	if (!launch(l, p)) {
+		wheel_set(l, p, l->now);
+		finish(l, p);
+	}
+}
+
 static void take_notification(struct load *l, struct place *p, const struct copse_message *m)
 {
 	bool goes_on = copse_message_option(m, COPSE_OPTION_OBSERVE) && copse_code_is_success(m->code);
@@ -405,6 +418,8 @@ static void take_notification(struct load *l, struct place *p, const struct cops
 	p->state = OBSERVING;
 	p->until = UINT64_MAX;
 	wheel_set(l, p, UINT64_MAX);
+	if (l->ending) /* it was still being registered then */
+		cancel(l, p);
 }
 
 static void take_answer(struct load *l, struct place *p, const struct copse_message *m)
@@ -615,16 +630,8 @@ static void note_end(struct load *l)
 		struct place *p = &l->place[i];
 		if (p->state == DELAYED)
 			finish(l, p);
-		if (p->state != OBSERVING)
-			continue;
-		l->result->observing++;
-		p->cancelling = true;
-		p->until = l->now + l->work->timeout;
-		wheel_clear(l, p);
-		if (!launch(l, p)) {
-			wheel_set(l, p, l->now);
-			finish(l, p);
-		}
+		if (p->state == OBSERVING)
+			cancel(l, p);
 	}
 }
 

@@ -7,8 +7,10 @@
  *	                                      kernel's limit for a proxied request. With CON six datagrams as a proxy has
  *	                                      them, an acknowledgement at once and an answer that is acknowledged itself
  *	bench-peer send PORT N LENGTH         sends N datagrams of LENGTH bytes to port PORT of as many addresses: the
- *	                                      kernel's limit for notifications. Nobody needs to listen
+ *	                                      kernel's limit for notifications
  *	bench-peer silence PORT               takes what comes and says nothing: a dead device
+ *	bench-peer sink PORT                  the same on each address of 127.0.0.0/8: whom `send` sends to
+ *	bench-peer beat PORT MS [LENGTH]      a device whose one observer gets a non-confirmable notification every MS ms
  *
  * Everything else is on 127.0.0.1. Prints "ready" when it is. The token of bench requests is 8 bytes long, and begins with a
  * number that tells requests under way apart (copse load): by it the relay finds the client again.
@@ -119,23 +121,31 @@ static void put_source(const struct msghdr *asked)
 	m->msg_controllen = asked->msg_controllen;
 }
 
+/* 2.05 to the i-th that came, with its message ID and token. */
+static void put_answer(int fd, int i, unsigned payload)
+{
+	const uint8_t *q = in.bytes[i];
+	const unsigned head = 4u + (q[0] & 15u), confirmable = (q[0] & 0x30) == 0;
+	uint8_t *a = put(fd, &in.name[i], head + 1 + payload);
+	if (everywhere)
+		put_source(&in.message[i].msg_hdr);
+	memcpy(a, q, head);
+	a[0] = (uint8_t)((q[0] & 0xcf) | (confirmable ? 0x20 : 0x10));
+	a[1] = 0x45;
+	a[head] = 0xff;
+	memset(a + head + 1, 'x', payload);
+}
+
 static void serve_echo(int fd, unsigned payload)
 {
 	for (;;) {
 		const int n = receive(fd, MSG_WAITFORONE);
 		for (int i = 0; i < n; i++) {
 			const uint8_t *q = in.bytes[i];
-			const unsigned head = 4u + (q[0] & 15u), confirmable = (q[0] & 0x30) == 0;
+			const unsigned head = 4u + (q[0] & 15u);
 			if (in.message[i].msg_len < head || head > HEAD || q[1] == 0 || q[1] >= 0x20)
 				continue;
-			uint8_t *a = put(fd, &in.name[i], head + 1 + payload);
-			if (everywhere)
-				put_source(&in.message[i].msg_hdr);
-			memcpy(a, q, head);
-			a[0] = (uint8_t)((q[0] & 0xcf) | (confirmable ? 0x20 : 0x10));
-			a[1] = 0x45;
-			a[head] = 0xff;
-			memset(a + head + 1, 'x', payload);
+			put_answer(fd, i, payload);
 		}
 		flush(fd);
 	}
@@ -219,6 +229,85 @@ static void send_all(int fd, uint16_t port, unsigned n, unsigned len)
 	flush(fd);
 }
 
+/* Who observes: the last that asked, until it says that it does not know the token any more. */
+static struct {
+	struct sockaddr_in name;
+	uint8_t token[8], token_len;
+	uint32_t sequence; /* 24 bits */
+	uint16_t mid;
+} observer;
+
+/* A state, as an answer to what is at `head` (header and token), or by itself. */
+static void put_state(int fd, const uint8_t *head, unsigned payload)
+{
+	const unsigned n = 4u + observer.token_len;
+	uint8_t *a = put(fd, &observer.name, n + 4 + 1 + payload);
+	observer.sequence = (observer.sequence + 1) & 0xffffff;
+	if (head) {
+		memcpy(a, head, n);
+		a[0] = (uint8_t)((head[0] & 0xcf) | ((head[0] & 0x30) == 0 ? 0x20 : 0x10));
+	} else {
+		observer.mid++;
+		a[0] = (uint8_t)(0x50 | observer.token_len);
+		a[2] = (uint8_t)(observer.mid >> 8);
+		a[3] = (uint8_t)observer.mid;
+		memcpy(a + 4, observer.token, observer.token_len);
+	}
+	a[1] = 0x45;
+	a[n] = 0x63; /* Observe, three bytes */
+	a[n + 1] = (uint8_t)(observer.sequence >> 16);
+	a[n + 2] = (uint8_t)(observer.sequence >> 8);
+	a[n + 3] = (uint8_t)observer.sequence;
+	a[n + 4] = 0xff;
+	memset(a + n + 5, 'x', payload);
+}
+
+/* Whether a request registers: it has an Observe option of value 0, which is empty (RFC 7641 §2). */
+static int registers(const uint8_t *q, unsigned len)
+{
+	unsigned number = 0;
+	for (unsigned at = 4u + (q[0] & 15u); at < len && q[at] != 0xff;) {
+		const unsigned delta = q[at] >> 4, size = q[at] & 15u;
+		if (delta > 12 || size > 12)
+			return 0;
+		number += delta;
+		if (number >= 6)
+			return number == 6 && size == 0;
+		at += 1 + size;
+	}
+	return 0;
+}
+
+static void serve_beat(int fd, int ms, unsigned payload)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	int observed = 0;
+	for (;;) {
+		if (poll(&p, 1, ms) == 0 && observed)
+			put_state(fd, NULL, payload);
+		const int n = receive(fd, MSG_DONTWAIT);
+		for (int i = 0; i < n; i++) {
+			const uint8_t *q = in.bytes[i];
+			const unsigned token_len = q[0] & 15u;
+			if ((q[0] & 0x30) == 0x30)
+				observed = 0;
+			if (q[1] == 0 || q[1] >= 0x20 || token_len > 8 ||
+			    in.message[i].msg_len < 4 + token_len)
+				continue;
+			if (!registers(q, in.message[i].msg_len)) {
+				put_answer(fd, i, payload);
+				continue;
+			}
+			observer.name = in.name[i];
+			observer.token_len = (uint8_t)token_len;
+			memcpy(observer.token, q + 4, token_len);
+			observed = 1;
+			put_state(fd, q, payload);
+		}
+		flush(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -227,20 +316,24 @@ int main(int argc, char **argv)
 		       fourth = argc > 4 ? (unsigned)atoi(argv[4]) : 0;
 	const int sends = strcmp(what, "send") == 0;
 	if (argc < 3) {
-		fprintf(stderr,
-			"usage: bench-peer echo|devices|relay|silence PORT ... | send PORT N LENGTH\n");
+		fprintf(
+		    stderr,
+		    "usage: bench-peer echo|devices|relay|beat|silence|sink PORT ... | send PORT N LENGTH\n");
 		return 1;
 	}
 	prepare(&in);
 	prepare(&out);
-	everywhere = strcmp(what, "devices") == 0;
+	const int devices = strcmp(what, "devices") == 0;
+	everywhere = devices || strcmp(what, "sink") == 0;
 	const int fd = open_socket(sends ? 0 : port);
 	puts("ready");
 	fflush(stdout);
 	if (sends)
 		send_all(fd, port, third, fourth < BYTES ? fourth : BYTES);
-	else if (everywhere || strcmp(what, "echo") == 0)
+	else if (devices || strcmp(what, "echo") == 0)
 		serve_echo(fd, third < 1000 ? third : 1000);
+	else if (strcmp(what, "beat") == 0)
+		serve_beat(fd, (int)third, fourth < 1000 ? fourth : 1000);
 	else if (strcmp(what, "relay") == 0)
 		serve_relay(fd, (uint16_t)third, argc > 4);
 	else
