@@ -103,12 +103,17 @@ struct gw_asleep_question {
 enum gw_asleep {
 	GW_ASLEEP_UNKNOWN, /* there is no such reading, or `out` is too small: `out` is to be freed all the same */
 	GW_ASLEEP_STALE, /* the newest one has expired */
+	GW_ASLEEP_OLD,   /* the device has been told to change it (gw_collector_outdate), and has not said anything since */
 	GW_ASLEEP_FRESH  /* it is in `out`, and fresh for `*fresh` seconds */
 };
 
 /* The newest reading of one name. */
 enum gw_asleep gw_collector_newest(const struct gw_collector *collector, const struct gw_asleep_question *q,
 				   struct store_buffer *out, uint32_t *fresh);
+
+/* The device has carried out a request that may have changed what this reading is about: what was received until now says
+ * no longer how things are (RFC 7252 §5.9.1). Not remembered beyond a restart. `format` of `q` means nothing. */
+void gw_collector_outdate(struct gw_collector *collector, const struct gw_asleep_question *q);
 
 /* Answer those whose batches and queries are done. */
 void gw_collector_done(struct gw_collector *collector, copse_ms now);

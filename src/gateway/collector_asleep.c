@@ -58,19 +58,39 @@ static void put(struct store_buffer *out, const struct store_reading *r, uint32_
 	senml_encode_end(&writer);
 }
 
+/* The series that is asked for, and the device that it is found under. NULL: there is none. */
+static struct gw_series *find_series(const struct gw_collector *c, const struct gw_asleep_question *q,
+				     const struct gw_heard **d)
+{
+	struct gw_series *s = NULL;
+
+	for (unsigned i = 0; i < GW_HEARD_NAMES && !s; i++) {
+		*d = find(c, q->name, q->alias, i);
+		s = *d ? gw_series_find(*d, q->series) : NULL;
+	}
+	return s;
+}
+
+void gw_collector_outdate(struct gw_collector *c, const struct gw_asleep_question *q)
+{
+	const struct gw_heard *d = NULL;
+	struct gw_series *s = find_series(c, q, &d);
+
+	if (s)
+		s->outdated = gw_collector_now(c);
+}
+
 enum gw_asleep gw_collector_newest(const struct gw_collector *c, const struct gw_asleep_question *q,
 				   struct store_buffer *out, uint32_t *fresh)
 {
 	const int64_t now = gw_collector_now(c);
 	const struct gw_heard *d = NULL;
-	const struct gw_series *s = NULL;
+	const struct gw_series *s = find_series(c, q, &d);
 
-	for (unsigned i = 0; i < GW_HEARD_NAMES && !s; i++) {
-		d = find(c, q->name, q->alias, i);
-		s = d ? gw_series_find(d, q->series) : NULL;
-	}
 	if (!s || !s->has_latest)
 		return GW_ASLEEP_UNKNOWN;
+	if (s->latest.received < s->outdated)
+		return GW_ASLEEP_OLD;
 	if (s->latest.expires <= now)
 		return GW_ASLEEP_STALE;
 	put(out, &s->latest, q->format);

@@ -207,6 +207,7 @@ void gw_heard_move(struct gw_collector *c, int64_t by, int64_t now)
 		for (struct gw_series *s = d->series; s; s = s->next) {
 			s->latest.expires = moved(s->latest.expires, by);
 			s->latest.received = moved(s->latest.received, by);
+			s->outdated = moved(s->outdated, by);
 			s->ahead = s->has_latest && s->latest.time > now;
 		}
 	}

@@ -23,6 +23,8 @@ struct gw_series {
 	char name[STORE_NAME_MAX + 1];
 	char unit[STORE_UNIT_MAX + 1];
 	struct store_reading latest; /* `bytes` are ours */
+	int64_t
+	    outdated; /* the device was told at that time to change it: what was received before is old; 0: never */
 	bool has_latest;
 	bool ahead; /* the clock has been set back behind its time: the next one is newer whatever its time */
 };

@@ -1,6 +1,7 @@
 /* A step of a proxy request: a device that sleeps does not answer, so what the collector has from it does. The newest
  * reading whose name is the path answers a plain GET; any other GET goes on to the device. All other requests wait in the
- * mailbox.
+ * mailbox, and so does a GET when such a request has been carried out since the newest reading came: that is how things
+ * were before.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy_mail.h"
@@ -103,6 +104,15 @@ static enum gw_step give(struct gw_pass *p, uint32_t format, const struct store_
 	return gw_proxy_respond(p, COPSE_CODE_CONTENT, (size_t)n);
 }
 
+void gw_proxy_outdate(struct gw_worker *w, const struct copse_message *m, const char *name, const char *alias)
+{
+	char path[STORE_NAME_MAX + 1];
+	const struct gw_asleep_question q = {.name = name, .alias = alias, .series = path};
+
+	if (!copse_code_is_safe(m->code) && w->collector && take_path(m, path))
+		gw_collector_outdate(w->collector, &q);
+}
+
 enum gw_step gw_proxy_asleep(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
@@ -125,6 +135,10 @@ enum gw_step gw_proxy_asleep(struct gw_pass *p)
 	case GW_ASLEEP_STALE:
 		next = gw_proxy_refuse(p, &w->counters.asleep_stale, COPSE_CODE_GATEWAY_TIMEOUT,
 				       "the device sleeps, and its newest reading has expired");
+		break;
+	case GW_ASLEEP_OLD:
+		w->counters.asleep_outdated++;
+		next = gw_mail_may_wait(p) ? gw_mail_keep(p) : GW_STEP_CACHE;
 		break;
 	case GW_ASLEEP_FRESH:
 		if (fits(p->m, body.len))

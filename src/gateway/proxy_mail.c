@@ -53,10 +53,15 @@ static bool is_whole(const struct copse_message *m)
 	       copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) >= 0 && !b2.num;
 }
 
+bool gw_mail_may_wait(const struct gw_pass *p)
+{
+	return p->w->mailbox && is_whole(p->m) && !copse_message_option(p->m, COPSE_OPTION_OBSERVE) &&
+	       p->m->token_len <= COPSE_TOKEN_MAX;
+}
+
 bool gw_mail_takes(const struct gw_pass *p)
 {
-	return p->w->mailbox && p->m->code != COPSE_CODE_GET && is_whole(p->m) &&
-	       !copse_message_option(p->m, COPSE_OPTION_OBSERVE) && p->m->token_len <= COPSE_TOKEN_MAX;
+	return p->m->code != COPSE_CODE_GET && gw_mail_may_wait(p);
 }
 
 static void wish_of(struct gw_pass *p, struct gw_mail_wish *wish)
@@ -190,6 +195,16 @@ static bool goes_back(const struct gw_pass *p)
 	}
 }
 
+/* What the device was told is done: what it has said before is how things were. */
+static void outdate(struct gw_worker *w, const struct gw_mail *mail, uint8_t code)
+{
+	const struct gw_mail_device *d = gw_mail_device_of(w->mailbox, mail);
+	struct copse_message m;
+
+	if (copse_code_is_success(code) && copse_message_parse(&m, mail->message, mail->wish.len) == 0)
+		gw_proxy_outdate(w, &m, d->name, d->alias);
+}
+
 void gw_mail_told(struct gw_pass *p, const struct copse_out *out)
 {
 	struct gw_worker *w = p->w;
@@ -205,6 +220,8 @@ void gw_mail_told(struct gw_pass *p, const struct copse_out *out)
 		w->counters.mail_answered++;
 	else
 		w->counters.mail_failed++;
+	if (p->event->kind == COPSE_EVENT_RESPONSE)
+		outdate(w, mail, out->code);
 	say(w, mail, out, p->now);
 	end(w, mail);
 }

@@ -14,8 +14,14 @@
 bool gw_mail_new(struct gw_worker *w);
 void gw_mail_free(struct gw_worker *w);
 
-/* Part of the step ASLEEP: whether the request `p->m`, for a device that sleeps, can wait in the mailbox. */
+/* Part of the step ASLEEP: whether the request `p->m`, for a device that sleeps, can wait in the mailbox; and whether
+ * it has to, as it is no GET. */
+bool gw_mail_may_wait(const struct gw_pass *p);
 bool gw_mail_takes(const struct gw_pass *p);
+
+/* proxy_asleep.c: the device of this name has carried out `m`; what it has published of what that changes is old. */
+void gw_proxy_outdate(struct gw_worker *w, const struct copse_message *m, const char *name,
+		      const char *alias);
 
 /* Let it wait: the next step. */
 enum gw_step gw_mail_keep(struct gw_pass *p);

@@ -174,6 +174,59 @@ static void test_meta(void **state)
 }
 
 /* Who may not ask the device gets no reading of it by this way either. */
+/* The device says something, whatever it is. */
+static void wake(void)
+{
+	begin(COPSE_NON, COPSE_CODE_GET, next_id++, "w");
+	add(COPSE_OPTION_URI_PATH, "help");
+	send_it(DEVICE1);
+	run_for(100);
+	acknowledge(ALICE);
+}
+
+static const struct seen *put_it(const char *uri)
+{
+	forget_seen();
+	ask(ALICE, COPSE_CON, COPSE_CODE_PUT, next_id++, "u", uri);
+	run_for(50);
+	assert_int_equal(last(ALICE)->code, 0); /* it waits */
+	forget_seen();
+	wake();
+	return last(ALICE);
+}
+
+/* RFC 7252 §5.9.1: once a change has reached the device, what it published before is not how things are. */
+static void test_what_was_changed_is_not_served(void **state)
+{
+	(void)state;
+	publish("[{\"n\":\"device:d1:temp\",\"v\":1}]", 1000);
+	publish("[{\"n\":\"device:d1:other\",\"v\":5}]", 1000);
+	run_for(1000);
+	device[DEVICE1].code = COPSE_CODE_BAD_REQUEST; /* it refuses: nothing has changed */
+	assert_int_equal(put_it("coap://d1/temp")->code, COPSE_CODE_BAD_REQUEST);
+	assert_string_equal(get_it(ALICE, "coap://d1/temp", -1)->payload, "1");
+	device[DEVICE1].code = COPSE_CODE_CHANGED;
+	assert_int_equal(put_it("coap://d1/temp")->code, COPSE_CODE_CHANGED);
+	assert_int_equal(device[DEVICE1].runs, 2);
+	assert_string_equal(get_it(ALICE, "coap://d1/other", -1)->payload, "5"); /* another resource */
+	/* the next GET waits for the device, which says how things are */
+	assert_int_equal(get_it(ALICE, "coap://d1/temp", -1)->code, 0);
+	assert_int_equal(world_counters()->asleep_outdated, 1);
+	assert_int_equal(gw_mailbox_count(worker->mailbox), 1);
+	forget_seen();
+	device[DEVICE1].code = COPSE_CODE_CONTENT;
+	device[DEVICE1].text = "2";
+	wake();
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_string_equal(last(ALICE)->payload, "2");
+	assert_int_equal(device[DEVICE1].runs, 3);
+	/* until it publishes again */
+	run_for(1000);
+	publish("[{\"n\":\"device:d1:temp\",\"v\":3}]", 1000);
+	assert_string_equal(get_it(ALICE, "coap://d1/temp", -1)->payload, "3");
+	assert_int_equal(device[DEVICE1].runs, 3);
+}
+
 static void test_access(void **state)
 {
 	(void)state;
@@ -220,6 +273,7 @@ int main(void)
 	    TEST(test_the_rest_goes_to_the_device),
 	    TEST(test_who_is_awake_is_asked),
 	    TEST(test_meta),
+	    TEST(test_what_was_changed_is_not_served),
 	    TEST(test_access),
 	    TEST(test_long_readings),
 	};
