@@ -12,11 +12,12 @@
 
 #define NET(offset) ((uint32_t)SKF_NET_OFF + (offset))
 
-/* Multiply-shift hashing: the upper half of the product with a secret odd number. An IPv6 address is folded first, with
- * secrets between its words, so that only the words' own differences count. */
+/* Multiply-shift hashing: the upper half of the product with a secret odd number; twice, since addresses in a row are as
+ * far apart as before behind one product, and one secret in a hundred would leave a whole network to one socket. An IPv6
+ * address is folded first, with secrets between its words, so that only the words' own differences count. */
 bool spread_by_address(int fd, unsigned n)
 {
-	uint32_t secret[5];
+	uint32_t secret[6];
 
 	copse_host_random(secret, sizeof(secret));
 	struct sock_filter program[] = {
@@ -40,6 +41,10 @@ bool spread_by_address(int fd, unsigned n)
 	    BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
 	    BPF_STMT(BPF_ALU | BPF_XOR | BPF_K, secret[4]),
 	    BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, secret[0] | 1),
+	    BPF_STMT(BPF_MISC | BPF_TAX, 0),
+	    BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
+	    BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+	    BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, secret[5] | 1),
 	    BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
 	    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 	    BPF_STMT(BPF_RET | BPF_A, 0),
