@@ -29,9 +29,9 @@ struct gw_cache_entry {
 	struct gw_cache_key key;
 	copse_ms expires; /* when it becomes stale */
 	uint32_t options_len, payload_len;
-	bool more;        /* others follow, of the same size: */
-	bool piece;       /* it is one of those that follow */
-	uint8_t szx;      /* meaningful with either of them */
+	bool more;	  /* others follow, of the same size: */
+	bool piece;	  /* it is one of those that follow */
+	uint8_t szx;	  /* meaningful with either of them */
 	uint8_t etag_len; /* 0: it has none, and is of no use once it is stale */
 	uint8_t etag[GW_ETAG_MAX];
 

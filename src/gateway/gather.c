@@ -54,8 +54,7 @@ uint32_t gw_gather_take(struct gw_gathers *gs)
 	struct gw_gather *g = &gs->gather[number - 1];
 	gs->spare = g->next_free;
 	gs->count++;
-	*g =
-	    (struct gw_gather){.request = g->request, .options = g->options, .bytes = g->bytes, .used = true};
+	*g = (struct gw_gather){.request = g->request, .options = g->options, .bytes = g->bytes, .used = true};
 	return number;
 }
 

@@ -42,8 +42,8 @@ struct gw_observation {
 	struct gw_rate rate;
 	struct gw_cache_key key;
 	struct gw_cache_key body; /* what its states are stored under */
-	uint32_t leader;          /* the request that is under way to the device for it: number + 1 */
-	uint32_t sequence;        /* of the device's newest notification, 24 bits */
+	uint32_t leader;   /* the request that is under way to the device for it: number + 1 */
+	uint32_t sequence; /* of the device's newest notification, 24 bits */
 	uint8_t method;
 	bool registered;                /* the device has said so */
 	bool leaving;                   /* it has no observers any more: the device is still to be told */

@@ -246,8 +246,8 @@ bool gw_gather_answer(struct gw_pass *p, size_t *len)
 		if (!is_next(g, p->m, &b2) || !same_etag(g, p->m))
 			return true;
 		take_bytes(p, g);
-		*len = build_whole(
-		    p, g, b2.more || copse_block_offset(&b2) + p->m->payload_len > g->begin + g->len);
+		*len = build_whole(p, g,
+				   b2.more || copse_block_offset(&b2) + p->m->payload_len > g->begin + g->len);
 		return true;
 	}
 	if (copse_block_read(p->m, COPSE_OPTION_BLOCK2, &b2) <= 0)

@@ -18,10 +18,10 @@ struct gw_asked {
 	bool by_uri;          /* Proxy-Uri rather than Proxy-Scheme and Uri-* */
 	bool here;            /* no host is named: it is for the gateway itself */
 	enum copse_scheme scheme;
-	uint16_t port;   /* the URI's, or its scheme's */
-	bool reblock;    /* the device is asked for another block than the client asks for: */
+	uint16_t port;  /* the URI's, or its scheme's */
+	bool reblock;   /* the device is asked for another block than the client asks for: */
 	uint32_t block2; /* with this value of Block2 */
-	char host[256];  /* as in Uri-Host */
+	char host[256]; /* as in Uri-Host */
 	size_t host_len;
 	uint8_t hop_limit; /* to be sent on; 0: none */
 	uint8_t no_response;

@@ -155,8 +155,8 @@ static void refuse_datagram(struct gw_worker *w, const struct copse_peer *peer, 
 	const unsigned type = bytes[0] >> 4 & 3;
 	bool request = type <= COPSE_NON && bytes[1] < 32;
 
-	if (!request ||
-	    (type == COPSE_CON && !copse_code_is_safe(bytes[1]) && !(peer->flags & COPSE_PEER_RELIABLE))) {
+	if (!request || (type == COPSE_CON && !copse_code_is_safe(bytes[1]) &&
+			 !(peer->flags & COPSE_PEER_RELIABLE))) {
 		w->counters.crossing_dropped++;
 		return;
 	}
@@ -222,7 +222,8 @@ static void make_unreachable(struct gw_cross_message *m, const void *what)
 
 void gw_worker_unreachable(struct gw_worker *w, const struct copse_peer *peer)
 {
-	if (w->cross && (peer->group == GW_GROUP_CLIENTS || w->around.is_common(w->around.self, peer)))
+	if (w->cross &&
+	    (peer->group == GW_GROUP_CLIENTS || w->around.is_common(w->around.self, peer)))
 		tell_all(w, make_unreachable, peer);
 }
 
