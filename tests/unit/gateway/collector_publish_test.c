@@ -27,37 +27,15 @@ static uint16_t next_id = 1;
 
 static void start(const char *more)
 {
-	char text[1000];
-
-	snprintf(text, sizeof(text),
-		 "name = \"gw\"\nkey \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
-		 "collector {\n store = \":memory:\"\n %s\n}\n",
-		 more);
-	wall_ahead = 0;
-	start_world(text, (struct sim_link){.delay_ms = 1});
+	start_collector(more);
 	open_session(BOB, "bob");
-}
-
-static const struct gw_collector_counters *counters(void)
-{
-	return gw_collector_counters(worker->collector);
-}
-
-/* The store has a thread of its own, which takes its time: a millisecond here passes when one has passed there. */
-static void let_pass(void)
-{
-	const struct timespec ms = {0, 1000000};
-
-	nanosleep(&ms, NULL);
-	gw_worker_woken(worker, sim.now);
-	run_for(1);
 }
 
 /* Wait for an answer that is not an empty acknowledgement. */
 static const struct seen *answer(unsigned number)
 {
 	while (client[number].n == 0 || last(number)->code == 0)
-		let_pass();
+		let_store_pass();
 	acknowledge(number);
 	return last(number);
 }
@@ -106,7 +84,7 @@ static void what_is_no_senml_is_named_by_the_query(void **state)
 	const struct seen *s = post(BOB, next_id++, COPSE_FORMAT_TEXT, "21.5", 4);
 	assert_int_equal(s->code, COPSE_CODE_BAD_REQUEST); /* of an IPv4 address: nobody knows whose it is */
 	assert_non_null(strstr(s->payload, "names a device"));
-	assert_int_equal(counters()->refused_identity, 1);
+	assert_int_equal(collector_counters()->refused_identity, 1);
 	static const struct {
 		const char *name, *body, *served;
 	} row[] = {
@@ -146,9 +124,9 @@ static void wrong_content_is_named_and_counted(void **state)
 		const struct seen *s = post(BOB, next_id++, row[i].format, row[i].body, strlen(row[i].body));
 		assert_int_equal(s->code, COPSE_CODE_BAD_REQUEST);
 		assert_non_null(strstr(s->payload, row[i].says));
-		assert_int_equal(counters()->refused_format, i + 1);
+		assert_int_equal(collector_counters()->refused_format, i + 1);
 	}
-	assert_int_equal(counters()->readings, 0); /* the good record before the bad one neither */
+	assert_int_equal(collector_counters()->readings, 0); /* the good record before the bad one neither */
 	assert_int_equal(get_path("devices/device:d1/a")->code, COPSE_CODE_NOT_FOUND);
 	end_world();
 }
@@ -172,7 +150,7 @@ static void devices_and_names_are_bounded(void **state)
 	s = publish("[{\"n\":\"device:d3:n\",\"v\":1}]");
 	assert_int_equal(s->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_string_equal(s->payload, "there are enough devices");
-	assert_int_equal(counters()->refused_devices, 2);
+	assert_int_equal(collector_counters()->refused_devices, 2);
 	assert_int_equal(publish("[{\"n\":\"device:d1:n0\",\"v\":2}]")->code, COPSE_CODE_CHANGED);
 	end_world();
 }
@@ -187,7 +165,7 @@ static void a_sender_is_slowed_down(void **state)
 	for (unsigned i = 0; i < 3000 && !refused; i++)
 		refused = publish(TEMP)->code == COPSE_CODE_TOO_MANY_REQUESTS;
 	assert_int_equal(refused, 1);
-	assert_int_equal(counters()->refused_rate, 1);
+	assert_int_equal(collector_counters()->refused_rate, 1);
 	end_world();
 }
 
@@ -201,7 +179,7 @@ static void strangers_may_publish_and_not_read(void **state)
 	send_it(BOB);
 	assert_int_equal(answer(BOB)->code, COPSE_CODE_DELETED);
 	assert_int_equal(get_path("devices/device:d1/temp")->code, COPSE_CODE_UNAUTHORIZED);
-	assert_int_equal(counters()->refused_anonymous, 1);
+	assert_int_equal(collector_counters()->refused_anonymous, 1);
 	end_world();
 }
 
@@ -231,31 +209,31 @@ static void a_queue_that_is_full_is_told_and_counted(void **state)
 	job->bytes = UINT32_C(256) << 20; /* all that may be */
 	assert_true(store_service_put(worker->collector->service, job));
 	assert_int_equal(publish(TEMP)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_busy, 1);
+	assert_int_equal(collector_counters()->refused_busy, 1);
 	client[BOB].n = 0;
 	start_request(COPSE_CODE_PUT, next_id++, "devices/device:d1/meta");
 	copse_build_uint(&request, COPSE_OPTION_CONTENT_FORMAT, COPSE_FORMAT_JSON);
 	copse_build_payload(&request, "{}", 2);
 	send_it(BOB);
 	assert_int_equal(answer(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_busy, 2);
+	assert_int_equal(collector_counters()->refused_busy, 2);
 	client[BOB].n = 0;
 	start_request(COPSE_CODE_GET, next_id++, "store/x");
 	send_it(BOB);
 	assert_int_equal(answer(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_busy, 3);
+	assert_int_equal(collector_counters()->refused_busy, 3);
 	client[BOB].n = 0;
 	start_request(COPSE_CODE_GET, next_id++, "devices/device:d1");
 	add(COPSE_OPTION_URI_QUERY, "last=1");
 	send_it(BOB);
 	assert_int_equal(answer(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_busy, 4);
+	assert_int_equal(collector_counters()->refused_busy, 4);
 	/* what is in memory is served, and the rest as soon as there is room */
 	assert_string_equal(get_path("devices/device:d1/temp")->payload, "20.5");
 	sem_post(&gate);
 	while (publish(TEMP)->code != COPSE_CODE_CHANGED)
-		let_pass();
-	assert_int_equal(counters()->readings, 2);
+		let_store_pass();
+	assert_int_equal(collector_counters()->readings, 2);
 	struct store_service_counters c;
 	assert_true(gw_collector_store_counters(worker->collector, &c));
 	assert_true(c.refused >= 4);
@@ -299,7 +277,7 @@ static void descriptions_are_merged_or_refused(void **state)
 	copse_build_payload(&request, "{}", 2);
 	send_it(BOB);
 	assert_int_equal(answer(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
-	assert_int_equal(counters()->refused_devices, 1);
+	assert_int_equal(collector_counters()->refused_devices, 1);
 	end_world();
 }
 
@@ -309,9 +287,9 @@ static void a_full_store_is_told_and_counted(void **state)
 {
 	(void)state;
 	start("open = true\n max_size = 0.0003");
-	for (unsigned i = 0; counters()->failed == 0; i++) {
+	for (unsigned i = 0; collector_counters()->failed == 0; i++) {
 		const struct seen *s = publish(TEMP);
-		assert_true(i < 100 && (s->code == COPSE_CODE_CHANGED || counters()->failed == 1));
+		assert_true(i < 100 && (s->code == COPSE_CODE_CHANGED || collector_counters()->failed == 1));
 	}
 	assert_int_equal(last(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_string_equal(last(BOB)->payload, "the store is full");
@@ -328,19 +306,19 @@ static void a_copy_is_stored_once(void **state)
 	run_for(300000); /* EXCHANGE_LIFETIME is over */
 	assert_int_equal(post(BOB, 77, COPSE_FORMAT_SENML_JSON, TEMP, strlen(TEMP))->code,
 			 COPSE_CODE_CHANGED);
-	assert_int_equal(counters()->duplicates, 1);
-	assert_int_equal(counters()->readings, 1);
+	assert_int_equal(collector_counters()->duplicates, 1);
+	assert_int_equal(collector_counters()->readings, 1);
 	run_for(400000);
 	assert_int_equal(post(BOB, 77, COPSE_FORMAT_SENML_JSON, TEMP, strlen(TEMP))->code,
 			 COPSE_CODE_CHANGED);
-	assert_int_equal(counters()->duplicates, 1);
-	assert_int_equal(counters()->readings, 2);
+	assert_int_equal(collector_counters()->duplicates, 1);
+	assert_int_equal(collector_counters()->readings, 2);
 	/* and when the clock is set back a year */
 	wall_ahead = -365 * 86400;
 	run_for(300000);
 	assert_int_equal(post(BOB, 77, COPSE_FORMAT_SENML_JSON, TEMP, strlen(TEMP))->code,
 			 COPSE_CODE_CHANGED);
-	assert_int_equal(counters()->readings, 3);
+	assert_int_equal(collector_counters()->readings, 3);
 	end_world();
 }
 
@@ -363,7 +341,7 @@ static void max_age_is_measured_by_a_clock_that_does_not_jump(void **state)
 		wall_ahead = ahead[i];
 		run_for(50000);
 		assert_int_equal(get_path("devices/device:d1/temp")->code, COPSE_CODE_CONTENT);
-		assert_int_equal(counters()->jumps, i + 1);
+		assert_int_equal(collector_counters()->jumps, i + 1);
 		run_for(51000);
 		assert_int_equal(get_path("devices/device:d1/temp")->code, COPSE_CODE_NOT_FOUND);
 	}
@@ -435,8 +413,8 @@ static void unasked(const char *address, const char *token, const char *senml)
 
 static void wait_readings(uint64_t n)
 {
-	while (counters()->readings < n)
-		let_pass();
+	while (collector_counters()->readings < n)
+		let_store_pass();
 }
 
 #define OWN   "fe80::224:beff:fe80:4ff1"
@@ -448,11 +426,11 @@ static void implicit_subscriptions_are_agreed(void **state)
 	start("open = true\n types = {\"humidity\"}\n implicit = {\"humidity:68756d69\"}");
 	unasked(OWN, "humi", "[{\"v\":55,\"n\":\"h\"}]");
 	wait_readings(1);
-	assert_int_equal(counters()->implicit, 1);
+	assert_int_equal(collector_counters()->implicit, 1);
 	assert_string_equal(get_path("devices/" DEVICE "/h")->payload, "55");
 	unasked(OWN, "else", "[{\"v\":66,\"n\":\"h\"}]");
-	assert_int_equal(counters()->implicit_strange, 1);
-	assert_int_equal(counters()->implicit, 1);
+	assert_int_equal(collector_counters()->implicit_strange, 1);
+	assert_int_equal(collector_counters()->implicit, 1);
 	/* RFC 7252 §5.10.5: without Max-Age it is current for a minute */
 	run_for(61000);
 	assert_int_equal(get_path("devices/" DEVICE "/h")->code, COPSE_CODE_NOT_FOUND);
@@ -465,8 +443,8 @@ static void identities_that_differ_are_flagged(void **state)
 	start("open = true\n types = {\"humidity\"}\n implicit = {\"humidity:68756d69\"}");
 	unasked(OTHER, "humi", "[{\"n\":\"urn:dev:mac:" DEVICE ":h\",\"v\":1}]");
 	wait_readings(1);
-	assert_int_equal(counters()->mismatched, 1);
-	assert_int_equal(counters()->refused_identity, 0);
+	assert_int_equal(collector_counters()->mismatched, 1);
+	assert_int_equal(collector_counters()->refused_identity, 0);
 	assert_true(gw_heard_find(worker->collector, DEVICE)->mismatched);
 	unasked(OWN, "humi", "[{\"n\":\"urn:dev:mac:" DEVICE ":h\",\"v\":2}]");
 	wait_readings(2);
@@ -480,8 +458,8 @@ static void identities_that_differ_are_refused_where_told(void **state)
 	start(
 	    "open = true\n mismatch = refuse\n types = {\"humidity\"}\n implicit = {\"humidity:68756d69\"}");
 	unasked(OTHER, "humi", "[{\"n\":\"urn:dev:mac:" DEVICE ":h\",\"v\":1}]");
-	assert_int_equal(counters()->mismatched, 1);
-	assert_int_equal(counters()->refused_identity, 1);
+	assert_int_equal(collector_counters()->mismatched, 1);
+	assert_int_equal(collector_counters()->refused_identity, 1);
 	unasked(OWN, "humi", "[{\"n\":\"urn:dev:mac:" DEVICE ":h\",\"v\":2}]");
 	wait_readings(1);
 	assert_string_equal(get_path("devices/" DEVICE "/h")->payload, "2");

@@ -22,30 +22,11 @@ static uint16_t next_id = 1;
 
 static void start(const char *more)
 {
-	char text[1000];
+	char text[400];
 
-	snprintf(text, sizeof(text),
-		 "name = \"gw\"\nkey \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
-		 "collector {\n store = \":memory:\"\n open = true\n %s\n}\n",
-		 more);
-	wall_ahead = 0;
-	start_world(text, (struct sim_link){.delay_ms = 1});
+	snprintf(text, sizeof(text), "open = true\n %s", more);
+	start_collector(text);
 	open_session(ALICE, "alice");
-}
-
-static const struct gw_collector_counters *counters(void)
-{
-	return gw_collector_counters(worker->collector);
-}
-
-/* The store has a thread of its own, which takes its time: a millisecond here passes when one has passed there. */
-static void let_pass(void)
-{
-	const struct timespec ms = {0, 1000000};
-
-	nanosleep(&ms, NULL);
-	gw_worker_woken(worker, sim.now);
-	run_for(1);
 }
 
 /* A confirmable message with one reading of a device. Returns the answer. */
@@ -61,7 +42,7 @@ static const struct seen *publish(unsigned number, const char *id)
 	copse_build_payload(&request, text, strlen(text));
 	send_it(number);
 	while (client[number].n == 0 || last(number)->code == 0)
-		let_pass();
+		let_store_pass();
 	acknowledge(number);
 	return last(number);
 }
@@ -78,7 +59,7 @@ static void follow(unsigned number, const char *query)
 		add(COPSE_OPTION_URI_QUERY, query);
 	send_it(number);
 	while (client[number].n == 0 || last(number)->code == 0)
-		let_pass();
+		let_store_pass();
 	acknowledge(number);
 	assert_int_equal(last(number)->code, COPSE_CODE_CONTENT);
 	assert_true(last(number)->observe >= 0);
@@ -177,16 +158,16 @@ static void one_sender_leaves_places_for_others(void **state)
 	const struct seen *s = publish(BOB, "bob6");
 	assert_int_equal(s->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_string_equal(s->payload, "this sender has announced its share of devices");
-	assert_int_equal(counters()->refused_share, 1);
-	assert_int_equal(counters()->refused_devices, 0);
+	assert_int_equal(collector_counters()->refused_share, 1);
+	assert_int_equal(collector_counters()->refused_devices, 0);
 	assert_int_equal(publish(BOB, "bob0")->code, COPSE_CODE_CHANGED); /* those that it has it keeps */
 	assert_int_equal(publish(ALICE, "one")->code, COPSE_CODE_CHANGED);
 	assert_int_equal(publish(ALICE, "alice")->code, COPSE_CODE_CHANGED);
 	s = publish(ALICE, "two");
 	assert_int_equal(s->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_string_equal(s->payload, "there are enough devices");
-	assert_int_equal(counters()->refused_share, 1);
-	assert_int_equal(counters()->refused_devices, 1);
+	assert_int_equal(collector_counters()->refused_share, 1);
+	assert_int_equal(collector_counters()->refused_devices, 1);
 	end_world();
 }
 

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "gateway/collector.h"
+#include "gateway/worker_state.h"
 #include "world.h"
 
 struct sim sim;
@@ -380,6 +383,32 @@ const struct gw_counters *world_counters(void)
 }
 
 /* The worker has deadlines of its own, which may become earlier while the network runs: hence the small steps. */
+void start_collector(const char *more)
+{
+	char text[1000];
+
+	snprintf(text, sizeof(text),
+		 "name = \"gw\"\nkey \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\n"
+		 "collector {\n store = \":memory:\"\n %s\n}\n",
+		 more);
+	wall_ahead = 0;
+	start_world(text, (struct sim_link){.delay_ms = 1});
+}
+
+const struct gw_collector_counters *collector_counters(void)
+{
+	return gw_collector_counters(worker->collector);
+}
+
+void let_store_pass(void)
+{
+	const struct timespec ms = {0, 1000000};
+
+	nanosleep(&ms, NULL);
+	gw_worker_woken(worker, sim.now);
+	run_for(1);
+}
+
 void run_for(copse_ms span)
 {
 	const copse_ms end = sim.now + span;

@@ -75,6 +75,11 @@ void end_world(void);
 int end_test(void **state); /* the same, as cmocka wants it */
 const struct gw_counters *world_counters(void);
 void run_for(copse_ms span);
+/* The world with a collector, whose store is in memory and whose section has `more`. Its counters. */
+void start_collector(const char *more);
+const struct gw_collector_counters *collector_counters(void);
+/* Until the next millisecond. The store has a thread of its own: a millisecond passes when one has passed there. */
+void let_store_pass(void);
 struct gw_config *read_config(const char *text);
 int64_t wall(void *self);
 extern int64_t

@@ -507,35 +507,51 @@ static void test_reuse_port(void **state)
 	copse_transport_close(b);
 }
 
+/* Two sockets of one port that get what comes by the address that it comes from. */
+static struct copse_address open_spread(struct copse_transport *t[2], const char *at)
+{
+	t[0] = open_with(&(struct copse_udp_config){.bind = address(at, 0), .share_port = true}, 1);
+	const struct copse_address to = local_address(t[0]);
+	t[1] = open_with(&(struct copse_udp_config){.bind = to, .reuse_port = true, .spread = 2}, 2);
+	return to;
+}
+
+/* `n` datagrams from sockets at `from`, each at a port of its own, come to one of the two. Returns which. */
+static unsigned where_all_come(struct copse_transport *t[2], const char *from, const struct copse_address *to,
+			       size_t n)
+{
+	struct batch in = batch_new(64, 10);
+	size_t got[2] = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		int fd = raw_socket(from);
+
+		raw_send(fd, to, "x", 1);
+		close(fd);
+	}
+	while (got[0] + got[1] < n)
+		for (int k = 0; k < 2; k++)
+			got[k] += copse_transport_receive(t[k], in.d, 64, 0);
+	batch_free(&in);
+	assert_true(got[0] == 0 || got[1] == 0);
+	return got[1] != 0;
+}
+
 /* Two sockets share a port: what one address sends, from whatever port, comes to the same of them; addresses to both. */
 static void test_spread(void **state)
 {
 	struct copse_transport *t[2];
-	struct batch in = batch_new(64, 10);
-	size_t addresses[2] = {0};
+	const struct copse_address to = open_spread(t, "127.0.0.1");
+	unsigned addresses[2] = {0};
 
 	(void)state;
-	t[0] = open_with(&(struct copse_udp_config){.bind = address("127.0.0.1", 0), .share_port = true}, 1);
-	const struct copse_address to = local_address(t[0]);
-	t[1] = open_with(&(struct copse_udp_config){.bind = to, .reuse_port = true, .spread = 2}, 2);
 	for (unsigned i = 0; i < 40; i++) {
 		char from[32];
-		size_t got[2] = {0};
 
 		snprintf(from, sizeof from, "127.1.2.%u:0", 1 + i);
-		for (int k = 0; k < 5; k++) {
-			int fd = raw_socket(from);
-			raw_send(fd, &to, "x", 1);
-			close(fd);
-		}
-		while (got[0] + got[1] < 5)
-			for (int k = 0; k < 2; k++)
-				got[k] += copse_transport_receive(t[k], in.d, 64, 0);
-		assert_true(got[0] == 0 || got[1] == 0);
-		addresses[got[1] != 0]++;
+		addresses[where_all_come(t, from, &to, 5)]++;
 	}
 	assert_true(addresses[0] > 0 && addresses[1] > 0);
-	batch_free(&in);
 	copse_transport_close(t[0]);
 	copse_transport_close(t[1]);
 }
@@ -543,23 +559,10 @@ static void test_spread(void **state)
 static void test_spread_v6(void **state)
 {
 	struct copse_transport *t[2];
-	struct batch in = batch_new(64, 10);
-	size_t got[2] = {0};
+	const struct copse_address to = open_spread(t, "::1");
 
 	(void)state;
-	t[0] = open_with(&(struct copse_udp_config){.bind = address("::1", 0), .share_port = true}, 1);
-	const struct copse_address to = local_address(t[0]);
-	t[1] = open_with(&(struct copse_udp_config){.bind = to, .reuse_port = true, .spread = 2}, 2);
-	for (int k = 0; k < 64; k++) {
-		int fd = raw_socket("[::1]:0");
-		raw_send(fd, &to, "x", 1);
-		close(fd);
-	}
-	while (got[0] + got[1] < 64)
-		for (int k = 0; k < 2; k++)
-			got[k] += copse_transport_receive(t[k], in.d, 64, 0);
-	assert_true(got[0] == 0 || got[1] == 0);
-	batch_free(&in);
+	where_all_come(t, "[::1]:0", &to, 64);
 	copse_transport_close(t[0]);
 	copse_transport_close(t[1]);
 }
