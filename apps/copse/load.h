@@ -37,8 +37,7 @@ struct load_work {
 	bool confirmable;
 	const struct load_template *templates; /* taken in turn */
 	uint32_t template_n;
-	bool
-	    own; /* by each client its own: of C clients the first takes the first, and each C-th that follows */
+	bool own; /* each client has its own: of C clients the i-th takes the i-th, and each C-th behind it */
 	const uint8_t *payload;
 	size_t payload_len;
 	uint32_t window;   /* places of a client in use */

@@ -296,18 +296,13 @@ static int unmatched(struct copse_endpoint *ep, bool reset)
 	return COPSE_ERR_UNMATCHED;
 }
 
-static uint16_t not_understood(const struct copse_endpoint *ep)
-{
-	return ep_lacks(ep, &ep->message);
-}
-
 /* A response for exchange `x`, in an acknowledgement or apart. */
 static int take_response(struct copse_endpoint *ep, struct exchange *x)
 {
 	const copse_handle handle = x_handle(ep, x);
 	void *user = x->user;
 	const uint8_t sent = x->sent;
-	if (!ep->forwards && not_understood(ep) != 0) {
+	if (!ep->forwards && ep_lacks(ep, &ep->message) != 0) {
 		/* §5.4.1: such a response is rejected; waiting on would not bring a better one. */
 		EP_COUNT(ep, rejected_options);
 		x_fail(ep, x, COPSE_ERR_BADOPTION);
@@ -407,7 +402,7 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 	const bool multicast = ep->event_peer.flags & COPSE_PEER_MULTICAST;
 	if (multicast && m->type == COPSE_CON) /* §8.1: such a request is non-confirmable */
 		return COPSE_ERR_MALFORMED;
-	const uint16_t bad = ep->forwards ? 0 : not_understood(ep);
+	const uint16_t bad = ep->forwards ? 0 : ep_lacks(ep, &ep->message);
 	if (bad && m->type == COPSE_NON) { /* §5.4.1 */
 		EP_COUNT(ep, rejected_options);
 		return COPSE_ERR_BADOPTION;

@@ -213,7 +213,6 @@ struct gw_collector *gw_collector_new(const struct gw_config *config,
 		return NULL;
 	c->magic = GW_COLLECTOR_MAGIC;
 	c->at = COPSE_NEVER;
-	c->look_due = 0;
 	c->config = config;
 	c->around = *around;
 	c->device_cap = config->collector.devices;

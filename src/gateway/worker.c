@@ -336,22 +336,19 @@ static void expire_sessions(struct gw_worker *w, copse_ms now)
 
 copse_ms gw_worker_deadline(const struct gw_worker *w)
 {
-	copse_ms sessions = sessions_deadline(w), server = copse_server_deadline(w->server);
-	copse_ms observations = gw_observations_deadline(w->observations), transfers = gw_block_deadline(w);
-	copse_ms rd = w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER;
-	copse_ms local = sessions < server ? sessions : server;
-	copse_ms mesh = observations < transfers ? observations : transfers;
+	const copse_ms at[] = {sessions_deadline(w),
+			       copse_server_deadline(w->server),
+			       gw_observations_deadline(w->observations),
+			       gw_block_deadline(w),
+			       gw_groups_deadline(w->groups),
+			       gw_mail_deadline(w),
+			       w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER,
+			       w->collector ? gw_collector_deadline(w->collector) : COPSE_NEVER};
+	copse_ms first = COPSE_NEVER;
 
-	copse_ms groups = gw_groups_deadline(w->groups), first = local < groups ? local : groups;
-
-	const copse_ms mail = gw_mail_deadline(w);
-
-	first = rd < first ? rd : first;
-	const copse_ms look = w->collector ? gw_collector_deadline(w->collector) : COPSE_NEVER;
-
-	first = mail < first ? mail : first;
-	first = look < first ? look : first;
-	return mesh < first ? mesh : first;
+	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++)
+		first = at[i] < first ? at[i] : first;
+	return first;
 }
 
 void gw_worker_expire(struct gw_worker *w, copse_ms now)

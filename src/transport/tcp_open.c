@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "secure_internal.h"
-#include "tcp_internal.h"
 #include "spread.h"
+#include "tcp_internal.h"
 
 #include <copse/mem.h>
 

@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "address_internal.h"
-#include "udp_internal.h"
 #include "spread.h"
+#include "udp_internal.h"
 
 #include <copse/mem.h>
 
