@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gateway/collector.h"
 #include "gateway/documents.h"
@@ -133,8 +132,8 @@ static void start(const char *more)
 	start_world(text, (struct sim_link){.delay_ms = 10});
 }
 
-/* The answer to a request for a path of the gateway's own. The store has a thread of its own, which real time must pass for:
- * much more of it than of the world's, in which sessions and exchanges end. */
+/* The answer to a request for a path of the gateway's own. The store has a thread of its own, which real time must pass
+ * for. */
 static const struct seen *local(unsigned number, uint8_t method, const char *path, const char *payload)
 {
 	client[number].n = 0;
@@ -148,11 +147,8 @@ static const struct seen *local(unsigned number, uint8_t method, const char *pat
 		copse_build_payload(&request, payload, strlen(payload));
 	send_it(number);
 	run_for(20);
-	while (client[number].n == 0 || last(number)->code == 0) {
-		usleep(1000);
-		gw_worker_woken(worker, sim.now);
-		run_for(5);
-	}
+	while (client[number].n == 0 || last(number)->code == 0)
+		let_store_pass();
 	acknowledge(number);
 	return last(number);
 }
