@@ -263,7 +263,7 @@ static void test_noise(void **state)
 
 static void test_wrong_key(void **state)
 {
-	struct copse_dtls_config c = {.handshake_ms = 4000, .retransmit_ms = 100};
+	struct copse_dtls_config c = {.handshake_ms = 1500, .retransmit_ms = 100};
 	const char *const identity[] = {"alice", "mallory"};
 	struct copse_transport *b = server_with(c);
 
