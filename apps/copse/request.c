@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "request.h"
 #include "report.h"
-#include "text.h"
 
 #include <copse/block.h>
 #include <copse/format.h>
+#include <copse/hex.h>
 #include <copse/priority.h>
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static int add_etag(struct copse_builder *b, enum arg_name name, uint16_t number
 {
 	uint8_t etag[8];
 	size_t skip = strncmp(value, "0x", 2) == 0 ? 2 : 0;
-	int len = text_read_hex(value + skip, strlen(value) - skip, etag, sizeof(etag));
+	int len = copse_hex_decode(value + skip, strlen(value) - skip, etag, sizeof(etag));
 
 	if (len < 0 || (len == 0 && number == COPSE_OPTION_ETAG))
 		return report_error(EXIT_OTHER, "--%s: %s is no ETag, which has 1 to 8 bytes in hexadecimal",
@@ -120,7 +120,7 @@ static int add_option(struct copse_builder *b, const char *text)
 				    copse_option_name((uint16_t)number));
 	const struct copse_option_row *row = copse_option_row((uint16_t)number);
 	if (strncmp(value, "0x", 2) == 0) {
-		int len = text_read_hex(value + 2, strlen(value) - 2, bytes, sizeof(bytes));
+		int len = copse_hex_decode(value + 2, strlen(value) - 2, bytes, sizeof(bytes));
 		if (len < 0)
 			return report_error(EXIT_OTHER, "--option: %s are no bytes in hexadecimal", value);
 		copse_build_option(b, (uint16_t)number, bytes, (size_t)len);

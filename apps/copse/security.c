@@ -5,6 +5,8 @@
 #include "security.h"
 #include "report.h"
 
+#include <copse/hex.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +42,7 @@ static int take_psk(struct copse_secure *keys, const char *identity, const char 
 	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
 		n--;
 	if (n > 2 && text[0] == '0' && text[1] == 'x') {
-		n = copse_secure_hex(text + 2, (size_t)n - 2, bytes, sizeof(bytes));
+		n = copse_hex_decode(text + 2, (size_t)n - 2, bytes, sizeof(bytes));
 		key = bytes;
 	}
 	err = n < 0 ? n : copse_secure_psk(keys, NULL, identity, strlen(identity), key, (size_t)n);

@@ -4,6 +4,8 @@
 #include "target.h"
 #include "report.h"
 
+#include <copse/hex.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +53,7 @@ int target_resolve(struct target *target, const struct copse_uri *uri, const cha
 
 void target_resume(struct secure *secure, const struct state *state)
 {
-	int n = copse_secure_hex(state->resumption, strlen(state->resumption), secure->resumption,
+	int n = copse_hex_decode(state->resumption, strlen(state->resumption), secure->resumption,
 				 sizeof(secure->resumption));
 
 	secure->keep = true;

@@ -109,28 +109,6 @@ void text_print_dump(FILE *out, const uint8_t *bytes, size_t len, const char *in
 	}
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-int text_read_hex(const char *text, size_t len, uint8_t *out, size_t cap)
-{
-	if (len % 2 || len / 2 > cap)
-		return -1;
-	for (size_t i = 0; i < len; i += 2) {
-		int high = digit(text[i]), low = digit(text[i + 1]);
-		if (high < 0 || low < 0)
-			return -1;
-		out[i / 2] = (uint8_t)(high << 4 | low);
-	}
-	return (int)(len / 2);
-}
-
 void text_base64(const uint8_t *bytes, size_t len, char *out)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -24,10 +24,6 @@ void text_print(FILE *out, const uint8_t *bytes, size_t len, bool line);
 void text_print_hex(FILE *out, const uint8_t *bytes, size_t len);
 void text_print_dump(FILE *out, const uint8_t *bytes, size_t len, const char *indent);
 
-/* Read hexadecimal digits, `len` of them, into `out`.  Returns how many bytes, or -1: no such digits, or
- * no room. */
-int text_read_hex(const char *text, size_t len, uint8_t *out, size_t cap);
-
 /* Base64 (RFC 4648 §4) of `len` bytes, terminated. `out` has TEXT_BASE64(len) bytes. */
 #define TEXT_BASE64(len) (((len) + 2) / 3 * 4 + 1)
 void text_base64(const uint8_t *bytes, size_t len, char *out);

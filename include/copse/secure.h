@@ -48,9 +48,6 @@ size_t copse_secure_psk_n(const struct copse_secure *secure);
 int copse_secure_psk_lines(struct copse_secure *secure, const char *text, size_t len,
 			   char why[COPSE_SECURE_WHY]);
 
-/* Hexadecimal digits as bytes. Returns how many, or COPSE_ERR_ARGUMENT. */
-int copse_secure_hex(const char *text, size_t len, uint8_t *out, size_t cap);
-
 /* Our certificate (with its chain) and private key, in PEM. The functions with `why` return 0, or
  * COPSE_ERR_ARGUMENT with a sentence. */
 int copse_secure_certificate(struct copse_secure *secure, const void *cert, size_t cert_len, const void *key,

@@ -1,6 +1,7 @@
 /* Reading and filtering links (RFC 6690 §2, §4.1).
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include <copse/hex.h>
 #include <copse/link.h>
 
 #include "uri_chars.h"
@@ -244,9 +245,9 @@ static int stream_next(struct stream *s)
 		s->at++;
 		return (uint8_t)p[1];
 	}
-	if (s->encoded && *p == '%' && left > 2 && uri_hex(p[1]) >= 0 && uri_hex(p[2]) >= 0) {
+	if (s->encoded && *p == '%' && left > 2 && copse_hex_digit(p[1]) >= 0 && copse_hex_digit(p[2]) >= 0) {
 		s->at += 2;
-		return uri_hex(p[1]) << 4 | uri_hex(p[2]);
+		return copse_hex_digit(p[1]) << 4 | copse_hex_digit(p[2]);
 	}
 	return (uint8_t)*p;
 }

@@ -4,6 +4,7 @@
  * segments and arguments have at most 255 bytes when decoded.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include <copse/hex.h>
 #include <copse/uri.h>
 
 #include "uri_chars.h"
@@ -22,7 +23,7 @@ static int fault(struct copse_uri *uri, enum copse_uri_fault what, size_t off)
 
 static bool is_escape(const char *at, const char *end)
 {
-	return end - at >= 3 && at[0] == '%' && uri_hex(at[1]) >= 0 && uri_hex(at[2]) >= 0;
+	return end - at >= 3 && at[0] == '%' && copse_hex_digit(at[1]) >= 0 && copse_hex_digit(at[2]) >= 0;
 }
 
 /* Step over characters that may stand in a host, those in `more` and percent-encodings. Returns where it stopped. */
@@ -210,7 +211,7 @@ int copse_uri_decode(const struct copse_text *part, void *buf, size_t cap)
 			continue;
 		}
 		COPSE_ASSERT(is_escape(part->at + i, part->at + part->len));
-		to[n] = (uint8_t)(uri_hex(part->at[i + 1]) << 4 | uri_hex(part->at[i + 2]));
+		to[n] = (uint8_t)(copse_hex_digit(part->at[i + 1]) << 4 | copse_hex_digit(part->at[i + 2]));
 		i += 3;
 	}
 	return (int)n;

@@ -21,13 +21,6 @@ static inline bool uri_is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The value of a hexadecimal digit, or -1. */
-static inline int uri_hex(char c)
-{
-	char lower = uri_lower(c);
-	return uri_is_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static inline bool uri_is_one_of(char c, const char *set)
 {
 	for (; *set; set++)

@@ -1,6 +1,7 @@
 /* Schemes, address literals and host names (RFC 7252 §6.1, RFC 3986 §3.2.2, RFC 6874).
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include <copse/hex.h>
 #include <copse/uri.h>
 
 #include "uri_chars.h"
@@ -90,8 +91,8 @@ static bool parse_ipv4(uint8_t bytes[4], const char *at, const char *end)
 static const char *parse_group(uint8_t bytes[2], const char *at, const char *end)
 {
 	unsigned n = 0, digits = 0;
-	for (; at < end && uri_hex(*at) >= 0; at++, digits++)
-		n = n << 4 | (unsigned)uri_hex(*at);
+	for (; at < end && copse_hex_digit(*at) >= 0; at++, digits++)
+		n = n << 4 | (unsigned)copse_hex_digit(*at);
 	bytes[0] = (uint8_t)(n >> 8);
 	bytes[1] = (uint8_t)n;
 	return digits >= 1 && digits <= 4 ? at : NULL;

@@ -5,6 +5,7 @@
 #include "config_parse.h"
 #include "resolver.h"
 
+#include <copse/hex.h>
 #include <copse/mem.h>
 #include <copse/udp.h>
 
@@ -151,7 +152,7 @@ static const char *take_line(struct gw_config *c, const char *line, size_t len)
 		return "not NAME:KEY";
 	if (!others && gw_resolve(c, line, name_len, COPSE_PORT, COPSE_PORT, &target) != GW_RESOLVED)
 		return "no device has this name";
-	n = copse_secure_hex(colon + 1, len - name_len - 1, key, sizeof(key));
+	n = copse_hex_decode(colon + 1, len - name_len - 1, key, sizeof(key));
 	if (n < 0)
 		return "the key is not in hexadecimal digits";
 	err = copse_secure_psk(c->mesh_keys, others ? NULL : &target.secure, others ? c->name : line,

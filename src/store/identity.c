@@ -3,17 +3,10 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "identity.h"
 
+#include <copse/hex.h>
+
 #include <stdio.h>
 #include <string.h>
-
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static char lower(char c)
 {
@@ -26,7 +19,7 @@ static size_t digits(const char *text, size_t len, char out[17], size_t *used)
 {
 	size_t n = 0, i = 0;
 
-	for (; i < len && (digit(text[i]) >= 0 || (text[i] == '-' && n > 0)); i++) {
+	for (; i < len && (copse_hex_digit(text[i]) >= 0 || (text[i] == '-' && n > 0)); i++) {
 		if (text[i] == '-')
 			continue;
 		if (n < 16)
@@ -83,7 +76,7 @@ static size_t cut_uuid(const char *text, size_t len, char device[STORE_DEVICE_MA
 	if (!begins(text, len, "urn:uuid:") || len < n || !is_joint(text, len, n))
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		if (i >= 9 && (form[i] == 'x' ? digit(text[i]) < 0 : text[i] != '-'))
+		if (i >= 9 && (form[i] == 'x' ? copse_hex_digit(text[i]) < 0 : text[i] != '-'))
 			return 0;
 		device[i] = lower(text[i]);
 	}

@@ -6,6 +6,7 @@
 
 #include "core/siphash.h"
 
+#include <copse/hex.h>
 #include <copse/host.h>
 #include <copse/mem.h>
 
@@ -201,29 +202,6 @@ size_t copse_secure_psk_n(const struct copse_secure *s)
 	return s->psk_n;
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-int copse_secure_hex(const char *text, size_t len, uint8_t *out, size_t cap)
-{
-	if (len % 2 || len / 2 > cap)
-		return COPSE_ERR_ARGUMENT;
-	for (size_t i = 0; i < len; i += 2) {
-		int high = digit(text[i]), low = digit(text[i + 1]);
-
-		if (high < 0 || low < 0)
-			return COPSE_ERR_ARGUMENT;
-		out[i / 2] = (uint8_t)(high << 4 | low);
-	}
-	return (int)(len / 2);
-}
-
 static int take_line(struct copse_secure *s, const char *line, size_t len)
 {
 	uint8_t key[COPSE_PSK_KEY_MAX];
@@ -235,7 +213,7 @@ static int take_line(struct copse_secure *s, const char *line, size_t len)
 		colon--;
 	if (colon < 2)
 		return COPSE_ERR_ARGUMENT;
-	n = copse_secure_hex(line + colon, len - colon, key, sizeof key);
+	n = copse_hex_decode(line + colon, len - colon, key, sizeof key);
 	err = n < 0 ? n : copse_secure_psk(s, NULL, line, colon - 1, key, (size_t)n);
 	gnutls_memset(key, 0, sizeof key);
 	return err;

@@ -5,9 +5,9 @@
 
 #include "pretty.h"
 #include "report.h"
-#include "text.h"
 
 #include <copse/format.h>
+#include <copse/hex.h>
 
 static const char *laid_out(uint32_t format, const void *bytes, size_t len)
 {
@@ -22,7 +22,7 @@ static const char *laid_out(uint32_t format, const void *bytes, size_t len)
 static const char *of_hex(uint32_t format, const char *hex)
 {
 	uint8_t bytes[512];
-	int len = text_read_hex(hex, strlen(hex), bytes, sizeof(bytes));
+	int len = copse_hex_decode(hex, strlen(hex), bytes, sizeof(bytes));
 
 	assert_true(len >= 0);
 	return laid_out(format, bytes, (size_t)len);

@@ -73,18 +73,6 @@ static void dumps(void **state)
 	    "> 000010   01 7a                                             |.z|\n");
 }
 
-static void hexadecimal(void **state)
-{
-	uint8_t out[4];
-	(void)state;
-	assert_int_equal(text_read_hex("00aBfF", 6, out, 4), 3);
-	assert_memory_equal(out, "\x00\xab\xff", 3);
-	assert_int_equal(text_read_hex("", 0, out, 4), 0);
-	assert_int_equal(text_read_hex("abc", 3, out, 4), -1);
-	assert_int_equal(text_read_hex("0g", 2, out, 4), -1);
-	assert_int_equal(text_read_hex("0102030405", 10, out, 4), -1);
-}
-
 /* RFC 4648 §10 */
 static void base64(void **state)
 {
@@ -109,7 +97,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(characters), cmocka_unit_test(text_or_not), cmocka_unit_test(escapes),
-	    cmocka_unit_test(dumps),      cmocka_unit_test(hexadecimal), cmocka_unit_test(base64),
+	    cmocka_unit_test(dumps),      cmocka_unit_test(base64),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

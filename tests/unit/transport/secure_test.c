@@ -13,19 +13,6 @@
 
 static char why[COPSE_SECURE_WHY];
 
-static void test_hex(void **state)
-{
-	uint8_t out[4];
-
-	(void)state;
-	assert_int_equal(copse_secure_hex("00fFa9", 6, out, 4), 3);
-	assert_memory_equal(out, "\x00\xff\xa9", 3);
-	assert_int_equal(copse_secure_hex("", 0, out, 4), 0);
-	assert_int_equal(copse_secure_hex("00f", 3, out, 4), COPSE_ERR_ARGUMENT);
-	assert_int_equal(copse_secure_hex("0g", 2, out, 4), COPSE_ERR_ARGUMENT);
-	assert_int_equal(copse_secure_hex("0102030405", 10, out, 4), COPSE_ERR_ARGUMENT);
-}
-
 static void test_psk_bounds(void **state)
 {
 	struct copse_secure *s = copse_secure_new(true);
@@ -159,9 +146,11 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_hex),          cmocka_unit_test(test_psk_bounds),
-	    cmocka_unit_test(test_psk_of_peers), cmocka_unit_test(test_psk_lines),
-	    cmocka_unit_test(test_files),        cmocka_unit_test(test_nothing_is_not_enough),
+	    cmocka_unit_test(test_psk_bounds),
+	    cmocka_unit_test(test_psk_of_peers),
+	    cmocka_unit_test(test_psk_lines),
+	    cmocka_unit_test(test_files),
+	    cmocka_unit_test(test_nothing_is_not_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
