@@ -31,3 +31,12 @@ foreach(program copse copse-gateway copse-sim copse-nic)
 endforeach()
 install(FILES README.md NEWS.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+
+# The gateway as a service: for systemd(1) and systemd-sysusers(8), and a configuration to begin with.
+if(TARGET copse-gateway)
+  set(service ${CMAKE_SOURCE_DIR}/apps/copse-gateway)
+  configure_file(${service}/copse-gateway.service.in ${CMAKE_BINARY_DIR}/copse-gateway.service @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/copse-gateway.service DESTINATION lib/systemd/system)
+  install(FILES ${service}/sysusers.conf DESTINATION lib/sysusers.d RENAME copse.conf)
+  install(FILES ${service}/gateway.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+endif()

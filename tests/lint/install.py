@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""install.py SOURCE BUILD: install into a folder of its own and build the examples with what lies there, by pkg-config.
+"""install.py SOURCE BUILD: install into a folder of its own, build the examples with what lies there, by pkg-config, and look at
+the gateway's service as systemd does.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,38 @@ int main(void)
 	return len == 5 && copse_message_parse(&m, datagram, (size_t)len) == 0 && m.id == 7 ? 0 : 1;
 }
 """
+
+
+# The files that the sample configuration names.
+SECRETS = {"session.secret": 64 * "a", "clients.psk": "me:" + 32 * "0", "devices.psk": "001350030a1b2c3d:" + 32 * "0"}
+
+# What systemd-analyze(1) may find: 0 is no exposure at all, 100 an unconfined daemon.
+EXPOSURE = 15
+
+
+def look_at_service(prefix):
+    """The unit names what was installed, systemd knows every line of it, and the sample configuration is right."""
+    unit = os.path.join(prefix, "lib", "systemd", "system", "copse-gateway.service")
+    gateway = os.path.join(prefix, "bin", "copse-gateway")
+    with open(unit, encoding="utf-8") as file:
+        text = file.read()
+    with open(unit, "w", encoding="utf-8") as file:
+        file.write(re.sub(r"=\S*/copse-gateway(?=\s)", "=" + gateway, text))
+    found = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], check=True, capture_output=True, text=True)
+    mine = [line for line in (found.stdout + found.stderr).splitlines() if "copse" in line]
+    if mine:
+        raise SystemExit("\n".join(mine))
+    subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", unit], check=True,
+                   stdout=subprocess.DEVNULL)
+    subprocess.run(["systemd-sysusers", "--dry-run", os.path.join(prefix, "lib", "sysusers.d", "copse.conf")], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sample = glob.glob(os.path.join(prefix, "share", "doc", "**", "examples", "gateway.conf"), recursive=True)[0]
+    os.umask(0o077)
+    for name, line in SECRETS.items():
+        with open(os.path.join(os.path.dirname(sample), name), "w", encoding="utf-8") as file:
+            file.write(line)
+    subprocess.run([gateway, "--check", "-c", sample], check=True)
+    print("service checked")
 
 
 def main():
@@ -47,6 +81,7 @@ def main():
             print("built", os.path.basename(program))
             if program == programs[0]:
                 subprocess.run([os.path.join(prefix, "a.out")], check=True)
+        look_at_service(prefix)
     return 0
 
 
