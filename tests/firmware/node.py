@@ -9,6 +9,7 @@
 	node.py ... NAME                only the cases or clients whose names contain NAME
 """
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -16,12 +17,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "interop", "plugtest"), os.path.join(HERE, "..", "interop")]
 import cases  # noqa: E402
-from stage import PATIENCE, URI_PATH, Failure, Message, Skip, Stage, check, code_text, equal, until  # noqa: E402
+from stage import PATIENCE, URI_PATH, Failure, Message, Skip, Stage, check, code_text, equal, side_by_side, until  # noqa: E402
 
 SKIPPED = 77
 
@@ -108,17 +108,10 @@ def nodes(folder, images, *names):
             node.stop()
 
 
-def walk(case, server, failures):
-    client = cases.Client(server)
-    try:
+def walk(case, server):
+    with contextlib.closing(cases.Client(server)) as client:
         case(client)
-        print(f"passed: {case.__name__}: {case.__doc__ or ''}")
-    except Failure as failure:
-        failures.append(f"{case.__name__}: {failure}")
-    except Exception as error:  # pylint: disable=broad-except
-        failures.append(f"{case.__name__}: {error!r}")
-    finally:
-        client.close()
+    print(f"passed: {case.__name__}: {case.__doc__ or ''}")
 
 
 def etsi(stage, images, only):
@@ -129,19 +122,18 @@ def etsi(stage, images, only):
             (list(cases.BLOCK), "plugtest-large-m3")]
     rows = [([case for case in group if only in case.__name__], image) for group, image in rows]
     rows = [([case], "plugtest-m3") for case in alone] + [row for row in rows if row[0]]
-    failures = []
 
     def one(group, server):
+        failures = []
         for case in group:
-            walk(case, server, failures)
+            try:
+                walk(case, server)
+            except Failure as failure:
+                failures.append(f"{case.__name__}: {failure}")
+        check(not failures, "; ".join(failures))
 
     with nodes(stage.folder, images, *(image for _, image in rows)) as started:
-        threads = [threading.Thread(target=one, args=(group, node.server)) for (group, _), node in zip(rows, started)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    check(not failures, "; ".join(failures))
+        side_by_side([(image, functools.partial(one, group, node.server)) for (group, image), node in zip(rows, started)])
 
 
 class Sink(cases.Client):
@@ -242,24 +234,8 @@ def update(node, client):
 def foreign(stage, images, only):
     """libcoap's client, the npm package and copse."""
     clients = [client for client in (coap_client, npm, copse) if only in client.__name__]
-    failures = []
-
-    def one(client, node):
-        try:
-            client(stage, node)
-            print(f"passed: {client.__name__}")
-        except Skip as reason:
-            print(f"skipped: {client.__name__}: {reason}")
-        except Exception as error:  # pylint: disable=broad-except
-            failures.append(f"{client.__name__}: {error!r}")
-
     with nodes(stage.folder, images, *("plugtest-m3" for _ in clients)) as started:
-        threads = [threading.Thread(target=one, args=pair) for pair in zip(clients, started)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    check(not failures, "; ".join(failures))
+        side_by_side([(client.__name__, functools.partial(client, stage, node)) for client, node in zip(clients, started)])
 
 
 def coap_client(stage, node):

@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -336,6 +337,11 @@ class Stage:
         self.devices.update(found)
         return found
 
+    def start_plugtest_server(self):
+        """A conformance server of its own. Returns its address and port."""
+        process = self.start("plugtest-server", [self.program("plugtest-server"), "127.0.0.1:0"])
+        return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
+
     def add_device(self, name, port, address="127.0.0.1", kind="foreign"):
         self.devices[name] = (kind, address, port)
 
@@ -438,6 +444,34 @@ def free_port():
             continue
         RESERVED.append(mark)
         return port
+
+
+def side_by_side(jobs):
+    """Run the functions of `jobs`, pairs of what it is and a function, each in a thread of its own, to their ends. Those that failed make one
+    Failure, which tells of all. A Skip is printed, and passed on when it was all there was."""
+    failures, skipped = [], []
+
+    def run(what, function):
+        try:
+            function()
+        except Skip as reason:
+            skipped.append(f"{what}: {reason}")
+        except Failure as failure:
+            failures.append(f"{what}: {failure}")
+        except Exception as error:  # pylint: disable=broad-except
+            traceback.print_exc(file=sys.stdout)
+            failures.append(f"{what}: {error!r}")
+
+    threads = [threading.Thread(target=run, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, "; ".join(failures))
+    if skipped and len(skipped) == len(jobs):
+        raise Skip("; ".join(skipped))
+    for reason in skipped:
+        print(f"skipped: {reason}")
 
 
 def play(test):

@@ -3,6 +3,7 @@
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import functools
 import itertools
 import os
 import re
@@ -11,7 +12,7 @@ import threading
 
 import cases
 from relay import Relay
-from stage import Failure, check, equal, play, until
+from stage import check, equal, play, side_by_side, until
 
 PDU = re.compile(r"^v:1 t:(\w+) c:(\S+) i:(\w+) \{(\w*)\} \[ (.*?) ?\](?: ::? (.*))?$", re.M)
 
@@ -189,34 +190,14 @@ def observation_non(coap):
     observe(coap, "/obs-non", "NON", "-N")
 
 
-def walk(case, coap, failures):
-    try:
-        case(coap)
-    except Failure as failure:
-        failures.append(f"{case.__name__} at {coap.uri}: {failure}")
-    except Exception as error:  # pylint: disable=broad-except
-        failures.append(f"{case.__name__} at {coap.uri}: {error!r}")
-
-
 def test(stage):
-    def start():
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
-
     def client(server):
         return Coap(stage, f"coap://{server[0]}:{server[1]}")
     stage.foreign("coap-client")
-    clean, relay = start(), Relay(start(), 0.1, 11)
+    clean, relay = stage.start_plugtest_server(), Relay(stage, stage.start_plugtest_server(), 0.1, 11)
     jobs = [(case, client(clean)) for case in (core, creation, validation, blocks, links, observation, observation_non)]
     jobs += [(case, client(relay.address)) for case in (blocks_lossy, links, observation)]
-    failures = []
-    threads = [threading.Thread(target=walk, args=(case, coap, failures)) for case, coap in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    relay.stop()
-    check(not failures, "; ".join(failures))
+    side_by_side([(f"{case.__name__} at {coap.uri}", functools.partial(case, coap)) for case, coap in jobs])
     check(relay.lost > 0, "the relay has lost something")
     print(f"the relay lost {relay.lost} of {relay.lost + relay.passed} datagrams")
 

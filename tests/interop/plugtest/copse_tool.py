@@ -3,12 +3,13 @@
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import functools
 import json
 import threading
 
 import cases
 from relay import Relay
-from stage import check, equal, play
+from stage import check, equal, play, side_by_side
 
 # The exit code of copse by the class of the answer.
 EXIT = {"2": 0, "4": 4, "5": 5}
@@ -106,29 +107,11 @@ def observation(tool):
         check(all(answer["payload"] for answer in seen), f"CO01 {path}: payload")
 
 
-def walk(case, tool, failures):
-    try:
-        case(tool)
-    except Exception as failure:  # pylint: disable=broad-except
-        failures.append(f"{case.__name__} at {tool.uri}: {failure!r}")
-
-
 def test(stage):
-    def start():
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
-
-    clean, lossy = start(), Relay(start(), 0.1, 7)
+    clean, lossy = stage.start_plugtest_server(), Relay(stage, stage.start_plugtest_server(), 0.1, 7)
     jobs = [(case, Tool(stage, clean)) for case in (core, validation, blocks, qblocks, links, observation)]
     jobs += [(case, Tool(stage, lossy.address)) for case in (blocks_lossy, links, observation)]
-    failures = []
-    threads = [threading.Thread(target=walk, args=(case, tool, failures)) for case, tool in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    lossy.stop()
-    check(not failures, "; ".join(failures))
+    side_by_side([(f"{case.__name__} at {tool.uri}", functools.partial(case, tool)) for case, tool in jobs])
     check(lossy.lost > 0, "the relay has lost something")
     print(f"the relay lost {lossy.lost} of {lossy.lost + lossy.passed} datagrams")
 

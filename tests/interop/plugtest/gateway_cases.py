@@ -4,12 +4,13 @@ session first. Those of observation are in gateway_observe.py; those of OSCORE a
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import contextlib
+import functools
 import os
-import threading
 
 import cases
 from proxied import Proxied
-from stage import ACK, CON, GET, NON, PROXY_URI, Failure, Message, check, equal, play
+from stage import ACK, CON, GET, NON, PROXY_URI, Message, equal, play, side_by_side
 
 
 def core_separate(client):
@@ -31,31 +32,18 @@ def core_separate(client):
 CASES = tuple(core_separate if case is cases.core_separate else case for case in cases.CORE + cases.BLOCK + cases.LINK)
 
 
-def walk(case, client, failures):
-    try:
+def walk(case, client):
+    with contextlib.closing(client):
         case(client)
-    except Failure as failure:
-        failures.append(f"{case.__name__}: {failure}")
-    except Exception as error:  # pylint: disable=broad-except
-        failures.append(f"{case.__name__}: {error!r}")
-    finally:
-        client.close()
 
 
 def test(stage):
     names = [f"00135000000001{i:02x}" for i in range(len(CASES))]
     for name in names:
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        stage.add_device(name, int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1)))
+        stage.add_device(name, stage.start_plugtest_server()[1])
     stage.start_gateway()
-    jobs = [(case, Proxied(stage, name)) for case, name in zip(CASES, names)]
-    failures = []
-    threads = [threading.Thread(target=walk, args=(*job, failures)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    check(not failures, "; ".join(failures))
+    jobs = [(case.__name__, functools.partial(walk, case, Proxied(stage, name))) for case, name in zip(CASES, names)]
+    side_by_side(jobs)
     print(f"{len(jobs)} groups of cases through the gateway")
 
 

@@ -5,14 +5,14 @@ gateway_cases.py. What a client cannot do is left out by name, and said why.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
+import functools
 import os
 import re
-import threading
 
 import coap_client as walks
 import cases
 from proxied import Proxied
-from stage import GET, HERE, Failure, check, equal, free_port, play
+from stage import GET, HERE, check, equal, free_port, play, side_by_side
 
 CASES = {*(f"CC{i:02}" for i in range(1, 24)), "CC31", *(f"CB{i:02}" for i in range(1, 7)), *(f"CL{i:02}" for i in range(1, 10))}
 
@@ -85,15 +85,10 @@ def with_npm(stage, name):
     return [*found, *(same for case in found for same in SAME.get(case, ()))]
 
 
-def keep(what, done, results, failures, run):
-    try:
-        covered = run()
-        if covered is not None:
-            results.setdefault(what, set()).update(covered)
-    except Failure as failure:
-        failures.append(f"{what}, {done}: {failure}")
-    except Exception as error:  # pylint: disable=broad-except
-        failures.append(f"{what}, {done}: {error!r}")
+def keep(what, results, run):
+    covered = run()
+    if covered is not None:
+        results.setdefault(what, set()).update(covered)
 
 
 def test(stage):
@@ -102,19 +97,13 @@ def test(stage):
     jobs.append(("npm coap", "all", lambda name: with_npm(stage, name)))
     names = [f"00135000000002{i:02x}" for i in range(len(jobs))]
     for name in names:
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        stage.add_device(name, int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1)))
+        stage.add_device(name, stage.start_plugtest_server()[1])
     # Nothing is lost here, and what is repeated because the machine is slow would be an answer too many: the package appends its block, and
     # the next coap-client has the same port.
     stage.start_gateway("clients {\n\tack_timeout = 60\n}")
-    results, failures = {}, []
-    threads = [threading.Thread(target=keep, args=(what, done, results, failures, lambda run=run, name=name: run(name)))
-               for (what, done, run), name in zip(jobs, names)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    check(not failures, "; ".join(failures))
+    results = {}
+    side_by_side([(f"{what}, {done}", functools.partial(keep, what, results, functools.partial(run, name)))
+                  for (what, done, run), name in zip(jobs, names)])
     for what, covered in results.items():
         equal(covered & set(LEFT_OUT[what]), set(), f"{what}: done, and left out all the same")
         equal(CASES - covered - set(LEFT_OUT[what]), set(), f"{what}: neither done nor left out")

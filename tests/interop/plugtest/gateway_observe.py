@@ -7,12 +7,11 @@ SPDX-License-Identifier: BSD-2-Clause
 import os
 import re
 import signal
-import threading
 
 import cases
 from cases import OBSERVE, TEXT
 from proxied import Proxied
-from stage import CON, GET, HERE, POST, RST, SECRET, Failure, Message, check, equal, free_port, play, until
+from stage import CON, GET, HERE, POST, RST, SECRET, Message, check, equal, free_port, play, side_by_side, until
 
 
 def observe_lost(client):
@@ -88,21 +87,11 @@ def with_npm(stage, name):
     equal(done.returncode, 0, f"npm coap: {done.stderr}")
 
 
-def walk(what, run, failures):
-    try:
-        run()
-    except Failure as failure:
-        failures.append(f"{what}: {failure}")
-    except Exception as error:  # pylint: disable=broad-except
-        failures.append(f"{what}: {error!r}")
-
-
 def test(stage):
     tools = (with_coap_client, with_copse, with_npm)
     names = [f"00135000000000{i:02x}" for i in range(len(OBS) + 1 + len(tools))]
     for name in names:
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        stage.add_device(name, int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1)))
+        stage.add_device(name, stage.start_plugtest_server()[1])
     stage.start_gateway('class "foreign" {\n\tconcurrent = 4\n}')
     left = iter(names)
     jobs = []
@@ -112,13 +101,7 @@ def test(stage):
     client = Proxied(stage, next(left))
     jobs.append(("two_observers", lambda: two_observers(client, stage)))
     jobs += [(tool.__name__, lambda tool=tool, name=next(left): tool(stage, name)) for tool in tools]
-    failures = []
-    threads = [threading.Thread(target=walk, args=(what, run, failures)) for what, run in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    check(not failures, "; ".join(failures))
+    side_by_side(jobs)
 
 
 play(test)

@@ -4,9 +4,8 @@
 //	node npm_coap.mjs PORT proxied OWN-PORT TOKEN NAME     through the gateway at PORT to device NAME, with a session
 //
 // SPDX-License-Identifier: BSD-2-Clause
-import { createRequire } from "node:module";
+import { coap, session } from "./npm_session.mjs";
 
-const coap = createRequire(import.meta.url)("coap");
 const port = Number(process.argv[2]);
 const [mode, own, token, name] = process.argv.slice(3);
 const types = mode === "lossy" ? [true] : [true, false];
@@ -38,15 +37,6 @@ function ask(method, pathname, { query, options = {}, payload, confirmable = tru
 		request.on("response", resolve);
 		request.on("error", reject);
 		request.end(payload);
-	});
-}
-
-function session() {
-	return new Promise((resolve, reject) => {
-		const request = coap.request({ ...server, method: "POST", pathname: "/sessions", query: "security=none" });
-		request.on("response", (response) => (response.code === "2.01" ? resolve() : reject(new Error(`session: ${response.code}`))));
-		request.on("error", reject);
-		request.end(token);
 	});
 }
 
@@ -159,7 +149,7 @@ process.exitCode = 1;
 const short = () => core().then(validation).then(links);
 const all = () => (types.length > 1 ? short().then(more).then(moreLinks).then(blocks) : short());
 // Through the gateway what is observed is in npm_observe.mjs.
-(mode === "proxied" ? session().then(all) : Promise.all([all(), observation()])).then(
+(mode === "proxied" ? session(server, token).then(all) : Promise.all([all(), observation()])).then(
 	() => process.exit(0),
 	(error) => {
 		console.error(error.message);

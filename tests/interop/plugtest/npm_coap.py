@@ -13,10 +13,6 @@ from stage import HERE, Failure, Skip, play
 def test(stage):
     if not os.path.isdir(os.path.join(HERE, "node_modules", "coap")):
         raise Skip("npm ci has not been run in tests/interop")
-    def start():
-        process = stage.start("plugtest-server", [stage.program("plugtest-server"), "127.0.0.1:0"])
-        return "127.0.0.1", int(process.says(r"listening at 127\.0\.0\.1:(\d+)").group(1))
-
     def walk(port, *arguments):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm_coap.mjs")
         done = stage.run([stage.foreign("node"), script, str(port), *arguments])
@@ -24,12 +20,9 @@ def test(stage):
         if done.returncode:
             raise Failure(f"the node client {' '.join(arguments)}: {done.stderr}")
 
-    walk(start()[1])
-    lossy = Relay(start(), 0.1, 5)
-    try:
-        walk(lossy.address[1], "lossy")
-    finally:
-        lossy.stop()
+    walk(stage.start_plugtest_server()[1])
+    lossy = Relay(stage, stage.start_plugtest_server(), 0.1, 5)
+    walk(lossy.address[1], "lossy")
     if not lossy.lost:
         raise Failure("the relay has lost nothing")
 

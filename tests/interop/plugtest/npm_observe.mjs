@@ -3,21 +3,11 @@
 //	node npm_observe.mjs GATEWAY-PORT TOKEN OWN-PORT URI
 //
 // SPDX-License-Identifier: BSD-2-Clause
-import { createRequire } from "node:module";
+import { coap, session } from "./npm_session.mjs";
 
-const coap = createRequire(import.meta.url)("coap");
 const [port, token, own, uri] = process.argv.slice(2);
 const agent = new coap.Agent({ type: "udp4", port: Number(own) });
 const server = { host: "127.0.0.1", port: Number(port), agent };
-
-function session() {
-	return new Promise((resolve, reject) => {
-		const request = coap.request({ ...server, method: "POST", pathname: "/sessions", query: "security=none" });
-		request.on("response", (response) => (response.code === "2.01" ? resolve() : reject(new Error(`session: ${response.code}`))));
-		request.on("error", reject);
-		request.end(token);
-	});
-}
 
 function observation() {
 	return new Promise((resolve, reject) => {
@@ -41,7 +31,7 @@ function observation() {
 
 // Until all is done, an end is a failure: node ends quietly when nothing is left to wait for.
 process.exitCode = 1;
-session().then(observation).then(
+session(server, token).then(observation).then(
 	() => process.exit(0),
 	(error) => {
 		console.error(error.message);

@@ -10,9 +10,9 @@ import threading
 
 class Relay:
     """Listens at `address`; loses each datagram with probability `loss`, as `seed` says, but of any three of a client, to it or from it, one
-    at most: whoever repeats himself a few times gets through, and not merely as a rule."""
+    at most: whoever repeats himself a few times gets through, and not merely as a rule. It ends with `stage`."""
 
-    def __init__(self, server, loss, seed):
+    def __init__(self, stage, server, loss, seed):
         self.server, self.loss, self.random = server, loss, random.Random(seed)
         self.lost = self.passed = 0
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -24,6 +24,7 @@ class Relay:
         self.done = False
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
+        stage.cleanups.append(self.stop)
 
     def passes(self, client):
         since = self.passed_since.get(client, 2)
