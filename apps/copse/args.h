@@ -28,7 +28,8 @@ enum arg_group {
 	HISTORY = 32768,
 	EXPORT = 65536,
 	LOAD = 131072,
-	ALL = 262143
+	FOLLOW = 262144, /* latest */
+	ALL = 524287
 };
 
 enum arg_name {

@@ -103,3 +103,26 @@ int ask_gateway(const struct args *args, const struct ask_path *path, int accept
 	}
 	return code;
 }
+
+int ask_follow(const struct args *args, const struct ask_path *path, int accept, struct watch_task *task)
+{
+	char uri[STATE_URI_MAX + ASK_PATH_MAX];
+	struct target target;
+	struct request request;
+	const struct request_special special = {.accept = accept, .format = -1};
+
+	if (path->failed)
+		return report_error(EXIT_OTHER, "the name is too long");
+	int code = target_find_gateway(&target, args, path->text, uri, sizeof(uri));
+	if (code)
+		return code;
+	code = request_special(&request, COPSE_CODE_GET, &target, &special);
+	if (!code) {
+		task->target = &target;
+		task->request = &request;
+		code = watch_run(task);
+		request_free(&request);
+	}
+	target_close(&target);
+	return code;
+}

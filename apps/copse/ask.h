@@ -5,6 +5,7 @@
 #define COPSE_TOOL_ASK_H
 
 #include "exchange.h"
+#include "watch.h"
 
 #define ASK_PATH_MAX 1024 /* of a path with its query */
 
@@ -32,5 +33,8 @@ int ask_path_of(struct ask_path *path, const struct args *args, const char **nam
 /* GET `path` of the gateway, with an Accept of `accept` (-1: none). An answer that is no 2.xx has been
  * reported. Returns 0 with `answer` (give it to answer_free), or an exit code. */
 int ask_gateway(const struct args *args, const struct ask_path *path, int accept, struct answer *answer);
+
+/* Follow `path` of the gateway as `task` says, whose target and request are filled in here. Returns the exit code. */
+int ask_follow(const struct args *args, const struct ask_path *path, int accept, struct watch_task *task);
 
 #endif

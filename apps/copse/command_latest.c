@@ -1,7 +1,8 @@
-/* latest: the newest readings of a device, or of all of a type or group, as the gateway has them stored.
+/* latest: the newest readings of a device, or of all of a type or group, as the gateway has them stored; once, or followed.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "ask.h"
+#include "follow.h"
 #include "output.h"
 #include "readings.h"
 #include "report.h"
@@ -57,9 +58,15 @@ static void print_json(const struct args *args, const struct readings *r, const 
 	output_json(args, list);
 }
 
+/* Whether they are of more than one. */
+static bool is_of_many(const struct args *args)
+{
+	return args_count(args, ARG_TYPE) || args_count(args, ARG_OF_GROUP);
+}
+
 static int print(const struct args *args, const struct readings *r, const char *name)
 {
-	bool many = args_count(args, ARG_TYPE) || args_count(args, ARG_OF_GROUP);
+	bool many = is_of_many(args);
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->n; i++)
@@ -86,6 +93,12 @@ int command_latest(const struct args *args)
 	const char *name;
 
 	int code = ask_path_of(&path, args, &name);
+	if (code)
+		return code;
+	if (args_count(args, ARG_FOLLOW))
+		return follow_latest(args, &path, name, is_of_many(args));
+	if (args_count(args, ARG_COUNT) || args_count(args, ARG_FOR))
+		code = report_error(EXIT_OTHER, "--count and --for are for --follow");
 	if (!code)
 		code = ask_gateway(args, &path, COPSE_FORMAT_SENML_JSON, &answer);
 	if (code)

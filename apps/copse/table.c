@@ -74,21 +74,29 @@ static void print_cell(FILE *out, const char *text, size_t width, bool last)
 		fputc(' ', out);
 }
 
-void table_print(const struct table *t, FILE *out)
+static void measure(const struct table *t, size_t *width)
 {
-	size_t width[TABLE_COLUMNS] = {0};
-
-	for (size_t i = 0; i < t->column_n; i++)
-		width[i] = width_of(t->heads[i]);
+	for (size_t i = 0; i < t->column_n; i++) {
+		size_t n = width_of(t->heads[i]);
+		width[i] = n > width[i] ? n : width[i];
+	}
 	for (size_t i = 0; i < t->cell_n; i++) {
 		size_t n = width_of(t->cell[i]);
 		if (n > width[i % t->column_n])
 			width[i % t->column_n] = n;
 	}
+}
+
+static void print_heads(const struct table *t, const size_t *width, FILE *out)
+{
 	fputs(report_style(out, STYLE_BOLD), out);
 	for (size_t i = 0; i < t->column_n; i++)
 		print_cell(out, t->heads[i], width[i], i + 1 == t->column_n);
 	fprintf(out, "%s\n", report_end(out));
+}
+
+static void print_rows(const struct table *t, const size_t *width, FILE *out)
+{
 	for (size_t i = 0; i < t->cell_n; i++) {
 		bool last = (i + 1) % t->column_n == 0;
 		print_cell(out, t->cell[i], width[i % t->column_n], last);
@@ -97,11 +105,37 @@ void table_print(const struct table *t, FILE *out)
 	}
 }
 
-void table_free(struct table *t)
+static void drop_cells(struct table *t)
 {
 	for (size_t i = 0; i < t->cell_n; i++)
 		free(t->cell[i]);
+	t->cell_n = 0;
+}
+
+void table_print(const struct table *t, FILE *out)
+{
+	size_t width[TABLE_COLUMNS] = {0};
+
+	measure(t, width);
+	print_heads(t, width, out);
+	print_rows(t, width, out);
+}
+
+void table_flow(struct table *t, FILE *out)
+{
+	if (t->cell_n == 0)
+		return;
+	measure(t, t->width);
+	if (!t->begun)
+		print_heads(t, t->width, out);
+	t->begun = true;
+	print_rows(t, t->width, out);
+	drop_cells(t);
+}
+
+void table_free(struct table *t)
+{
+	drop_cells(t);
 	free(t->cell);
 	t->cell = NULL;
-	t->cell_n = 0;
 }
