@@ -165,12 +165,12 @@ static int open_store(struct gw_collector *c, struct store *store, char *why, si
 {
 	const struct gw_collector_config *config = &c->config->collector;
 	/* room to work in, until the oldest readings are removed */
-	const struct store_sqlite_config sqlite = {.path = config->path,
-						   .sync = config->sync,
-						   .max_bytes = config->max_bytes + config->max_bytes / 4};
+	const uint64_t max_bytes = config->max_bytes + config->max_bytes / 4;
+	const struct store_sqlite_config sqlite = {
+	    .path = config->path, .sync = config->sync, .max_bytes = max_bytes};
 
 	if (strcmp(config->path, ":memory:") == 0)
-		return store_memory_open(config->max_bytes, store);
+		return store_memory_open(max_bytes, store);
 	return store_sqlite_open(&sqlite, store, why, cap);
 }
 

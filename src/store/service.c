@@ -19,6 +19,8 @@
 
 #define GROUP_MAX     8192 /* batches in one transaction */
 #define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
+#define ROOM_ROUNDS   64                        /* by which room is made at once, */
+#define FULL_US       ((int64_t)10 * 1000000)   /* and how long to wait when that was of no use */
 #define JUMP_US       ((int64_t)3600 * 1000000) /* six times as long: the clock has jumped */
 #define MAGIC         0x73746f72u
 
@@ -62,7 +64,7 @@ struct store_service {
 	struct store store;
 	struct store_job *group[GROUP_MAX];
 	struct store_batch *batch[GROUP_MAX];
-	int64_t last_trim, spare_until;
+	int64_t last_trim, spare_until, full_at;
 };
 
 struct store_job *store_job_new(size_t bytes)
@@ -115,6 +117,27 @@ static void count_batch(struct store_service *s, const struct store_batch *b)
 	}
 }
 
+static bool make_room(struct store_service *s, int64_t now);
+
+/* Once more those for which there was no room, if the oldest readings can make some. Returns what the store says. */
+static int write_again(struct store_service *s, size_t n)
+{
+	const int64_t now = s->config.wall(s->config.self);
+	size_t left = 0;
+
+	if (s->full_at && now - s->full_at < FULL_US && now >= s->full_at)
+		return STORE_FULL;
+	s->full_at = now;
+	if (!make_room(s, now))
+		return STORE_FULL;
+	for (size_t i = 0; i < n; i++)
+		if (s->batch[i]->result == STORE_FULL)
+			s->batch[left++] = s->batch[i];
+	int result = store_write(&s->store, s->batch, left);
+	s->full_at = result == STORE_FULL ? now : 0;
+	return result;
+}
+
 static void write_group(struct store_service *s, size_t n)
 {
 	if (n == 0)
@@ -122,11 +145,13 @@ static void write_group(struct store_service *s, size_t n)
 	for (size_t i = 0; i < n; i++)
 		s->batch[i] = &s->group[i]->batch;
 	int result = store_write(&s->store, s->batch, n);
+	if (result == STORE_FULL)
+		result = write_again(s, n);
 	atomic_store(&s->state, result);
 	s->transactions += result == STORE_OK;
 	for (size_t i = 0; i < n; i++) {
-		s->group[i]->result = s->batch[i]->result;
-		count_batch(s, s->batch[i]);
+		s->group[i]->result = s->group[i]->batch.result;
+		count_batch(s, &s->group[i]->batch);
 		finish(s, s->group[i]);
 	}
 	/* not only when all is done: where more comes in all the time that is never */
@@ -159,11 +184,46 @@ static bool is_query(const struct store_job *job)
 	return job->render != NULL;
 }
 
-static bool is_too_large(struct store_service *s, struct store_usage *usage)
+static bool is_larger(struct store_service *s, uint64_t bytes, struct store_usage *usage)
 {
 	*usage = (struct store_usage){0};
-	return s->config.store_max && store_usage(&s->store, usage) == STORE_OK &&
-	       usage->bytes > s->config.store_max && usage->oldest != STORE_NEVER;
+	return s->config.store_max && store_usage(&s->store, usage) == STORE_OK && usage->bytes > bytes &&
+	       usage->oldest != STORE_NEVER;
+}
+
+/* The time before which the oldest go: a part of all the time that there are readings of. Those of the future, by a clock
+ * that was wrong, go last, each time those of a longer span. */
+static int64_t next_oldest(int64_t oldest, int64_t now, int64_t part, unsigned round)
+{
+	if (oldest < now)
+		return oldest + (now - oldest) / part + 1;
+	const int64_t span = INT64_C(1000000) << (round < 40 ? round : 40);
+	return oldest < INT64_MAX - span ? oldest + span : INT64_MAX;
+}
+
+/* When the store is larger than its bound its oldest go, by time, until it takes up nine tenths of that: a twentieth of the
+ * time at once, more where little goes by that. Returns whether something went. */
+static bool make_room(struct store_service *s, int64_t now)
+{
+	const uint64_t wanted = s->config.store_max - s->config.store_max / 10;
+	struct store_usage usage;
+	uint64_t before = UINT64_MAX;
+	int64_t part = 20;
+	bool went = false;
+
+	if (!is_larger(s, s->config.store_max, &usage))
+		return false;
+	for (unsigned round = 0; round < ROOM_ROUNDS && is_larger(s, wanted, &usage); round++) {
+		const bool little = before < usage.bytes + s->config.store_max / 200;
+		part = !little ? 20 : part > 2 ? part / 2 : 2;
+		before = usage.bytes;
+		if (store_trim(&s->store, next_oldest(usage.oldest, now, part, round),
+			       now - STORE_ORIGIN_US) != STORE_OK)
+			break;
+		went = true;
+	}
+	s->trimmed_size += went;
+	return went;
 }
 
 /* The time before which readings are too old. A clock that leaps ahead makes everything old at once, and what is removed
@@ -179,23 +239,17 @@ static int64_t too_old(struct store_service *s, int64_t now)
 	return s->config.keep_us && now >= s->spare_until ? now - s->config.keep_us : INT64_MIN;
 }
 
-/* Remove what is too old; and when what remains is too large, its oldest twentieth, by time, until it is not. */
+/* Remove what is too old, and what is too much. */
 static void trim(struct store_service *s)
 {
 	int64_t now = s->config.wall(s->config.self), before;
-	struct store_usage usage;
 
 	if (s->last_trim && now - s->last_trim < TRIM_EVERY_US && now >= s->last_trim)
 		return;
 	before = too_old(s, now);
 	s->last_trim = now;
 	s->trimmed += store_trim(&s->store, before, now - STORE_ORIGIN_US) == STORE_OK;
-	for (int round = 0; round < 20 && is_too_large(s, &usage); round++) {
-		before = usage.oldest + (now > usage.oldest ? (now - usage.oldest) / 20 : 0) + 1;
-		if (store_trim(&s->store, before, now - STORE_ORIGIN_US) != STORE_OK)
-			break;
-		s->trimmed++;
-	}
+	make_room(s, now);
 }
 
 /* Everything that lies in the queue, in its order: batches between two queries are one transaction. Returns whether there

@@ -35,7 +35,7 @@ struct store_job {
 	struct store_query query; /* with `render` */
 	store_render_fn *render;
 	/* the answer */
-	int result;              /* enum store_result; of a query STORE_FULL: the answer was longer than allowed */
+	int result; /* enum store_result; of a query STORE_FULL: the answer was longer than allowed */
 	struct store_buffer out; /* of a query */
 	/* private */
 	struct store_job *next;
@@ -52,8 +52,10 @@ struct store_service_config {
 	uint32_t answer_max; /* bytes of the longest answer to a query */
 	uint32_t linger_us;  /* how long to wait for more before a transaction begins; 0: not at all */
 
-	/* Retention: readings older than so many microseconds go, 0: none; and the oldest, when the store takes up more than
-	 * `store_max` bytes, 0: no bound. */
+	/* Retention: readings and documents older than so many microseconds go, 0: none; and the oldest, when the store
+	 * takes up more than `store_max` bytes, 0: no bound. That is looked after every ten minutes, and when the store is
+	 * full: it should have some more room than `store_max`, which is used meanwhile. What does not fit even then is
+	 * STORE_FULL. */
 	int64_t keep_us;
 	uint64_t store_max;
 

@@ -161,7 +161,8 @@ struct store_usage {
 	bool count;                   /* the caller's: count what costs time where there is much of it */
 	uint64_t readings, documents; /* 0 unless counted */
 	uint64_t series, bytes;       /* bytes: that the store takes up */
-	int64_t oldest;               /* time of the oldest reading, STORE_NEVER: there is none */
+	int64_t
+	    oldest; /* time of the oldest reading, or when the oldest document came; STORE_NEVER: there is neither */
 };
 
 /* What a back end provides. All return STORE_OK or a result < 0. */

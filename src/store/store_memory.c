@@ -519,6 +519,9 @@ static int memory_usage(void *self, struct store_usage *usage)
 		if (s->readings.n && r->time < usage->oldest)
 			usage->oldest = r->time;
 	}
+	const struct kept_document *d = m->documents.at;
+	if (m->documents.n && d->received < usage->oldest)
+		usage->oldest = d->received;
 	return STORE_OK;
 }
 

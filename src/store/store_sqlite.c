@@ -485,9 +485,11 @@ static int sqlite_write(void *self, struct store_batch *const *batch, size_t n)
 	for (size_t i = 0; result >= 0 && i < n; i++)
 		result = put_batch(s, batch[i]);
 	result = end(s, result);
-	/* What could not be merged stays where it is, safe and readable; the next write tries again. */
-	if (result == STORE_OK && (s->crowded || s->pending.n >= SQLITE_MERGE_ALL))
-		merge(s);
+	const size_t arrivals = s->pending.n;
+	/* What could not be merged, as for want of room, stays where it is, safe and readable, until a quarter more came. */
+	if (result == STORE_OK && s->pending.n >= s->merge_from &&
+	    (s->crowded || s->pending.n >= SQLITE_MERGE_ALL))
+		s->merge_from = merge(s) == STORE_OK ? 0 : arrivals + arrivals / 4;
 	return result;
 }
 
@@ -576,6 +578,11 @@ static int sqlite_usage(void *self, struct store_usage *usage)
 		   "9223372036854775807) FROM series), (SELECT coalesce(min(time), 9223372036854775807) FROM "
 		   "arrival)), 9223372036854775807)",
 		   &result);
+	/* the first document is the oldest one, but for a clock that was set back */
+	const int64_t document = number(
+	    s, "SELECT coalesce((SELECT received FROM document ORDER BY id LIMIT 1), 9223372036854775807)",
+	    &result);
+	usage->oldest = document < usage->oldest ? document : usage->oldest;
 	usage->series = (uint64_t)number(s, "SELECT count(*) FROM series", &result);
 	int64_t pages = number(s, "PRAGMA page_count", &result) - number(s, "PRAGMA freelist_count", &result);
 	usage->bytes = (uint64_t)(pages * number(s, "PRAGMA page_size", &result));
@@ -631,8 +638,8 @@ static int set_up(struct sqlite_store *s, const struct store_sqlite_config *conf
 	sqlite3_busy_timeout(s->db, 5000);
 	snprintf(pragmas, sizeof(pragmas),
 		 "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY;"
-		 "PRAGMA cache_size = -65536; PRAGMA max_page_count = %llu;",
-		 config->sync ? "FULL" : "NORMAL", (unsigned long long)pages);
+		 "PRAGMA cache_size = -65536; PRAGMA max_page_count = %llu; PRAGMA journal_size_limit = %u;",
+		 config->sync ? "FULL" : "NORMAL", (unsigned long long)pages, SQLITE_WAL_KEPT);
 	sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
 	int result = sqlite_result(s);
 	if (result == STORE_OK)

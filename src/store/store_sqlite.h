@@ -69,14 +69,19 @@ struct sqlite_store {
 	size_t order_n;
 	uint32_t index_cap;
 	uint64_t key[2];
-	int64_t next; /* id of the next arrival */
-	bool fresh;   /* series and pending agree with the database */
-	bool crowded; /* a series has SQLITE_MERGE_SERIES arrivals */
+	int64_t next;      /* id of the next arrival */
+	size_t merge_from; /* nothing is merged with fewer arrivals: the last time it failed */
+	bool fresh;        /* series and pending agree with the database */
+	bool crowded;      /* a series has SQLITE_MERGE_SERIES arrivals */
 };
 
 /* Arrivals are merged when there are so many, or so many of one series: a query never has to sort more than that. */
 #define SQLITE_MERGE_ALL    262144u
 #define SQLITE_MERGE_SERIES 4096u
+
+/* Bytes of the log that are left on the disk, once what it has is in the database: a transaction may need more meanwhile,
+ * up to what it changes. */
+#define SQLITE_WAL_KEPT 16777216u
 
 /* The statement, ready to be bound and stepped; NULL without memory or when the database is damaged. */
 sqlite3_stmt *sqlite_statement(struct sqlite_store *s, enum statement which);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The collector in trouble, in the real gateway: a disk that is full, a folder that cannot be written, SIGKILL while a foreign sender
+"""The collector in trouble, in the real gateway: a store that has all that it may have, a disk that is full, a folder that cannot be written, SIGKILL while a foreign sender
 publishes, a hostile sender who makes up a hundred thousand devices, and sensors on several hosts that publish to their groups.
 
 In trouble senders who listen are told, what is lost is counted, the rest of the gateway goes on, and what was acknowledged is there.
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-from stage import (CONTENT_FORMAT, GET, HERE, NON, POST, SECRET, Message, Peer, check, code_text, equal, free_port, path_options, play, until)
+from stage import (CONTENT_FORMAT, GET, HERE, NON, POST, PUT, SECRET, Message, Peer, check, code_text, equal, free_port, path_options, play, until)
 
 BLOCK2, SENML_JSON, JSON, ACCEPT = 23, b"\x6e", b"\x32", 17
 DEVICE = "0024befffe804ff1"
@@ -167,6 +167,41 @@ def on_a_small_disk(stage):
         stage.stop(False)
         subprocess.run(["umount", disk], check=True)
         stage.processes.clear()
+
+
+# --- a bound for the store ---------------------------------------------------------------------------------------------------------
+
+
+def bounded_by_size(stage):
+    """Whatever comes is taken: the oldest make room, readings as well as documents."""
+    path, bound = stage.path("bounded.db"), 200000
+    gateway = stage.start_gateway(collector(path, f"max_size = {bound / 1e6}"))
+    peer = Peer(stage.gateway_address)
+    for i in range(600):
+        publish(peer, [{"n": f"device:{DEVICE}:n", "v": i, "t": 1700000000 + i}, {"n": f"device:{DEVICE}:more", "vs": "x" * 700, "t": 1700000000 + i}])
+        if i % 100 == 99:
+            check(os.path.getsize(path) <= bound * 1.25 + 4096, f"the file's size: {os.path.getsize(path)}")
+            check(os.path.getsize(path + "-wal") <= bound * 2.5 + (5 << 20), f"and of its log: {os.path.getsize(path + '-wal')}")
+    left = kept(peer)
+    equal(left, list(range(600 - len(left), 600)), "the newest are there, without a gap")
+    check(50 <= len(left) <= 350, f"so many: {len(left)}")
+    check(counter(stage, "store_trimmed_size") >= 1, "counted")
+    equal((counter(stage, "collector_failed"), counter(stage, "store_failed")), (0, 0), "and none was lost")
+    for i in range(400):
+        reply = peer.request(PUT, f"/store/d{i % 7}", b"%03d" % i + bytes(997), options=[(CONTENT_FORMAT, b"\x2a")])
+        equal(code_text(reply.code), "2.04", "PUT below /store")
+    equal(fetch(peer, "/store/d0")[:3], b"399", "the newest document")
+    check(os.path.getsize(path) <= bound * 1.25 + 4096, f"the file's size: {os.path.getsize(path)}")
+    peer.close()
+    gateway.stop(signal.SIGKILL)
+    stage.processes.remove(gateway)
+    gateway = stage.start_gateway(collector(path, f"max_size = {bound / 1e6}"))
+    peer = Peer(stage.gateway_address)
+    publish(peer, [{"n": f"device:{DEVICE}:n", "v": 600}])
+    equal(kept(peer)[-1], 600, "after a restart")
+    peer.close()
+    gateway.stop()
+    stage.processes.remove(gateway)
 
 
 # --- SIGKILL while a foreign sender publishes -------------------------------------------------------------------------------------
@@ -349,6 +384,7 @@ def run(stage):
     stage.start_sim("--count", "1", "--kinds", "meter")
     in_namespaces(stage, "-m", "--disk")
     in_namespaces(stage, "-n", "--hosts")
+    bounded_by_size(stage)
     killed_beside_a_foreign_sender(stage)
     a_hostile_sender(stage)
 
