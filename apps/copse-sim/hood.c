@@ -4,6 +4,7 @@
 #include "form.h"
 #include "hood.h"
 #include "../log/log.h"
+#include "../oscore/file.h"
 #include "random.h"
 #include "secure.h"
 
@@ -57,6 +58,8 @@ struct hood {
 	uint8_t *memory;             /* of the servers */
 	size_t server_bytes;
 	struct copse_line line; /* in place of the only device's socket */
+	struct oscore_file oscore[SIM_OSCORE_MAX];
+	void *oscore_memory;
 	struct copse_timer look;
 	copse_ms began;
 	int64_t start_ms;
@@ -456,6 +459,35 @@ static int64_t present_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* All devices are one endpoint to OSCORE, and have its contexts in common. */
+static int start_oscore(struct hood *hood, char *why, size_t why_cap)
+{
+	struct copse_oscore_config config = COPSE_OSCORE_DEFAULT;
+	char reason[OSCORE_FILE_WHY];
+	struct copse_oscore *oscore;
+
+	config.context_cap = SIM_OSCORE_MAX;
+	config.binding_cap = at_most(256 + 32ull * hood->options->count, 65536); /* every observer */
+	config.required = true;
+	copse_host_random(config.seed, sizeof(config.seed));
+	hood->oscore_memory = copse_mem_new(1, copse_oscore_bytes(&config));
+	if (!hood->oscore_memory) {
+		snprintf(why, why_cap, "out of memory");
+		return -1;
+	}
+	oscore = copse_oscore_attach(hood->oscore_memory, copse_oscore_bytes(&config), &config,
+				     copse_host_endpoint(hood->host));
+	for (unsigned i = 0; i < hood->options->oscore_n; i++) {
+		if (oscore_file_open(&hood->oscore[i], hood->options->oscore[i], reason) != 0) {
+			snprintf(why, why_cap, "--oscore: %.*s", (int)(why_cap > 16 ? why_cap - 16 : 0),
+				 reason);
+			return -1;
+		}
+		copse_oscore_add(oscore, &hood->oscore[i].context);
+	}
+	return 0;
+}
+
 struct hood *hood_new(const struct sim_options *options, struct copse_loop *loop, char *why, size_t why_cap)
 {
 	copse_ms now = copse_loop_now(loop);
@@ -468,11 +500,17 @@ struct hood *hood_new(const struct sim_options *options, struct copse_loop *loop
 	}
 	hood->options = options;
 	hood->loop = loop;
+	for (unsigned i = 0; i < SIM_OSCORE_MAX; i++)
+		hood->oscore[i].lock = -1;
 	hood->began = now;
 	hood->start_ms = options->started ? options->start_ms : present_ms();
 	hood->look = (struct copse_timer){.due = look_around, .self = hood};
 	if (make_host(hood, now) < 0) {
 		snprintf(why, why_cap, "out of memory");
+		hood_free(hood);
+		return NULL;
+	}
+	if (options->oscore_n && start_oscore(hood, why, why_cap) < 0) {
 		hood_free(hood);
 		return NULL;
 	}
@@ -500,6 +538,9 @@ void hood_free(struct hood *hood)
 	copse_mem_free(hood->memory);
 	copse_mem_free(hood->by_transport);
 	copse_mem_free(hood->place);
+	copse_mem_free(hood->oscore_memory);
+	for (unsigned i = 0; i < SIM_OSCORE_MAX; i++)
+		oscore_file_close(&hood->oscore[i]);
 	copse_mem_free(hood);
 }
 

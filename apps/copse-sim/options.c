@@ -25,6 +25,7 @@ const char sim_options_help[] =
     "  -p, --port PORT           0: the system chooses (5683)\n"
     "      --dtls PORT           take DTLS too, there; 0: the system chooses\n"
     "      --psk FILE            and write each device's key to FILE, for the gateway (4849)\n"
+    "      --oscore FILE[,SEQ]   take only requests protected by this security context, or another given so\n"
     "      --tcp                 take CoAP over TCP too, at the same address and port\n"
     "      --ws                  take CoAP over WebSockets there, instead of over TCP\n"
     "      --join GROUP          take requests to a group too: for one device, --bind [::]\n"
@@ -300,6 +301,14 @@ static int take_dtls(const struct parser *p, const char *text)
 	return err;
 }
 
+static int take_oscore(const struct parser *p, const char *text)
+{
+	if (p->options->oscore_n == SIM_OSCORE_MAX)
+		return complain(p, "more than 8 security contexts");
+	p->options->oscore[p->options->oscore_n++] = text;
+	return 0;
+}
+
 static int take_psk(const struct parser *p, const char *text)
 {
 	p->options->secure = true;
@@ -335,6 +344,7 @@ static const struct {
 	{"port", 'p', take_port},
 	{"dtls", 't', take_dtls},
 	{"psk", 'P', take_psk},
+	{"oscore", 'E', take_oscore},
 	{"tcp", 'C', NULL},
 	{"ws", 'W', NULL},
 	{"join", 'j', take_join},

@@ -10,8 +10,9 @@
 
 #include <copse/address.h>
 
-#define SIM_COUNT_MAX 60000u
-#define SIM_KINDS_MAX 64 /* of the pattern that --kinds makes */
+#define SIM_COUNT_MAX  60000u
+#define SIM_KINDS_MAX  64 /* of the pattern that --kinds makes */
+#define SIM_OSCORE_MAX 8
 
 enum sim_action { SIM_RUN, SIM_LIST, SIM_LEDGER, SIM_HELP, SIM_VERSION };
 
@@ -24,11 +25,14 @@ struct sim_options {
 	uint8_t prefix[16];  /* of the addresses; IPv4 in the first four bytes */
 	unsigned prefix_len; /* in bits */
 	uint16_t port;
-	bool tcp;                   /* take TCP too, at the port in the clear */
-	bool websocket;             /* and that by WebSockets */
-	bool secure;                /* take DTLS too */
-	uint16_t secure_port;       /* there; 0: the system chooses */
-	const char *psk;            /* write the devices' keys to this file; NULL: nowhere */
+	bool tcp;             /* take TCP too, at the port in the clear */
+	bool websocket;       /* and that by WebSockets */
+	bool secure;          /* take DTLS too */
+	uint16_t secure_port; /* there; 0: the system chooses */
+	const char *oscore
+	    [SIM_OSCORE_MAX]; /* files of security contexts; requests must be protected by one of them */
+	unsigned oscore_n;    /* 0: requests need not be protected */
+	const char *psk;      /* write the devices' keys to this file; NULL: nowhere */
 	struct copse_address group; /* whose requests are taken, too; len 0: none */
 	uint64_t seed;
 	double speed;

@@ -76,6 +76,25 @@ static int open_client(struct net *net)
 	return 0;
 }
 
+/* Put OSCORE before the endpoint. Returns 0, or an exit code after an error that has been reported. */
+static int open_oscore(struct net *net, const char *spec)
+{
+	struct copse_oscore_config config = COPSE_OSCORE_DEFAULT;
+	char why[OSCORE_FILE_WHY];
+
+	if (oscore_file_open(&net->oscore, spec, why))
+		return report_error(EXIT_SECURITY, "--oscore: %s", why);
+	config.message_len = 2048; /* as long as the host sends */
+	copse_host_random(config.seed, sizeof(config.seed));
+	net->oscore_memory = copse_mem_new(1, copse_oscore_bytes(&config));
+	if (!net->oscore_memory)
+		return report_error(EXIT_OTHER, "out of memory");
+	copse_oscore_ask(
+	    copse_oscore_attach(net->oscore_memory, copse_oscore_bytes(&config), &config, net->ep),
+	    &net->oscore.context);
+	return 0;
+}
+
 static int open_host(struct net *net, const struct net_config *config)
 {
 	struct copse_host_config host = COPSE_HOST_DEFAULT;
@@ -97,7 +116,8 @@ static int open_host(struct net *net, const struct net_config *config)
 	if (!net->host)
 		return report_error(EXIT_OTHER, "out of memory");
 	net->ep = copse_host_endpoint(net->host);
-	return open_client(net);
+	int code = config->oscore ? open_oscore(net, config->oscore) : 0;
+	return code ? code : open_client(net);
 }
 
 /* Returns 0, or an error with `why`. */
@@ -185,6 +205,8 @@ static int release(struct net *net)
 		err = copse_pcap_close(net->pcap);
 	copse_loop_free(net->loop);
 	copse_mem_free(net->client_memory);
+	copse_mem_free(net->oscore_memory);
+	oscore_file_close(&net->oscore);
 	return err;
 }
 
@@ -192,7 +214,7 @@ int net_open(struct net *net, const struct net_config *config)
 {
 	static const int signals[] = {SIGINT, SIGTERM, 0};
 
-	*net = (struct net){.limit = {.due = on_limit}};
+	*net = (struct net){.limit = {.due = on_limit}, .oscore = {.lock = -1}};
 	net->limit.self = net;
 	net->last_id = config->last_id;
 	net->loop = copse_loop_new();

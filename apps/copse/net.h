@@ -5,6 +5,7 @@
 #ifndef COPSE_TOOL_NET_H
 #define COPSE_TOOL_NET_H
 
+#include "../oscore/file.h"
 #include "security.h"
 #include "wire.h"
 
@@ -24,6 +25,7 @@ struct net_config {
 	bool stream;           /* connections, not datagrams */
 	bool websocket;        /* over WebSockets */
 	const char *authority; /* websocket: host and port of the URI */
+	const char *oscore;    /* the file of the security context; NULL: requests are not protected */
 };
 
 /* What the net tells to whom. Functions may be NULL. */
@@ -43,6 +45,8 @@ struct net {
 	struct copse_transport *transport;
 	struct secure *secure;
 	struct wire wire;
+	struct oscore_file oscore;
+	void *oscore_memory;
 	struct copse_pcap *pcap;
 	const char *pcap_path;
 	uint16_t *last_id;

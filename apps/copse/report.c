@@ -147,6 +147,10 @@ enum exit_code report_code_of_error(int err)
 	case COPSE_ERR_TIMEOUT: return EXIT_TIMEOUT;
 	case COPSE_ERR_RESET:
 	case COPSE_ERR_TRANSPORT: return EXIT_UNREACHABLE;
+	case COPSE_ERR_SEALED: /* what came under OSCORE was not what the server had sent, or is too old */
+	case COPSE_ERR_CONTEXT:
+	case COPSE_ERR_REPLAY:
+	case COPSE_ERR_EXHAUSTED: return EXIT_SECURITY;
 	default: return EXIT_OTHER;
 	}
 }

@@ -48,9 +48,9 @@ static void add_uri(struct copse_builder *b, const struct target *target, bool n
 		add_path(b, &target->uri);
 	} else if (!target->proxied) {
 		copse_uri_build(&target->uri, NULL, b);
-	} else if (strlen(target->text) <= PROXY_URI_MAX) {
+	} else if (!target->net.oscore && strlen(target->text) <= PROXY_URI_MAX) {
 		copse_build_option(b, COPSE_OPTION_PROXY_URI, target->text, strlen(target->text));
-	} else {
+	} else { /* RFC 8613 §4.1.3.3: in parts, so that path and query are the server's alone */
 		add_scheme(b, &target->uri);
 		copse_uri_build(&target->uri, &elsewhere, b);
 	}

@@ -112,6 +112,7 @@ int target_configure(struct target *target, const struct args *args)
 	    .local_port = (uint16_t)port,
 	    .verbose = args_count(args, ARG_VERBOSE),
 	    .pcap = args_value(args, ARG_PCAP),
+	    .oscore = args_value(args, ARG_OSCORE),
 	    .response_ms = target->proxied ? PROXY_RESPONSE_MS : 0,
 	};
 	uri = target->proxied ? &target->via : &target->uri;

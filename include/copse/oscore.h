@@ -123,6 +123,14 @@ void copse_oscore_sequence(struct copse_oscore_context *context, uint64_t sequen
 /* The window was lost: the next request is taken only with an Echo value that was given since (Appendix B.1.2). */
 void copse_oscore_lost_window(struct copse_oscore_context *context);
 
+/* What came so far, to be kept over an orderly end: one more than the highest number in `*top`, 0 for none, and in bit i of
+ * `*seen` whether `*top` - 1 - i came. Returns false while the window is not known. */
+bool copse_oscore_window(const struct copse_oscore_context *context, uint64_t *top, uint64_t *seen);
+
+/* Go on with the window that copse_oscore_window told, when nothing has been taken by the context since. One that is older
+ * lets replays pass: who is not sure calls copse_oscore_lost_window. */
+void copse_oscore_restore_window(struct copse_oscore_context *context, uint64_t top, uint64_t seen);
+
 /* Overwrite the keys. */
 void copse_oscore_wipe(struct copse_oscore_context *context);
 

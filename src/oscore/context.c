@@ -109,6 +109,21 @@ void copse_oscore_lost_window(struct copse_oscore_context *context)
 	context->top = context->seen = 0;
 }
 
+bool copse_oscore_window(const struct copse_oscore_context *context, uint64_t *top, uint64_t *seen)
+{
+	*top = context->top;
+	*seen = context->seen;
+	return context->synced;
+}
+
+void copse_oscore_restore_window(struct copse_oscore_context *context, uint64_t top, uint64_t seen)
+{
+	context->synced = true;
+	context->has_echo = false;
+	context->top = top;
+	context->seen = seen;
+}
+
 bool osc_window_has_room(const struct copse_oscore_context *c, uint64_t number)
 {
 	if (number >= c->top)

@@ -48,6 +48,23 @@ static void defaults(void **state)
 	assert_address(299, 0, "127.1.1.44:5683");
 }
 
+static void security_contexts(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--oscore a --oscore b,c"), 0);
+	assert_int_equal(options.oscore_n, 2);
+	assert_string_equal(options.oscore[1], "b,c");
+	assert_int_equal(
+	    parse("--oscore 1 --oscore 2 --oscore 3 --oscore 4 --oscore 5 --oscore 6 --oscore 7 --oscore 8"),
+	    0);
+	assert_int_equal(options.oscore_n, SIM_OSCORE_MAX);
+	assert_int_equal(
+	    parse("--oscore 1 --oscore 2 --oscore 3 --oscore 4 --oscore 5 --oscore 6 --oscore 7 --oscore 8 "
+		  "--oscore 9"),
+	    -1);
+	assert_non_null(strstr(why, "more than 8"));
+}
+
 static void everything_at_once(void **state)
 {
 	(void)state;
@@ -184,9 +201,13 @@ static void bad_command_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(defaults),   cmocka_unit_test(everything_at_once),
-	    cmocka_unit_test(publishing), cmocka_unit_test(actions),
-	    cmocka_unit_test(addresses),  cmocka_unit_test(bad_command_lines),
+	    cmocka_unit_test(defaults),
+	    cmocka_unit_test(security_contexts),
+	    cmocka_unit_test(everything_at_once),
+	    cmocka_unit_test(publishing),
+	    cmocka_unit_test(actions),
+	    cmocka_unit_test(addresses),
+	    cmocka_unit_test(bad_command_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
