@@ -177,6 +177,7 @@ static int run(const struct arguments *a, struct gw_config *config, struct gw_lo
 	struct gw_crew *crew;
 	sigset_t signals;
 
+	signal(SIGXFSZ, SIG_IGN); /* a file may not be longer: whoever writes it is told */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGTERM);

@@ -163,7 +163,7 @@ static int load(struct gw_collector *c, struct store *store)
 
 static int open_store(struct gw_collector *c, struct store *store, char *why, size_t cap)
 {
-	const struct gw_collector_config *config = &c->config->collector;
+	const struct gw_collector_config *config = &c->opened;
 	/* room to work in, until the oldest readings are removed */
 	const uint64_t max_bytes = config->max_bytes + config->max_bytes / 4;
 	const struct store_sqlite_config sqlite = {
@@ -174,15 +174,35 @@ static int open_store(struct gw_collector *c, struct store *store, char *why, si
 	return store_sqlite_open(&sqlite, store, why, cap);
 }
 
+/* In the store's thread. What its file knew is in memory, as far as it is newest; the rest is where the file is. */
+static int reopen(void *self, struct store *store)
+{
+	struct gw_collector *c = self;
+	char why[300] = "";
+
+	if (!c->missing)
+		gw_log(c->around.log, GW_LOG_ERROR, "collector", store_result_text(STORE_GONE),
+		       {"store", c->opened.path});
+	int result = open_store(c, store, why, sizeof(why));
+	if (result == STORE_OK)
+		gw_log(c->around.log, GW_LOG_WARN, "collector", "the store has been opened again",
+		       {"store", c->opened.path});
+	else if (!c->missing)
+		gw_log(c->around.log, GW_LOG_ERROR, "collector", why, {"store", c->opened.path});
+	c->missing = result != STORE_OK;
+	return result;
+}
+
 static void start(struct gw_collector *c)
 {
 	const struct store_service_config config = {.jobs = QUEUE_JOBS,
 						    .bytes = QUEUE_BYTES,
 						    .answer_max = ANSWER_MAX,
 						    .linger_us = LINGER_US,
-						    .keep_us = c->config->collector.keep_us,
-						    .store_max = c->config->collector.max_bytes,
+						    .keep_us = c->opened.keep_us,
+						    .store_max = c->opened.max_bytes,
 						    .wall = wall,
+						    .reopen = reopen,
 						    .wake = wake_worker,
 						    .self = c};
 	struct store store;
@@ -199,7 +219,7 @@ static void start(struct gw_collector *c)
 		return;
 	store_close(&store);
 	gw_log(c->around.log, GW_LOG_ERROR, "collector", why[0] ? why : store_result_text(result),
-	       {"store", c->config->collector.path});
+	       {"store", c->opened.path});
 }
 
 struct gw_collector *gw_collector_new(const struct gw_config *config,
@@ -214,6 +234,7 @@ struct gw_collector *gw_collector_new(const struct gw_config *config,
 	c->magic = GW_COLLECTOR_MAGIC;
 	c->at = COPSE_NEVER;
 	c->config = config;
+	c->opened = config->collector;
 	c->around = *around;
 	c->device_cap = config->collector.devices;
 	copse_host_random(c->key, sizeof(c->key));

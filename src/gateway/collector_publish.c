@@ -539,11 +539,13 @@ static void note_trouble(struct gw_collector *c, int result)
 		return;
 	if (trouble)
 		gw_log(c->around.log, GW_LOG_ERROR, "collector", store_result_text(trouble),
-		       {"store", c->config->collector.path});
+		       {"store", c->opened.path});
 	else
 		gw_log(c->around.log, GW_LOG_INFO, "collector", "the store takes readings again",
-		       {"store", c->config->collector.path});
+		       {"store", c->opened.path});
 	c->trouble = trouble;
+	if (!trouble)
+		c->unread = STORE_OK;
 }
 
 void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms now)

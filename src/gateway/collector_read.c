@@ -9,6 +9,7 @@
 #include "collector_query.h"
 #include "collector_state.h"
 #include "documents.h"
+#include "log.h"
 
 #include "store/identity.h"
 
@@ -346,11 +347,22 @@ static void answer(struct copse_response *rs, struct store_job *job)
 	store_job_free(job);
 }
 
+/* Once for each kind: what is damaged may be in the way of some questions and not of others. */
+static void note_unread(struct gw_collector *c, const struct store_job *job)
+{
+	if (job->result >= 0 || job->out.failed || job->result == c->unread)
+		return;
+	gw_log(c->around.log, GW_LOG_ERROR, "collector", store_result_text(job->result),
+	       {"store", c->opened.path}, {"what", "reading"});
+	c->unread = job->result;
+}
+
 void gw_collector_asked(struct gw_collector *c, struct store_job *job, copse_ms now)
 {
 	struct copse_response rs;
 	copse_handle tag = job->tag;
 
+	note_unread(c, job);
 	if (gw_history_read(c, job, now))
 		return;
 	if (copse_server_reply(c->around.server, tag, &rs) != 0) {

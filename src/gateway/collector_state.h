@@ -58,7 +58,8 @@ struct gw_collector {
 	void (*wake)(void *self);
 	void *wake_self;
 	struct gw_collector_counters counters;
-	struct store_service *service; /* NULL: there is no store */
+	struct store_service *service;     /* NULL: there is no store */
+	struct gw_collector_config opened; /* by which it was opened: a newer one changes nothing of it */
 
 	struct gw_heard **device; /* device_n of them, in the order in which they were met */
 	uint32_t device_n, device_cap;
@@ -68,7 +69,9 @@ struct gw_collector {
 	struct core_table senders; /* by address: number in `sender` + 1 */
 	uint64_t key[2];
 
-	int trouble; /* what the store said last, if it could not take something; else STORE_OK */
+	bool missing; /* the store's thread's: its file is gone, and that has been told */
+	int trouble;  /* what the store said last, if it could not take something; else STORE_OK */
+	int unread;   /* the same, if it could not be read; until it takes something again */
 
 	int64_t wall; /* what the clock showed, microseconds since 1970, */
 	copse_ms at;  /* and when that was; COPSE_NEVER: not yet */

@@ -19,7 +19,8 @@
 
 #define GROUP_MAX     8192 /* batches in one transaction */
 #define TRIM_EVERY_US ((int64_t)10 * 60 * 1000000)
-#define ROOM_ROUNDS   64                        /* by which room is made at once, */
+#define ROOM_ROUNDS   64 /* by which room is made at once, */
+#define REOPEN_US     ((int64_t)1000000)
 #define FULL_US       ((int64_t)10 * 1000000)   /* and how long to wait when that was of no use */
 #define JUMP_US       ((int64_t)3600 * 1000000) /* six times as long: the clock has jumped */
 #define MAGIC         0x73746f72u
@@ -61,10 +62,11 @@ struct store_service {
 	/* the client's */
 	pthread_t thread;
 	/* the store's thread's, once it runs */
-	struct store store;
+	struct store store; /* none: it is gone, and could not be opened again because of `missing` */
+	int missing;
 	struct store_job *group[GROUP_MAX];
 	struct store_batch *batch[GROUP_MAX];
-	int64_t last_trim, spare_until, full_at;
+	int64_t last_trim, spare_until, full_at, reopened_at;
 };
 
 struct store_job *store_job_new(size_t bytes)
@@ -119,13 +121,45 @@ static void count_batch(struct store_service *s, const struct store_batch *b)
 
 static bool make_room(struct store_service *s, int64_t now);
 
+/* Whether less than `span` has passed since `before`; 0: never. */
+static bool is_recent(int64_t before, int64_t now, int64_t span)
+{
+	return before && now >= before && now - before < span;
+}
+
+static int fail_all(struct store_service *s, size_t n, int result)
+{
+	for (size_t i = 0; i < n; i++)
+		s->batch[i]->result = result;
+	return result;
+}
+
+/* Write into the store, if there is one; when its file is gone, into one that is opened anew, at once or when it has been
+ * tried lately. */
+static int write_here(struct store_service *s, size_t n)
+{
+	const int64_t now = s->config.wall(s->config.self);
+	int result = s->store.ops ? store_write(&s->store, s->batch, n) : fail_all(s, n, s->missing);
+
+	if ((s->store.ops && result != STORE_GONE) || !s->config.reopen ||
+	    is_recent(s->reopened_at, now, REOPEN_US))
+		return result;
+	s->reopened_at = now;
+	store_close(&s->store);
+	s->missing = s->config.reopen(s->config.self, &s->store);
+	if (s->missing < 0)
+		return fail_all(s, n, s->missing);
+	s->reopened++;
+	return store_write(&s->store, s->batch, n);
+}
+
 /* Once more those for which there was no room, if the oldest readings can make some. Returns what the store says. */
 static int write_again(struct store_service *s, size_t n)
 {
 	const int64_t now = s->config.wall(s->config.self);
 	size_t left = 0;
 
-	if (s->full_at && now - s->full_at < FULL_US && now >= s->full_at)
+	if (is_recent(s->full_at, now, FULL_US))
 		return STORE_FULL;
 	s->full_at = now;
 	if (!make_room(s, now))
@@ -144,7 +178,7 @@ static void write_group(struct store_service *s, size_t n)
 		return;
 	for (size_t i = 0; i < n; i++)
 		s->batch[i] = &s->group[i]->batch;
-	int result = store_write(&s->store, s->batch, n);
+	int result = write_here(s, n);
 	if (result == STORE_FULL)
 		result = write_again(s, n);
 	atomic_store(&s->state, result);
@@ -169,7 +203,7 @@ static int take_row(void *user, const struct store_row *row)
 static void answer(struct store_service *s, struct store_job *job)
 {
 	job->out.max = s->config.answer_max;
-	job->result = store_read(&s->store, &job->query, take_row, job);
+	job->result = s->store.ops ? store_read(&s->store, &job->query, take_row, job) : s->missing;
 	if (job->result == STORE_OK)
 		job->result = take_row(job, NULL) < 0 ? STORE_FULL : STORE_OK;
 	s->queries++;
@@ -248,6 +282,8 @@ static void trim(struct store_service *s)
 		return;
 	before = too_old(s, now);
 	s->last_trim = now;
+	if (!s->store.ops)
+		return;
 	s->trimmed += store_trim(&s->store, before, now - STORE_ORIGIN_US) == STORE_OK;
 	make_room(s, now);
 }

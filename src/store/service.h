@@ -59,6 +59,10 @@ struct store_service_config {
 	int64_t keep_us;
 	uint64_t store_max;
 
+	/* Open the store again, in its thread: its file is gone (STORE_GONE) and has been closed. Returns a store_result.
+	 * Called at most once a second, and only when something is to be stored. May be NULL. */
+	int (*reopen)(void *self, struct store *out);
+
 	int64_t (*wall)(void *self); /* microseconds since 1970 */
 	void (*wake)(void *self);    /* called in the store's thread: something is done */
 	void *self;

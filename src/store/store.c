@@ -20,6 +20,7 @@ const char *store_result_text(int result)
 	case STORE_NOMEM: return "the store is out of memory";
 	case STORE_IO: return "the store's file cannot be read or written";
 	case STORE_STOPPED: return "there is no store";
+	case STORE_GONE: return "the store's file was moved, removed, replaced or cut";
 	default: return "unknown result";
 	}
 }

@@ -37,8 +37,10 @@ enum store_result {
 	STORE_READONLY = -3,
 	STORE_DAMAGED = -4, /* the file is none of ours, or broken */
 	STORE_NOMEM = -5,
-	STORE_IO = -6,     /* any other fault of the system below */
-	STORE_STOPPED = -7 /* the service was closed, or has no store */
+	STORE_IO = -6,      /* any other fault of the system below */
+	STORE_STOPPED = -7, /* the service was closed, or has no store */
+	STORE_GONE =
+	    -8 /* the file is not any more where it was opened, or has been cut: nothing can be kept in it */
 };
 
 /* A sentence about a result, static storage. */

@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* clang-format off */
 #define READING "series, time, id, unit, value, sum, received, expires"
@@ -473,11 +474,42 @@ static int merge(struct sqlite_store *s)
 	return STORE_OK;
 }
 
+/* Whether the file is the one that it was, and not shorter than it was. */
+static bool is_same(const char *path, struct sqlite_file *file, bool may_shrink)
+{
+	struct stat now;
+
+	if (!path || stat(path, &now) != 0)
+		return file->inode == 0;
+	const struct sqlite_file is = {now.st_dev, now.st_ino, now.st_size};
+	bool same = file->inode == 0 || (is.device == file->device && is.inode == file->inode &&
+					 (may_shrink || is.size >= file->size));
+	if (same)
+		*file = is;
+	return same;
+}
+
+/* What is written into a file that has been removed, or into its log, is gone with the process: SQLite itself does not mind.
+ * What is in the log goes into the file, wherever that is now. */
+static int check_files(struct sqlite_store *s)
+{
+	if (s->gone)
+		return STORE_GONE;
+	if (is_same(sqlite3_db_filename(s->db, "main"), &s->file, false) &&
+	    is_same(sqlite3_filename_wal(sqlite3_db_filename(s->db, "main")), &s->log, true))
+		return STORE_OK;
+	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	s->gone = true;
+	return STORE_GONE;
+}
+
 static int sqlite_write(void *self, struct store_batch *const *batch, size_t n)
 {
 	struct sqlite_store *s = self;
-	int result = sqlite_refresh(s);
+	int result = check_files(s);
 
+	if (result == STORE_OK)
+		result = sqlite_refresh(s);
 	if (result == STORE_OK)
 		result = begin(s);
 	if (result < 0)

@@ -69,7 +69,12 @@ struct sqlite_store {
 	size_t order_n;
 	uint32_t index_cap;
 	uint64_t key[2];
-	int64_t next;      /* id of the next arrival */
+	int64_t next; /* id of the next arrival */
+	struct sqlite_file {
+		uint64_t device, inode; /* 0: not known yet */
+		int64_t size;
+	} file, log;       /* as they were when they were looked at last */
+	bool gone;         /* one of them is another one, or none */
 	size_t merge_from; /* nothing is merged with fewer arrivals: the last time it failed */
 	bool fresh;        /* series and pending agree with the database */
 	bool crowded;      /* a series has SQLITE_MERGE_SERIES arrivals */

@@ -9,6 +9,7 @@ SPDX-License-Identifier: BSD-2-Clause
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -204,6 +205,108 @@ def bounded_by_size(stage):
     stage.processes.remove(gateway)
 
 
+# --- a file that goes, or may not grow ------------------------------------------------------------------------------------------------
+
+
+def moved(path):
+    os.rename(path, path + ".moved")
+
+
+def removed(path):
+    for suffix in ("", "-wal", "-shm"):
+        os.unlink(path + suffix)
+
+
+def replaced(path):
+    with open(path + ".new", "xb"):
+        pass
+    os.rename(path + ".new", path)
+
+
+def cut_out(path):
+    """The log alone."""
+    os.unlink(path + "-wal")
+
+
+def overwritten(path):
+    with open(path, "wb") as file:
+        file.write(b"no database" * 10)
+
+
+def files_that_go(stage):
+    """Moved, removed, replaced and cut while the gateway works: it says what and where, begins another file, and goes on."""
+    path = stage.path("goes.db")
+    gateway = stage.start_gateway(collector(path))
+    peer = Peer(stage.gateway_address)
+    until(lambda: code_text(publish(peer, number(0), ("2.04", "5.03")).code) == "2.04", "a store to begin with")
+    value = 0
+    for harm in (moved, cut_out, replaced, removed):
+        before = counter(stage, "store_reopened")
+        harm(path)
+
+        def taken():
+            nonlocal value
+            value += 1
+            return code_text(publish(peer, number(value), ("2.04", "5.03")).code) == "2.04"
+        until(taken, f"readings are taken again, with the file {harm.__name__}")
+        equal(counter(stage, "store_reopened"), before + 1, f"opened again, with the file {harm.__name__}")
+        equal(kept(peer)[-1], value, f"what came is there, with the file {harm.__name__}")
+        check(os.path.exists(path + "-wal"), "and in a file")
+        serves(stage, f"with the file {harm.__name__}")
+    gateway.says(r"level=error logger=collector msg=\"the store's file was moved, removed, replaced or cut\" store=.*goes\.db")
+    gateway.says(r"level=warn logger=collector msg=\"the store has been opened again\"")
+    # what was acknowledged before it was moved is where it was moved to
+    done = stage.copse("export", "--store", path + ".moved", "--format", "senml-json")
+    equal([row["v"] for row in json.loads(done.stdout) if row["n"] == "n"], [0], f"in the file that was moved: {done.stderr}")
+    # cut to something that is no database, with what was stored in the file and not in its log: told, until somebody takes it away
+    gateway.stop()
+    stage.processes.remove(gateway)
+    gateway = stage.start_gateway(collector(path))
+    peer.close()
+    peer = Peer(stage.gateway_address)
+    publish(peer, number(value))
+    overwritten(path)
+
+    def damaged():
+        reply = publish(peer, number(-1), ("5.03",))
+        check(b"store" in reply.payload, f"what the sender is told: {reply.payload}")
+        return re.search(r"level=error logger=collector msg=.*goes\.db: .*damaged", gateway.output())
+    until(damaged, "damage is told")
+    failed = counter(stage, "collector_failed")
+    check(failed >= 1, "counted")
+    equal(code_text(peer.request(GET, f"/devices/{DEVICE}/n", query=["last=5"]).code), "5.03", "a history of no store")
+    equal(code_text(peer.request(GET, f"/devices/{DEVICE}/n").code), "2.05", "the newest is in memory")
+    serves(stage, "with a file that is no database")
+    moved(path)
+    until(taken, "readings are taken again when it is gone")
+    gateway.says(r"level=info logger=collector.*takes readings again")
+    gateway.stop(signal.SIGKILL)
+    stage.processes.remove(gateway)
+    gateway = stage.start_gateway(collector(path))
+    peer.close()
+    peer = Peer(stage.gateway_address)
+    equal(kept(peer), [value], "what was acknowledged is there after SIGKILL")
+    files_that_may_not_grow(stage, gateway, peer)
+    peer.close()
+    gateway.stop()
+    stage.processes.remove(gateway)
+
+
+def files_that_may_not_grow(stage, gateway, peer):
+    """A limit for the process: each writer is told, the signal that goes with it ends nothing; without it all is well."""
+    acknowledged = kept(peer)
+    limits = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+    for i in range(1000, 1003):
+        reply = publish(peer, number(i, "x" * 3000), ("5.03",))
+        check(b"store" in reply.payload, f"what the sender is told: {reply.payload}")
+    serves(stage, "with a limit for files")
+    equal(kept(peer), acknowledged, "what can be read meanwhile")
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, limits)
+    publish(peer, number(2000))
+    equal(kept(peer), [*acknowledged, 2000], "and without the limit")
+
+
 # --- SIGKILL while a foreign sender publishes -------------------------------------------------------------------------------------
 
 
@@ -385,6 +488,7 @@ def run(stage):
     in_namespaces(stage, "-m", "--disk")
     in_namespaces(stage, "-n", "--hosts")
     bounded_by_size(stage)
+    files_that_go(stage)
     killed_beside_a_foreign_sender(stage)
     a_hostile_sender(stage)
 

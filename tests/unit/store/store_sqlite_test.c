@@ -261,6 +261,52 @@ static void damage_is_told_and_does_no_harm(void **state)
 	assert_true(damaged > 0);
 }
 
+static void rename_to(const char *path, const char *suffix, const char *to)
+{
+	char from[200], into[200];
+
+	snprintf(from, sizeof(from), "%s%s", path, suffix);
+	snprintf(into, sizeof(into), "%s%s", path, to);
+	assert_int_equal(rename(from, into), 0);
+}
+
+/* What would be written into a file that is not there any more is refused; what was stored is in it, wherever it is. */
+static void a_file_that_goes_is_noticed(void **state)
+{
+	enum { MOVED, LOG_MOVED, REPLACED, CUT, REMOVED, HOW };
+	char moved[200];
+	struct store store;
+	(void)state;
+
+	for (int how = MOVED; how < HOW; how++) {
+		const char *path = new_path();
+		assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(suite_put(&store, suite_number("d", "n", i, i), 0), STORE_OK);
+		snprintf(moved, sizeof(moved), "%s.moved", path);
+		switch (how) {
+		case MOVED: rename_to(path, "", ".moved"); break;
+		case LOG_MOVED: rename_to(path, "-wal", ".lost"); break;
+		case REPLACED:
+			assert_int_equal(link(path, moved), 0);
+			rename_to(path, "", ".old"); /* so that the new one is another one */
+			assert_int_equal(close(open(path, O_CREAT | O_EXCL | O_RDWR, 0600)), 0);
+			break;
+		case CUT: assert_int_equal(truncate(path, 0), 0); break;
+		default: assert_int_equal(unlink(path), 0); break;
+		}
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 9, 9), 0), STORE_GONE);
+		assert_int_equal(suite_put(&store, suite_number("d", "n", 9, 9), 0), STORE_GONE);
+		store_close(&store);
+		if (how == CUT || how == REMOVED)
+			continue;
+		assert_int_equal(open_at(how == LOG_MOVED ? path : moved, 0, &store, NULL, 0), STORE_OK);
+		assert_string_equal(suite_read(&store, &everything),
+				    "d n 0 number 0 Cel\nd n 1 number 1 Cel\nd n 2 number 2 Cel\n");
+		store_close(&store);
+	}
+}
+
 /* A disk without room: files may not grow any more. The one that wants to write is told, and recovers. */
 static void a_full_disk_is_survived(void **state)
 {
@@ -341,6 +387,7 @@ int main(void)
 	    cmocka_unit_test(a_folder_that_cannot_be_written_is_told),
 	    cmocka_unit_test(a_file_that_is_none_of_ours_is_left_alone),
 	    cmocka_unit_test(damage_is_told_and_does_no_harm),
+	    cmocka_unit_test(a_file_that_goes_is_noticed),
 	    cmocka_unit_test(a_full_disk_is_survived),
 	    cmocka_unit_test(a_reader_beside_a_writer_sees_one_state),
 	};
