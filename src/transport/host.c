@@ -456,13 +456,15 @@ int copse_host_attach(struct copse_host *host, struct copse_transport *transport
 
 	if (!s)
 		return COPSE_ERR_NOROOM;
-	s->watch = (struct copse_watch){transport->fd, COPSE_LOOP_IN, transport_ready, s, false};
+	s->watch = (struct copse_watch){
+	    .fd = transport->fd, .events = COPSE_LOOP_IN, .ready = transport_ready, .self = s, .hot = true};
 	if (host->loop && transport->fd >= 0) {
 		err = copse_loop_add(host->loop, &s->watch);
 		if (err != COPSE_OK)
 			return COPSE_ERR_NOROOM;
 	}
-	s->wake = (struct copse_watch){transport->wake_fd, COPSE_LOOP_IN, transport_ready, s, false};
+	s->wake = (struct copse_watch){
+	    .fd = transport->wake_fd, .events = COPSE_LOOP_IN, .ready = transport_ready, .self = s};
 	if (host->loop && transport->has_wake && copse_loop_add(host->loop, &s->wake) != COPSE_OK) {
 		copse_loop_remove(host->loop, &s->watch);
 		return COPSE_ERR_NOROOM;

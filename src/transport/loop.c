@@ -1,7 +1,7 @@
-/* The event loop: epoll for descriptors, a pairing heap for deadlines, eventfd and signalfd for the rest.
+/* The event loop: epoll for descriptors and poll for hot ones, a pairing heap for deadlines, eventfd and signalfd for the rest.
  *
- * Invariants: an active watch is in the epoll set and may be in `ready` while events are handed out; copse_loop_remove
- * takes it out of both. An active timer is in the heap, which links the caller's objects: no bound, no allocation.
+ * Invariants: an active watch is in the epoll set and may be in `ready` while events are handed out, or it is hot and has a
+ * place in `hot` and, one further, in `polled`; copse_loop_remove takes it out of all. An active timer is in the heap, which links the caller's objects: no bound, no allocation.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/error.h>
@@ -10,7 +10,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -26,6 +28,10 @@ struct copse_loop {
 	copse_ms now;
 	struct epoll_event ready[READY_MAX];
 	int ready_n, ready_i; /* handed out: those below ready_i */
+	struct pollfd
+	    polled[1 + COPSE_LOOP_HOT_MAX]; /* the epoll set, and the hot ones; fd -1: a free place */
+	struct copse_watch *hot[COPSE_LOOP_HOT_MAX];
+	unsigned hot_n; /* places in use, free ones among them */
 	struct copse_timer *top;
 	size_t timer_n;
 	struct copse_prepare *prepares;
@@ -171,8 +177,49 @@ static unsigned from_epoll(uint32_t events)
 	       (events & (EPOLLERR | EPOLLHUP) ? (unsigned)COPSE_LOOP_ERROR : 0);
 }
 
+static short to_poll(unsigned events)
+{
+	return (short)((events & COPSE_LOOP_IN ? POLLIN : 0) | (events & COPSE_LOOP_OUT ? POLLOUT : 0));
+}
+
+static unsigned from_poll(short events)
+{
+	return (events & POLLIN ? (unsigned)COPSE_LOOP_IN : 0) |
+	       (events & POLLOUT ? (unsigned)COPSE_LOOP_OUT : 0) |
+	       (events & (POLLERR | POLLHUP) ? (unsigned)COPSE_LOOP_ERROR : 0);
+}
+
+/* Returns false when there is no place left, and the epoll set has to do. */
+static bool add_hot(struct copse_loop *loop, struct copse_watch *watch)
+{
+	unsigned i = 0;
+
+	while (i < loop->hot_n && loop->hot[i])
+		i++;
+	if (i == COPSE_LOOP_HOT_MAX)
+		return false;
+	loop->hot_n += i == loop->hot_n;
+	loop->hot[i] = watch;
+	loop->polled[i + 1] = (struct pollfd){watch->fd, to_poll(watch->events), 0};
+	watch->hot_at = (uint8_t)(i + 1);
+	watch->active = true;
+	return true;
+}
+
+static void remove_hot(struct copse_loop *loop, struct copse_watch *watch)
+{
+	loop->hot[watch->hot_at - 1] = NULL;
+	loop->polled[watch->hot_at] = (struct pollfd){.fd = -1};
+	watch->hot_at = 0;
+	while (loop->hot_n > 0 && !loop->hot[loop->hot_n - 1])
+		loop->hot_n--;
+}
+
 int copse_loop_add(struct copse_loop *loop, struct copse_watch *watch)
 {
+	watch->hot_at = 0;
+	if (watch->hot && fcntl(watch->fd, F_GETFD) >= 0 && add_hot(loop, watch))
+		return COPSE_OK;
 	struct epoll_event e = {.events = to_epoll(watch->events), .data.ptr = watch};
 
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, watch->fd, &e) != 0)
@@ -188,6 +235,10 @@ void copse_loop_change(struct copse_loop *loop, struct copse_watch *watch, unsig
 	if (!watch->active || watch->events == events)
 		return;
 	watch->events = events;
+	if (watch->hot_at) {
+		loop->polled[watch->hot_at].events = to_poll(events);
+		return;
+	}
 	COPSE_ASSERT(epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &e) == 0);
 }
 
@@ -196,11 +247,32 @@ void copse_loop_remove(struct copse_loop *loop, struct copse_watch *watch)
 	if (!watch->active)
 		return;
 	watch->active = false;
+	if (watch->hot_at) {
+		remove_hot(loop, watch);
+		return;
+	}
 	COPSE_ASSERT(epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL) == 0);
 	for (int i = loop->ready_i; i < loop->ready_n; i++) {
 		if (loop->ready[i].data.ptr == watch)
 			loop->ready[i].data.ptr = NULL;
 	}
+}
+
+/* One that is added meanwhile, maybe in the place of another, has no events yet. */
+static int run_hot(struct copse_loop *loop)
+{
+	int called = 0;
+
+	for (unsigned i = 0; i < loop->hot_n; i++) {
+		const unsigned events = from_poll(loop->polled[i + 1].revents);
+
+		loop->polled[i + 1].revents = 0;
+		if (!events || !loop->hot[i])
+			continue;
+		loop->hot[i]->ready(loop->hot[i]->self, events, copse_loop_refresh(loop));
+		called++;
+	}
+	return called;
 }
 
 static int run_watches(struct copse_loop *loop)
@@ -263,7 +335,8 @@ int copse_loop_signals(struct copse_loop *loop, const int *signals, void (*caugh
 	loop->caught_self = self;
 	if (loop->signals.active)
 		return COPSE_OK;
-	loop->signals = (struct copse_watch){fd, COPSE_LOOP_IN, signals_ready, loop, false};
+	loop->signals =
+	    (struct copse_watch){.fd = fd, .events = COPSE_LOOP_IN, .ready = signals_ready, .self = loop};
 	return copse_loop_add(loop, &loop->signals);
 }
 
@@ -301,8 +374,11 @@ struct copse_loop *copse_loop_new(void)
 		return NULL;
 	loop->signals.fd = -1;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	loop->wake = (struct copse_watch){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), COPSE_LOOP_IN, wake_ready,
-					  loop, false};
+	loop->polled[0] = (struct pollfd){.fd = loop->epoll, .events = POLLIN};
+	loop->wake = (struct copse_watch){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+					  .events = COPSE_LOOP_IN,
+					  .ready = wake_ready,
+					  .self = loop};
 	if (loop->epoll < 0 || loop->wake.fd < 0 || copse_loop_add(loop, &loop->wake) != COPSE_OK) {
 		copse_loop_free(loop);
 		return NULL;
@@ -370,18 +446,35 @@ static int timeout(const struct copse_loop *loop, copse_ms wait_ms)
 	return wait < INT_MAX ? (int)wait : INT_MAX;
 }
 
+static void wait_for_events(struct copse_loop *loop, int wait_ms)
+{
+	int n = 0;
+
+	if (loop->hot_n > 0) {
+		n = poll(loop->polled, loop->hot_n + 1, wait_ms);
+		COPSE_ASSERT(n >= 0 || errno == EINTR || errno == ENOMEM);
+		wait_ms = 0;
+	}
+	if (loop->hot_n == 0 || (n > 0 && loop->polled[0].revents)) {
+		n = epoll_wait(loop->epoll, loop->ready, READY_MAX, wait_ms);
+		COPSE_ASSERT(n >= 0 || errno == EINTR);
+	} else {
+		n = 0;
+	}
+	loop->ready_n = n > 0 ? n : 0;
+	loop->ready_i = 0;
+}
+
 int copse_loop_step(struct copse_loop *loop, copse_ms wait_ms)
 {
-	int n, called;
+	int called;
 
 	run_prepares(loop);
 	copse_loop_refresh(loop);
-	n = epoll_wait(loop->epoll, loop->ready, READY_MAX, timeout(loop, wait_ms));
-	COPSE_ASSERT(n >= 0 || errno == EINTR);
+	wait_for_events(loop, timeout(loop, wait_ms));
 	copse_loop_refresh(loop);
-	loop->ready_n = n > 0 ? n : 0;
-	loop->ready_i = 0;
-	called = run_watches(loop);
+	called = run_hot(loop);
+	called += run_watches(loop);
 	return called + run_timers(loop);
 }
 

@@ -14,15 +14,16 @@
 #include <linux/sock_diag.h>
 #include <unistd.h>
 
-/* Room for what comes with a datagram: the drop counter and the local address, in both families' forms since a socket
- * for both reports IPv4 datagrams twice. */
-#define CONTROL_IN                                                                                           \
-	(CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +                              \
-	 CMSG_SPACE(sizeof(struct in6_pktinfo)))
+/* Room for what comes with a datagram: the local address, in both families' forms since a socket for both reports IPv4
+ * datagrams twice. */
+#define CONTROL_IN  (CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
 #define CONTROL_OUT CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 /* Tries of one datagram while errors of earlier ones come in between. */
 #define SEND_TRIES 8
+
+/* How long a socket whose buffer is emptied each time is not asked what it has dropped. */
+#define LOOK_MS 1000
 
 static void map_v4(uint8_t ip[16], const struct in_addr *a)
 {
@@ -38,7 +39,8 @@ struct receive_batch {
 	_Alignas(struct cmsghdr) char control[UDP_BATCH][CONTROL_IN];
 };
 
-static void receive_prepare(struct receive_batch *b, const struct copse_datagram *d, size_t n)
+static void receive_prepare(const struct copse_udp *u, struct receive_batch *b,
+			    const struct copse_datagram *d, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		b->iov[i] = (struct iovec){d[i].data, d[i].cap};
@@ -47,9 +49,11 @@ static void receive_prepare(struct receive_batch *b, const struct copse_datagram
 		    .msg_namelen = sizeof(struct sockaddr_in6),
 		    .msg_iov = &b->iov[i],
 		    .msg_iovlen = 1,
-		    .msg_control = b->control[i],
-		    .msg_controllen = CONTROL_IN,
 		};
+		if (u->one_address)
+			continue;
+		b->msg[i].msg_hdr.msg_control = b->control[i];
+		b->msg[i].msg_hdr.msg_controllen = CONTROL_IN;
 	}
 }
 
@@ -82,26 +86,16 @@ static void arrival_v6(struct arrival *a, const struct in6_pktinfo *info)
 	a->path.interface = a->group || address_is_link_local(ip) ? info->ipi6_ifindex : 0;
 }
 
-static void count_drops(struct copse_udp *u, uint32_t total)
-{
-	u->base.counters.kernel_drops += (uint32_t)(total - u->drops_seen);
-	u->drops_seen = total;
-}
-
-static void read_control(struct copse_udp *u, struct msghdr *h, struct arrival *a)
+static void read_control(struct msghdr *h, struct arrival *a)
 {
 	union {
-		uint32_t drops;
 		struct in_pktinfo v4;
 		struct in6_pktinfo v6;
 	} info;
 
 	memset(a, 0, sizeof *a);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-			memcpy(&info.drops, CMSG_DATA(c), sizeof info.drops);
-			count_drops(u, info.drops);
-		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			memcpy(&info.v4, CMSG_DATA(c), sizeof info.v4);
 			arrival_v4(a, &info.v4);
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
@@ -157,7 +151,7 @@ static bool accept_datagram(struct copse_udp *u, struct mmsghdr *m, struct copse
 	struct arrival a;
 	uint16_t number;
 
-	read_control(u, &m->msg_hdr, &a);
+	read_control(&m->msg_hdr, &a);
 	if (m->msg_hdr.msg_flags & MSG_TRUNC) {
 		count->truncated++;
 		return false;
@@ -199,15 +193,19 @@ static int receive_call(struct copse_udp *u, struct receive_batch *b, size_t n)
 	return 0;
 }
 
-/* How much of the receive buffer is in use. The system counts what has been read for a while longer, up to a quarter. */
-static bool is_behind(const struct copse_udp *u)
+/* How much of the receive buffer is in use, and what has been dropped. The system counts what has been read for a while
+ * longer, up to a quarter. */
+static bool is_behind(struct copse_udp *u, copse_ms now)
 {
 	uint32_t info[SK_MEMINFO_VARS];
 	socklen_t len = sizeof info;
 
-	return getsockopt(u->base.fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0 &&
-	       len > SK_MEMINFO_RCVBUF * sizeof info[0] &&
-	       info[SK_MEMINFO_RMEM_ALLOC] > info[SK_MEMINFO_RCVBUF] / 2;
+	u->looked_at = now;
+	if (getsockopt(u->base.fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 || len < sizeof info)
+		return false;
+	u->base.counters.kernel_drops += (uint32_t)(info[SK_MEMINFO_DROPS] - u->drops_seen);
+	u->drops_seen = info[SK_MEMINFO_DROPS];
+	return info[SK_MEMINFO_RMEM_ALLOC] > info[SK_MEMINFO_RCVBUF] / 2;
 }
 
 static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batch, size_t n, copse_ms now)
@@ -216,13 +214,12 @@ static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batc
 	struct receive_batch b;
 	size_t kept = 0;
 
-	(void)now;
 	while (kept < n) {
 		struct copse_datagram *d = batch + kept;
 		size_t want = n - kept < UDP_BATCH ? n - kept : UDP_BATCH;
 		size_t good = 0, got;
 
-		receive_prepare(&b, d, want);
+		receive_prepare(u, &b, d, want);
 		got = (size_t)receive_call(u, &b, want);
 		t->counters.receive_calls += got > 0;
 		for (size_t i = 0; i < got; i++) {
@@ -240,8 +237,8 @@ static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batc
 		if (got < want)
 			break;
 	}
-	/* what is empty need not be asked */
-	t->behind = kept == n && is_behind(u);
+	/* A buffer that has been emptied was hardly full: of that it is asked now and then only. */
+	t->behind = (kept == n || now - u->looked_at >= LOOK_MS) && is_behind(u, now);
 	return kept;
 }
 

@@ -7,7 +7,7 @@
 #include <copse/udp.h>
 
 /* Datagrams a system call takes; their headers live on the stack meanwhile. */
-#define UDP_BATCH 32
+#define UDP_BATCH 64
 
 /* Failed peers of refused sends that wait for failure(); more are counted as lost. */
 #define UDP_FAILURES 32
@@ -42,6 +42,7 @@ struct copse_udp {
 	bool one_address; /* bound to one of this host: no datagram needs to say where it was sent to */
 	uint8_t group;
 	uint32_t drops_seen;     /* the system's count, which wraps */
+	copse_ms looked_at;      /* when that was asked last */
 	uint32_t receive_buffer; /* as the system granted it */
 	uint16_t failure_n;
 	struct copse_peer failures[UDP_FAILURES];

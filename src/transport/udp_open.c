@@ -42,7 +42,7 @@ static bool set_options(struct copse_udp *u, const struct copse_udp_config *c)
 {
 	int fd = u->base.fd;
 	int hops = c->hop_limit ? c->hop_limit : 1;
-	bool ok = set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	bool ok = true;
 
 	ok &= !c->reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (u->family == AF_INET6) {

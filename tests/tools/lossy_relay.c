@@ -225,7 +225,8 @@ static bool connect_client(struct relay *r, struct client *c)
 		return false;
 	}
 	c->upstream->id = (uint16_t)(r->client_n + 2);
-	c->watch = (struct copse_watch){c->upstream->fd, COPSE_LOOP_IN, upstream_ready, c, false};
+	c->watch = (struct copse_watch){
+	    .fd = c->upstream->fd, .events = COPSE_LOOP_IN, .ready = upstream_ready, .self = c};
 	return copse_transport_peer(c->upstream, &r->options.to, &c->there.to) == COPSE_OK &&
 	       copse_loop_add(r->loop, &c->watch) == COPSE_OK;
 }
@@ -378,7 +379,8 @@ static bool open_relay(struct relay *r)
 	for (size_t i = 0; i < BATCH; i++)
 		r->batch[i] = (struct copse_datagram){.data = r->bytes + i * SIZE, .cap = SIZE};
 	r->listen->id = 1;
-	r->watch = (struct copse_watch){r->listen->fd, COPSE_LOOP_IN, listen_ready, r, false};
+	r->watch = (struct copse_watch){
+	    .fd = r->listen->fd, .events = COPSE_LOOP_IN, .ready = listen_ready, .self = r};
 	return copse_loop_signals(r->loop, signals, caught, r->loop) == COPSE_OK &&
 	       copse_loop_add(r->loop, &r->watch) == COPSE_OK;
 }

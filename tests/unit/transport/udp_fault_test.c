@@ -121,7 +121,7 @@ static void test_partial(void **state)
 /* Blocked in the middle: the caller keeps the rest, offers it again, and nothing is lost or sent twice. */
 static void test_blocked(void **state)
 {
-	static const struct fault rows[] = {{0, 0}, {0, 5}, {EAGAIN, 0}};
+	static const struct fault rows[] = {{0, 32}, {0, 5}, {EAGAIN, 0}};
 	static const struct fault again[] = {{EAGAIN, 0}};
 	struct fixture f;
 
