@@ -199,7 +199,7 @@ uint16_t ep_new_id(struct copse_endpoint *ep, const struct copse_peer *peer, uin
 		id = (*next)++;
 		/* RFC 7252 §4.4: not one that this peer may still connect with a message of ours. */
 	} while (id >= EP_MULTICAST_ID || (EP_SHARES_IDS && (id & ep->config.id_mask) != ep->config.id_tag) ||
-		 ep_find(ep, EP_ID, peer, peer_hash, id));
+		 (ep_may_have_id(ep, ep_id_hash(peer_hash, id)) && ep_find(ep, EP_ID, peer, peer_hash, id)));
 	return id;
 }
 

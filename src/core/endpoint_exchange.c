@@ -136,23 +136,17 @@ static struct exchange *x_alloc(struct copse_endpoint *ep, enum exchange_kind ki
 
 static void drop_id(struct copse_endpoint *ep, struct exchange *x)
 {
-	if (x->has_id)
-		core_table_remove(&ep->table, x->id_hash, EP_VALUE(EP_ID, x - ep->exchange));
+	if (!x->has_id)
+		return;
+	core_table_remove(&ep->table, x->id_hash, EP_VALUE(EP_ID, x - ep->exchange));
+	ep_count_id(ep, x->id_hash, UINT32_MAX);
 	x->has_id = false;
-}
-
-static uint32_t token_hash(const uint8_t *token, size_t len)
-{
-	uint32_t h = 0;
-	for (size_t i = 0; i < len && i < 4; i++)
-		h = h << 8 | token[i];
-	return h * 0x9e3779b1u;
 }
 
 static void drop_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->has_token)
-		core_table_remove(&ep->table, token_hash(x->token, x->token_len),
+		core_table_remove(&ep->table, ep_token_hash(x->token, x->token_len),
 				  EP_VALUE(EP_TOKEN, x - ep->exchange));
 	x->has_token = false;
 }
@@ -187,7 +181,7 @@ void x_release(struct copse_endpoint *ep, struct exchange *x)
 	drop_outstanding(ep, x);
 	x->generation++;
 	core_node_remove(&x->remote_node);
-	core_node_insert(&ep->free_exchanges, &x->node);
+	core_list_push(&ep->free_exchanges, &x->node); /* the next one finds it in the processor's cache */
 	ep->usage.exchanges--;
 	if (--r->exchange_n == 0)
 		core_node_insert(&ep->idle, &r->node);
@@ -198,7 +192,7 @@ void x_release(struct copse_endpoint *ep, struct exchange *x)
 static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_t *token, size_t len,
 				   uint32_t *pos)
 {
-	const uint32_t hash = token_hash(token, len);
+	const uint32_t hash = ep_token_hash(token, len);
 	uint32_t n;
 	while ((n = core_table_next(&ep->table, hash, pos)) != 0) {
 		struct exchange *x = &ep->exchange[(n & 0x3fffffff) - 1];
@@ -211,7 +205,7 @@ static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len)
 {
-	uint32_t pos = token_hash(token, token_len) & ep->table.mask;
+	uint32_t pos = ep_token_hash(token, token_len) & ep->table.mask;
 	struct exchange *x;
 	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
 	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
@@ -227,11 +221,11 @@ static bool new_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	x->token_len = ep_params(ep, &x->remote->peer)->token_len;
 	for (int tries = 0; tries < 256; tries++) {
-		const uint64_t random = ep_random(ep);
+		const uint64_t random = ep_token_random(ep, x->token_len);
 		memcpy(x->token, &random, x->token_len);
-		uint32_t pos = token_hash(x->token, x->token_len) & ep->table.mask;
+		uint32_t pos = ep_token_hash(x->token, x->token_len) & ep->table.mask;
 		if (!token_walk(ep, x->token, x->token_len, &pos)) {
-			core_table_insert(&ep->table, token_hash(x->token, x->token_len),
+			core_table_insert(&ep->table, ep_token_hash(x->token, x->token_len),
 					  EP_VALUE(EP_TOKEN, x - ep->exchange));
 			x->has_token = true;
 			return true;
@@ -247,6 +241,7 @@ static void new_id(struct copse_endpoint *ep, struct exchange *x)
 	x->id_hash = ep_id_hash(r->hash, x->id);
 	if (x->type == COPSE_CON) {
 		core_table_insert(&ep->table, x->id_hash, EP_VALUE(EP_ID, x - ep->exchange));
+		ep_count_id(ep, x->id_hash, 1);
 		x->has_id = true;
 	}
 }

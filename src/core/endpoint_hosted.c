@@ -4,6 +4,8 @@
 #include "endpoint_state.h"
 #include "siphash.h"
 
+#include <string.h>
+
 /* RFC 7252 §5.10.5: "intended to be current at the time of transmission". In as many bytes as it had, so that a copy is
  * as long as the first one. */
 void ep_age(uint8_t *bytes, size_t len, uint32_t seconds)
@@ -38,14 +40,23 @@ uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_pee
 	return ep_new_id(ep, peer, ep_peer_hash(ep, peer));
 }
 
-/* The same peer is looked up several times for a datagram, in several tables: the hashes of the last two are kept. */
+/* A peer is looked up several times for a datagram, in several tables, and some come again and again. Whoever chooses
+ * addresses that meet here gains nothing but that their hashes are made anew. */
+static struct ep_hashed *hashed_place(struct copse_endpoint *ep, const struct copse_peer *peer)
+{
+	uint64_t end = 0;
+	const size_t len = peer->len < sizeof end ? peer->len : sizeof end;
+
+	memcpy(&end, peer->key + peer->len - len, len);
+	return &ep->hashed[end * 0x9e3779b97f4a7c15u >> (64 - EP_HASHED_BITS)];
+}
+
 uint32_t ep_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer)
 {
-	for (unsigned i = 0; i < EP_HASHED; i++)
-		if (copse_peer_equal(&ep->hashed[i].peer, peer))
-			return ep->hashed[i].hash;
-	struct ep_hashed *h = &ep->hashed[ep->hashed_next];
-	ep->hashed_next = (ep->hashed_next + 1) % EP_HASHED;
+	struct ep_hashed *h = hashed_place(ep, peer);
+
+	if (copse_peer_equal(&h->peer, peer))
+		return h->hash;
 	h->peer = *peer;
 	h->hash = (uint32_t)core_siphash(ep->config.seed, peer->key, peer->len, 1, 3);
 	return h->hash;
@@ -54,6 +65,31 @@ uint32_t ep_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer)
 uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer)
 {
 	return ep_peer_hash(ep, peer);
+}
+
+/* Drawn one ahead, so that its place in the table is near when it is needed. */
+uint64_t ep_token_random(struct copse_endpoint *ep, size_t len)
+{
+	const uint64_t token = ep->next_token ? ep->next_token : ep_random(ep);
+
+	ep->next_token = ep_random(ep);
+	CORE_NEAR(&ep->table.slot[ep_token_hash((const uint8_t *)&ep->next_token, len) & ep->table.mask]);
+	return token;
+}
+
+void copse_endpoint_expect(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *bytes,
+			   size_t len)
+{
+	if (len < COPSE_HEADER_LEN)
+		return;
+	const size_t token_len = bytes[0] & 15u;
+	const uint16_t id = (uint16_t)(bytes[2] << 8 | bytes[3]);
+
+	CORE_NEAR(&ep->table.slot[ep_id_hash(ep_peer_hash(ep, peer), id) & ep->table.mask]);
+	if (copse_code_is_response(bytes[1]) && token_len <= COPSE_TOKEN_MAX &&
+	    len >= COPSE_HEADER_LEN + token_len)
+		CORE_NEAR(
+		    &ep->table.slot[ep_token_hash(bytes + COPSE_HEADER_LEN, token_len) & ep->table.mask]);
 }
 
 #define HASTE_MS 1000 /* not sooner behind the time before: who listens may say several things at once */

@@ -14,6 +14,7 @@
 #include "chunk.h"
 #include "heap.h"
 #include "list.h"
+#include "near.h"
 #include "table.h"
 
 #include <copse/endpoint.h>
@@ -133,13 +134,18 @@ struct short_reply {
 	uint8_t type;
 };
 
-/* A hosted endpoint knows the hashes of the peers that it met last; those that were never used have a length of 0, which no
- * peer has. */
-#define EP_HASHED 2u
+/* A hosted endpoint knows the hashes of peers that it met lately, each in a place that its key chooses; those that
+ * were never used have a length of 0, which no peer has. */
+#define EP_HASHED_BITS 7
+#define EP_HASHED      (1u << EP_HASHED_BITS)
 struct ep_hashed {
 	struct copse_peer peer;
 	uint32_t hash;
 };
+
+/* And it counts the message IDs of exchanges, by the last bits of their hashes: where there are none, none need be
+ * looked for. */
+#define EP_ID_COUNTS 2048u
 #ifdef COPSE_SMALL
 #define EP_HASHED_FIELDS
 #define EP_SHIELD_FIELDS
@@ -153,7 +159,8 @@ struct ep_hashed {
 #define EP_SELF(ep)   ((ep)->shield_self)
 #define EP_HASHED_FIELDS                                                                                     \
 	struct ep_hashed hashed[EP_HASHED];                                                                  \
-	unsigned hashed_next;
+	uint32_t id_count[EP_ID_COUNTS];                                                                     \
+	uint64_t next_token; /* 0: not drawn yet */
 #endif
 
 /* What each datagram touches comes first: a Cortex-M0 reaches 124 bytes from a pointer with a short instruction, and a
@@ -303,6 +310,49 @@ static inline uint32_t ep_id_hash(uint32_t peer_hash, uint16_t id)
 static inline uint32_t in_peer_hash(const struct incoming *in)
 {
 	return in->hash - in->id * EP_ID_STEP;
+}
+
+/* ep_count_id: an exchange has got, or given up, its message ID. ep_may_have_id: false when no exchange has one under this
+ * hash. */
+#ifdef COPSE_SMALL
+static inline void ep_count_id(struct copse_endpoint *ep, uint32_t id_hash, uint32_t by)
+{
+	(void)ep, (void)id_hash, (void)by;
+}
+
+static inline bool ep_may_have_id(const struct copse_endpoint *ep, uint32_t id_hash)
+{
+	(void)ep, (void)id_hash;
+	return true;
+}
+
+static inline uint64_t ep_token_random(struct copse_endpoint *ep, size_t len)
+{
+	(void)len;
+	return ep_random(ep);
+}
+#else
+/* Random bytes for a token of `len`. */
+uint64_t ep_token_random(struct copse_endpoint *ep, size_t len);
+
+static inline void ep_count_id(struct copse_endpoint *ep, uint32_t id_hash, uint32_t by)
+{
+	ep->id_count[id_hash % EP_ID_COUNTS] += by;
+}
+
+static inline bool ep_may_have_id(const struct copse_endpoint *ep, uint32_t id_hash)
+{
+	return ep->id_count[id_hash % EP_ID_COUNTS] > 0;
+}
+#endif
+
+/* Under which an exchange is found by its token: of ours, and thus random. */
+static inline uint32_t ep_token_hash(const uint8_t *token, size_t len)
+{
+	uint32_t h = 0;
+	for (size_t i = 0; i < len && i < 4; i++)
+		h = h << 8 | token[i];
+	return h * 0x9e3779b1u;
 }
 
 /* endpoint_exchange.c */

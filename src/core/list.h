@@ -41,6 +41,12 @@ static inline void core_node_remove(struct core_node *n)
 	core_node_init(n);
 }
 
+/* Insert `n`, which is in no list, as the first of the list. */
+static inline void core_list_push(struct core_node *head, struct core_node *n)
+{
+	core_node_insert(head->next, n);
+}
+
 /* Take the first node out of the list, or NULL when it is empty. */
 static inline struct core_node *core_list_pop(struct core_node *head)
 {

@@ -1,7 +1,9 @@
-/* The event loop: epoll for descriptors and poll for hot ones, a pairing heap for deadlines, eventfd and signalfd for the rest.
+/* The event loop: epoll for descriptors and poll for hot ones, a pairing heap for deadlines, eventfd and signalfd for
+ * the rest.
  *
- * Invariants: an active watch is in the epoll set and may be in `ready` while events are handed out, or it is hot and has a
- * place in `hot` and, one further, in `polled`; copse_loop_remove takes it out of all. An active timer is in the heap, which links the caller's objects: no bound, no allocation.
+ * Invariants: an active watch is in the epoll set and may be in `ready` while events are handed out, or it is hot and
+ * has a place in `hot` and, one further, in `polled`; copse_loop_remove takes it out of all. An active timer is in
+ * the heap, which links the caller's objects: no bound, no allocation.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/error.h>
@@ -217,6 +219,10 @@ static void remove_hot(struct copse_loop *loop, struct copse_watch *watch)
 
 int copse_loop_add(struct copse_loop *loop, struct copse_watch *watch)
 {
+	for (unsigned i = 0; i < loop->hot_n; i++) {
+		if (loop->polled[i + 1].fd == watch->fd && watch->fd >= 0)
+			return COPSE_ERR_ARGUMENT;
+	}
 	watch->hot_at = 0;
 	if (watch->hot && fcntl(watch->fd, F_GETFD) >= 0 && add_hot(loop, watch))
 		return COPSE_OK;

@@ -149,6 +149,23 @@ static void test_timer_handlers(void **state)
 
 /* ---- descriptors ---- */
 
+/* Every test of descriptors is done twice: with such as are in the epoll set, and with hot ones. */
+static bool hot;
+
+static int heat(void **state)
+{
+	(void)state;
+	hot = true;
+	return 0;
+}
+
+static int cool(void **state)
+{
+	(void)state;
+	hot = false;
+	return 0;
+}
+
 struct seen {
 	struct copse_watch watch;
 	struct copse_loop *loop;
@@ -171,7 +188,7 @@ static void drain(void *self, unsigned events, copse_ms now)
 static struct seen seen_on(struct copse_loop *loop, int fd, unsigned events,
 			   void (*ready)(void *self, unsigned events, copse_ms now))
 {
-	return (struct seen){.watch = {.fd = fd, .events = events, .ready = ready}, .loop = loop};
+	return (struct seen){.watch = {.fd = fd, .events = events, .ready = ready, .hot = hot}, .loop = loop};
 }
 
 static void watch(struct seen *s)
@@ -270,6 +287,45 @@ static void test_removed_while_ready(void **state)
 	assert_int_equal(copse_loop_step(loop, COPSE_NEVER), 1);
 	assert_int_equal(a.calls + b.calls, 1);
 	assert_int_equal(copse_loop_step(loop, 0), 0);
+	copse_loop_free(loop);
+	for (int i = 0; i < 2; i++) {
+		close(fa[i]);
+		close(fb[i]);
+	}
+}
+
+static void add_other(void *self, unsigned events, copse_ms now)
+{
+	struct seen *s = self;
+
+	drain(self, events, now);
+	copse_loop_remove(s->loop, &s->watch);
+	if (!s->victim->watch.active)
+		watch(s->victim);
+}
+
+/* What is added while others are called, in the place of one of them, is called when something has happened to it. */
+static void test_added_while_ready(void **state)
+{
+	struct copse_loop *loop = copse_loop_new();
+	struct seen a, b;
+	int fa[2], fb[2];
+
+	(void)state;
+	assert_int_equal(pipe(fa), 0);
+	assert_int_equal(pipe(fb), 0);
+	a = seen_on(loop, fa[0], COPSE_LOOP_IN, add_other);
+	b = seen_on(loop, fb[0], COPSE_LOOP_IN, drain);
+	a.victim = &b;
+	watch(&a);
+	assert_int_equal(write(fa[1], "x", 1), 1);
+	assert_int_equal(copse_loop_step(loop, COPSE_NEVER), 1);
+	assert_int_equal(copse_loop_step(loop, 0), 0);
+	assert_int_equal(b.calls, 0);
+	assert_int_equal(write(fb[1], "x", 1), 1);
+	assert_int_equal(copse_loop_step(loop, COPSE_NEVER), 1);
+	assert_int_equal(b.calls, 1);
+	assert_int_equal(a.calls, 1);
 	copse_loop_free(loop);
 	for (int i = 0; i < 2; i++) {
 		close(fa[i]);
@@ -532,6 +588,13 @@ int main(void)
 	    cmocka_unit_test(test_not_pollable),
 	    cmocka_unit_test(test_removed_while_ready),
 	    cmocka_unit_test(test_many_descriptors),
+	    cmocka_unit_test(test_added_while_ready),
+	    cmocka_unit_test_setup_teardown(test_descriptors, heat, cool),
+	    cmocka_unit_test_setup_teardown(test_output, heat, cool),
+	    cmocka_unit_test_setup_teardown(test_not_pollable, heat, cool),
+	    cmocka_unit_test_setup_teardown(test_removed_while_ready, heat, cool),
+	    cmocka_unit_test_setup_teardown(test_many_descriptors, heat, cool),
+	    cmocka_unit_test_setup_teardown(test_added_while_ready, heat, cool),
 	    cmocka_unit_test(test_prepare),
 	    cmocka_unit_test(test_signals),
 	    cmocka_unit_test(test_wake),
