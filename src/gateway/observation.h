@@ -48,6 +48,7 @@ struct gw_observation {
 	bool registered;                /* the device has said so */
 	bool leaving;                   /* it has no observers any more: the device is still to be told */
 	bool storable;                  /* its states may be kept by the cache */
+	bool sealed;                    /* by OSCORE: one client's, and not to be said again by us */
 	uint16_t options_len, body_len; /* of `request` */
 	uint16_t state_len;
 	uint8_t code; /* of the newest state; 0: there is none yet */

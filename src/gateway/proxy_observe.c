@@ -6,6 +6,10 @@
  * asked for by registering anew. The last observer to leave cancels the registration; when the device's lane is
  * busy then, that waits for it.
  *
+ * What OSCORE protects is one client's: nobody joins, and nothing of it is ever said again in its name, for that would be a
+ * replay. Registering anew and cancelling are the client's own messages, under the token of the registration (RFC 8613
+ * §4.1.3.5); where it leaves without a word the device is told by a Reset when it next notifies.
+ *
  * An observation is about the device it was made for; a session that ended, or has moved to another address, has no
  * observers any more: that is noticed when they are next told something. The states are drawn in
  * doc/states/proxy-observe.md.
@@ -87,6 +91,8 @@ static void settle(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 				   gw_observation_behind(ob) ? now + ROOM_MS : ob->expires);
 	} else if (ob->device == COPSE_NO_HANDLE) {
 		gw_observation_free(w->observations, ob);
+	} else if (ob->sealed) {
+		drop(w, ob, now);
 	} else {
 		ob->leaving = true;
 		gw_observation_hide(w->observations, ob);
@@ -272,7 +278,7 @@ static struct gw_refusal take_state(struct gw_pass *p, struct gw_observation *ob
 	ob->registered = observed;
 	ob->sequence = copse_message_uint(p->m, COPSE_OPTION_OBSERVE, 0) & SEQUENCE_MASK;
 	ob->heard = p->now;
-	ob->expires = p->now + COPSE_SECONDS(max_age) + late_ms(ob);
+	ob->expires = ob->sealed ? COPSE_NEVER : p->now + COPSE_SECONDS(max_age) + late_ms(ob);
 	if (ob->storable)
 		gw_proxy_remember(p, &ob->body);
 	return refusal;
@@ -322,7 +328,12 @@ static void lost(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 		gw_observation_free(w->observations, ob);
 		return;
 	}
-	ob->expires = now;
+	if (ob->sealed && !ob->leader) { /* only the client can */
+		end_by_error(w, ob, COPSE_CODE_SERVICE_UNAVAILABLE, "the device notifies no more", now);
+		drop(w, ob, now);
+		return;
+	}
+	ob->expires = ob->sealed ? COPSE_NEVER : now;
 	settle(w, ob, now);
 }
 
@@ -439,7 +450,7 @@ enum gw_step gw_observe_answer(struct gw_pass *p)
 		return answer_farewell(p, ob);
 	const bool doubtful = is_doubtful(ob, p->m, p->now);
 	refusal = take_state(p, ob);
-	if (doubtful)
+	if (doubtful && !ob->sealed)
 		ob->expires = p->now + late_ms(ob);
 	if (refusal.code) {
 		end_by_error(w, ob, refusal.code, refusal.text, p->now);
@@ -475,7 +486,7 @@ void gw_observe_left(struct gw_pass *p)
 		end_by_error(w, ob, p->refusal.code, p->refusal.text, p->now);
 	if (!asked && ob->expires < p->now + RETRY_MS) /* not even sent: beyond a rate, or for want of room */
 		ob->expires = p->now + RETRY_MS;
-	if (ob->leaving && !asked) /* the device is still to be told */
+	if (ob->leaving && !asked && !ob->sealed) /* the device is still to be told */
 		gw_observation_set(w->observations, ob, p->now + RETRY_MS);
 	else if (ob->leaving)
 		drop(w, ob, p->now);
@@ -490,8 +501,12 @@ bool gw_observe_wants(const struct gw_pass *p)
 	return copse_code_is_safe(p->m->code) && copse_message_uint(p->m, COPSE_OPTION_OBSERVE, 2) <= CANCEL;
 }
 
-/* What cannot be shared is answered without registering: parts of a body, what OSCORE binds to one client, and
- * long requests. */
+static bool is_sealed(const struct gw_pass *p)
+{
+	return copse_message_option(&p->w->upstream, COPSE_OPTION_OSCORE) != NULL;
+}
+
+/* What cannot be shared is answered without registering: parts of a body, and long requests. */
 static bool is_observable(const struct gw_pass *p)
 {
 	const struct copse_message *up = &p->w->upstream;
@@ -500,8 +515,7 @@ static bool is_observable(const struct gw_pass *p)
 
 	copse_message_rest(up, &len);
 	return copse_block_read(up, COPSE_OPTION_BLOCK2, &b2) >= 0 && b2.num == 0 &&
-	       !copse_message_option(up, COPSE_OPTION_BLOCK1) &&
-	       !copse_message_option(up, COPSE_OPTION_OSCORE) && p->m->token_len <= COPSE_TOKEN_MAX &&
+	       !copse_message_option(up, COPSE_OPTION_BLOCK1) && p->m->token_len <= COPSE_TOKEN_MAX &&
 	       len <= GW_OBSERVE_REQUEST_MAX;
 }
 
@@ -525,7 +539,7 @@ static bool make_request(struct gw_pass *p, uint8_t method, const uint8_t *reque
 }
 
 /* What the observation will ask for, in w->stored: the client's request, without the ETags that it alone knows. */
-static bool keep_request(struct gw_pass *p)
+static bool keep_request(struct gw_pass *p, uint32_t observe)
 {
 	struct gw_worker *w = p->w;
 	const struct copse_message *up = &w->upstream;
@@ -545,13 +559,21 @@ static bool keep_request(struct gw_pass *p)
 	p->body_len = (uint16_t)up->payload_len;
 	if (up->payload_len)
 		memcpy(w->stored + n, copse_message_payload(up), up->payload_len);
-	return make_request(p, p->m->code, w->stored, p->options_len, p->body_len, REGISTER);
+	return make_request(p, p->m->code, w->stored, p->options_len, p->body_len, observe);
 }
 
 static enum gw_step answer_plainly(uint64_t *counter)
 {
 	++*counter;
 	return GW_STEP_LANE;
+}
+
+/* The observation that the request of its only observer registers anew; NULL: none, it is another one. */
+static struct gw_observation *renewable(struct gw_pass *p, struct gw_observer *o)
+{
+	struct gw_observation *ob = gw_observer_observation(p->w->observations, o);
+
+	return ob->sealed && !ob->leader && copse_peer_equal(&ob->to, &p->to) ? ob : NULL;
 }
 
 static enum gw_step begin(struct gw_pass *p, struct gw_observer *o)
@@ -561,6 +583,10 @@ static enum gw_step begin(struct gw_pass *p, struct gw_observer *o)
 	struct gw_observation *ob = gw_observation_find(w->observations, &p->observed);
 	struct gw_request *leader = ob ? leader_of(w, ob) : NULL;
 
+	if (is_sealed(p) && o && !ob)
+		ob = renewable(p, o);
+	else if (is_sealed(p) && ob) /* the same bytes once more, which the device will refuse */
+		return answer_plainly(&w->counters.observe_plain);
 	if (!is_observable(p))
 		return answer_plainly(&w->counters.observe_plain);
 	if (!o && (!gw_observers_room(w->observations, w->observers_reserved) ||
@@ -573,7 +599,7 @@ static enum gw_step begin(struct gw_pass *p, struct gw_observer *o)
 	w->counters.observe_shared += ob != NULL;
 	if (leader)
 		return gw_proxy_join(p, leader, false);
-	if (!keep_request(p)) {
+	if (!keep_request(p, REGISTER)) {
 		p->observe = false;
 		return gw_proxy_refuse(p, &w->counters.refused_large, COPSE_CODE_REQUEST_ENTITY_TOO_LARGE,
 				       "the request is too large to be forwarded");
@@ -598,7 +624,8 @@ static enum gw_step end(struct gw_pass *p, struct gw_observer *o)
 	ob->leaving = true;
 	gw_observation_hide(w->observations, ob);
 	gw_observation_set(w->observations, ob, p->now + RETRY_MS);
-	if (make_request(p, ob->method, ob->request, ob->options_len, ob->body_len, CANCEL)) {
+	if (ob->sealed ? copse_peer_equal(&ob->to, &p->to) && keep_request(p, CANCEL)
+		       : make_request(p, ob->method, ob->request, ob->options_len, ob->body_len, CANCEL)) {
 		p->leads = true;
 		p->observation = gw_observation_number(w->observations, ob);
 	}
@@ -630,7 +657,8 @@ static struct gw_observation *make(struct gw_pass *p)
 	ob->lane = p->target.class->lane;
 	ob->rate = p->target.class->rate;
 	ob->method = p->m->code;
-	ob->storable = p->target.class->cache != GW_SHARE_NOTHING;
+	ob->sealed = is_sealed(p);
+	ob->storable = p->target.class->cache != GW_SHARE_NOTHING && !ob->sealed;
 	ob->options_len = p->options_len;
 	ob->body_len = p->body_len;
 	memcpy(ob->request, w->stored, (size_t)p->options_len + p->body_len);
@@ -698,7 +726,9 @@ void gw_observe_expire(struct gw_worker *w, copse_ms now)
 
 	while ((ob = gw_observation_due(w->observations, now)) != NULL) {
 		gw_observation_set(w->observations, ob, COPSE_NEVER);
-		if (ob->leaving) {
+		if (ob->leaving && ob->sealed) {
+			drop(w, ob, now);
+		} else if (ob->leaving) {
 			ask_again(w, ob, CANCEL, now);
 		} else if (gw_observation_behind(ob)) {
 			pump(w, ob, now);

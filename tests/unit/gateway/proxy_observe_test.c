@@ -33,6 +33,7 @@ static int set_up(void **state)
 	device[DEVICE1].max_age = 30;
 	device[DEVICE1].etag = "";
 	device[DEVICE1].text = "first";
+	copse_endpoint_understands(sim.node[DEVICE1].ep, (const uint16_t[]){COPSE_OPTION_OSCORE}, 1);
 	return 0;
 }
 
@@ -754,6 +755,133 @@ static void test_block_as_configured(void **state)
 	end_world();
 }
 
+/* ---- what OSCORE protects ---- */
+
+/* To observe, under a number that tells messages apart as their Partial IVs do. */
+static void observe_sealed(unsigned number, const char *token, const char *piv, uint32_t value)
+{
+	begin(COPSE_CON, COPSE_CODE_FETCH, next_id++, token);
+	add(COPSE_OPTION_PROXY_URI, "coap://d1");
+	copse_build_uint(&request, COPSE_OPTION_OBSERVE, value);
+	add(COPSE_OPTION_OSCORE, piv);
+	copse_build_payload(&request, "sealed", 6);
+	send_it(number);
+	run_for(100);
+	acknowledge(number);
+}
+
+static void assert_device_got(const char *piv, uint32_t observe, const uint8_t *token)
+{
+	const struct copse_message *m = &device[DEVICE1].last;
+	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_OSCORE);
+
+	assert_non_null(o);
+	assert_int_equal(o->len, strlen(piv));
+	assert_memory_equal(copse_option_value(m, o), piv, o->len);
+	assert_int_equal(device_was_asked(), observe);
+	assert_int_equal(m->code, COPSE_CODE_FETCH);
+	assert_int_equal(m->payload_len, 6);
+	if (token)
+		assert_memory_equal(copse_message_token(m), token, m->token_len);
+}
+
+/* Registering anew and cancelling are the client's own words, under the same token of the gateway's; that a state is old is the
+ * client's affair. */
+static void test_sealed(void **state)
+{
+	uint8_t token[8];
+
+	(void)state;
+	observe_sealed(ALICE, "al", "1", 0);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_true(last(ALICE)->observe >= 0);
+	assert_device_got("1", 0, NULL);
+	memcpy(token, device[DEVICE1].token, sizeof(token));
+	notify(6, "second");
+	acknowledge(ALICE);
+	assert_string_equal(last(ALICE)->payload, "second");
+	run_for(200000);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	assert_int_equal(world_counters()->observe_stale, 0);
+	device[DEVICE1].text = "renewed";
+	device[DEVICE1].observe = 7;
+	observe_sealed(ALICE, "al", "2", 0);
+	assert_string_equal(last(ALICE)->payload, "renewed");
+	assert_device_got("2", 0, token);
+	notify(8, "third");
+	acknowledge(ALICE);
+	assert_string_equal(last(ALICE)->payload, "third");
+	assert_int_equal(usage().observations, 1);
+	assert_int_equal(usage().observers, 1);
+	observe_sealed(ALICE, "al", "3", 1);
+	assert_device_got("3", 1, token);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(world_counters()->observe_cancelled, 1);
+	assert_int_equal(device[DEVICE1].runs, 3);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+}
+
+/* Nobody joins, nothing is stored; the same bytes from somebody else are the device's to refuse, and disturb nobody. */
+static void test_sealed_alone(void **state)
+{
+	(void)state;
+	observe_sealed(ALICE, "al", "1", 0);
+	observe_sealed(BOB, "bo", "1", 0);
+	assert_int_equal(device[DEVICE1].runs, 2);
+	assert_int_equal(device_was_asked(), 99); /* plainly */
+	assert_int_equal(last(BOB)->observe, -1);
+	assert_int_equal(usage().observers, 1);
+	observe_sealed(BOB, "bo", "2", 0);
+	assert_true(last(BOB)->observe >= 0);
+	assert_int_equal(usage().observations, 2);
+	assert_int_equal(world_counters()->observe_shared, 0);
+	assert_int_equal(world_counters()->cache_hits, 0);
+	device[DEVICE1].code = COPSE_CODE_UNAUTHORIZED; /* an error ends one, and not the other */
+	device[DEVICE1].observe = -1;
+	observe_sealed(BOB, "bo", "3", 0);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_UNAUTHORIZED);
+	assert_int_equal(usage().observations, 1);
+	assert_int_equal(usage().observers, 1);
+}
+
+/* An observer that leaves without a word: nothing is said in its name; the device learns it by a Reset. */
+static void test_sealed_left(void **state)
+{
+	(void)state;
+	observe_sealed(ALICE, "al", "1", 0);
+	notify(6, "second");
+	reset(ALICE);
+	run_for(5000);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	assert_int_equal(device[DEVICE1].runs, 1);
+	const unsigned n = to_devices;
+	device_notify(DEVICE1, COPSE_CON, COPSE_CODE_CONTENT, 7, "third");
+	run_for(100);
+	assert_int_equal(to_devices, n + 1);
+	assert_string_equal(last(ALICE)->payload, "second");
+	/* A cancellation that comes too late to be one is a request like any other. */
+	observe_sealed(ALICE, "al", "2", 1);
+	assert_device_got("2", 99, NULL);
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_CONTENT);
+}
+
+/* The device is silent, or has forgotten: the observer is told, and asks itself. */
+static void test_sealed_lost(void **state)
+{
+	(void)state;
+	observe_sealed(ALICE, "al", "1", 0);
+	device[DEVICE1].behaviour = SILENT;
+	observe_sealed(ALICE, "al", "2", 0);
+	run_for(400000);
+	acknowledge(ALICE);
+	assert_int_equal(copse_code_class(last(ALICE)->code), 5);
+	assert_int_equal(usage().observations + usage().observers, 0);
+	run_for(1000);
+	assert_int_equal(requests_used(), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, end_test)
 
 int main(void)
@@ -790,6 +918,10 @@ int main(void)
 	    TEST(test_max_age_is_true),
 	    TEST(test_max_age_ends),
 	    TEST(test_late_instead_of_the_answer),
+	    TEST(test_sealed),
+	    TEST(test_sealed_alone),
+	    TEST(test_sealed_left),
+	    TEST(test_sealed_lost),
 	    cmocka_unit_test(test_stale_beyond_the_rate),
 	    cmocka_unit_test(test_block_as_configured),
 	};
