@@ -785,8 +785,8 @@ static void assert_device_got(const char *piv, uint32_t observe, const uint8_t *
 		assert_memory_equal(copse_message_token(m), token, m->token_len);
 }
 
-/* Registering anew and cancelling are the client's own words, under the same token of the gateway's; that a state is old is the
- * client's affair. */
+/* Registering anew and cancelling are the client's own words, under the same token of the gateway's; that a state is old
+ * is the client's affair. */
 static void test_sealed(void **state)
 {
 	uint8_t token[8];
