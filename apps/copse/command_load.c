@@ -2,6 +2,7 @@
  * client opens a session with the gateway first, and closes it at the end.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "load_link.h"
 #include "load_plan.h"
 #include "load_report.h"
 #include "output.h"
@@ -158,7 +159,7 @@ static int take_token(struct load_run *r)
 
 	if (value)
 		return payload_secret(&r->token, value);
-	if (args_count(r->args, ARG_SECRET) || args_count(r->args, ARG_KEY))
+	if (args_count(r->args, ARG_SECRET) || (args_count(r->args, ARG_KEY) && !secure_owns_key(r->args)))
 		return token_make(&r->token, r->args);
 	return 0;
 }
@@ -234,18 +235,30 @@ static void describe(struct load_run *r)
 				       .clients = r->clients,
 				       .window = r->window,
 				       .rate = r->work.rate,
-				       .confirmable = r->work.confirmable,
+				       .confirmable = r->work.confirmable && !load_wire_is_stream(r->wire),
+				       .scheme = copse_scheme_name(r->plan.scheme),
+				       .stream = load_wire_is_stream(r->wire),
+				       .connected = r->plan.scheme != COPSE_SCHEME_COAP,
 				       .observes = r->work.kind == LOAD_OBSERVE};
 }
 
 static int open_all(struct load_run *r)
 {
-	struct load_wire_config config = {
-	    .to = r->plan.to, .local_address = args_value(r->args, ARG_LOCAL_ADDRESS), .clients = r->clients};
+	struct load_wire_config config = {.to = r->plan.to,
+					  .local_address = args_value(r->args, ARG_LOCAL_ADDRESS),
+					  .clients = r->clients,
+					  .window = r->window,
+					  .stream = r->plan.scheme >= COPSE_SCHEME_COAP_TCP,
+					  .websocket = r->plan.authority[0] != '\0',
+					  .authority = r->plan.authority,
+					  .secure = r->plan.secure.keys,
+					  .handshake_ms = r->plan.secure.handshake_ms};
 	uint32_t port;
 	uint64_t seed;
 	int code = args_number(r->args, ARG_LOCAL_PORT, 1, 65535, 0, &port);
 
+	if (!code && r->plan.scheme != COPSE_SCHEME_COAP && r->clients > LOAD_LINKS_MAX)
+		code = report_error(EXIT_OTHER, "clients with connections are at most %u", LOAD_LINKS_MAX);
 	if (code)
 		return code;
 	config.local_port = (uint16_t)port;

@@ -20,6 +20,7 @@
 #define TOKEN    8u
 #define ID_LIFE  (247ull * LOAD_SECOND) /* EXCHANGE_LIFETIME, RFC 7252 §4.8.2 */
 #define ECHO_MAX 40u                    /* RFC 9175 §2.2.1 */
+#define BREATH   (LOAD_SECOND / 4)      /* after a connection has ended, before the next one is tried */
 
 /* RFC 7252 §4.8 */
 #define ACK_TIMEOUT    (2ull * LOAD_SECOND)
@@ -27,7 +28,8 @@
 
 enum place_state {
 	FREE,
-	DELAYED,  /* LOAD_EACH: until it may ask again */
+	RESTING,  /* its connection has ended: until the next one is tried */
+	DELAYED,  /* until it may ask again: LOAD_EACH; LOAD_OBSERVE, when its connection has ended */
 	SENT,     /* not acknowledged, if confirmable */
 	WAITING,  /* for the answer, or acknowledged */
 	OBSERVING /* registered */
@@ -73,6 +75,8 @@ struct load {
 	uint64_t scheduled;       /* requests begun, at a constant rate */
 	uint64_t told;            /* when progress was shown */
 	bool ending;
+	bool stream;      /* nothing is repeated */
+	bool confirmable; /* of the work, if it means anything */
 	const struct load_work *work;
 	struct load_result *result;
 };
@@ -113,6 +117,7 @@ struct load *load_new(struct load_wire *wire, uint32_t clients, uint32_t window,
 	if (!l)
 		return NULL;
 	l->wire = wire;
+	l->stream = load_wire_is_stream(wire);
 	l->clients = clients;
 	l->window = window;
 	l->places = clients * window;
@@ -234,7 +239,7 @@ static void send_request(struct load *l, struct place *p)
 	uint8_t *out = load_wire_room(l->wire);
 	size_t len = 4 + TOKEN;
 
-	out[0] = (uint8_t)(COPSE_VERSION << 6 | (l->work->confirmable ? COPSE_CON : COPSE_NON) << 4 | TOKEN);
+	out[0] = (uint8_t)(COPSE_VERSION << 6 | (l->confirmable ? COPSE_CON : COPSE_NON) << 4 | TOKEN);
 	out[1] = l->work->code;
 	out[2] = (uint8_t)(p->id >> 8);
 	out[3] = (uint8_t)p->id;
@@ -258,6 +263,8 @@ static void send_empty(struct load *l, uint32_t client, enum copse_type type, ui
 {
 	uint8_t *out = load_wire_room(l->wire);
 
+	if (l->stream) /* RFC 8323 §3 */
+		return;
 	out[0] = (uint8_t)(COPSE_VERSION << 6 | (unsigned)type << 4);
 	out[1] = 0;
 	out[2] = (uint8_t)(id >> 8);
@@ -271,6 +278,10 @@ static bool take_id(struct load *l, uint32_t number, uint16_t *id)
 {
 	struct client *c = &l->client[number];
 
+	if (l->stream) {
+		*id = c->id++;
+		return true;
+	}
 	if (c->ids == 65536 && l->now - c->first < ID_LIFE) {
 		if (l->work->keep_addresses || !load_wire_renew(l->wire, number))
 			return false;
@@ -288,7 +299,7 @@ static bool take_id(struct load *l, uint32_t number, uint16_t *id)
 /* The first pause is between ACK_TIMEOUT and 1.5 times that. */
 static void set_timer(struct load *l, struct place *p)
 {
-	if (!l->work->confirmable || p->state != SENT || p->tries > MAX_RETRANSMIT) {
+	if (!l->confirmable || p->state != SENT || p->tries > MAX_RETRANSMIT) {
 		wheel_set(l, p, p->until);
 		return;
 	}
@@ -496,10 +507,40 @@ static void take_empty(struct load *l, uint32_t client, const struct copse_messa
 	l->result->strays++;
 }
 
+/* A place whose connection has ended. An observation is registered anew, and so counts as another request. */
+static void lose(struct load *l, struct place *p)
+{
+	const bool observed = p->state == OBSERVING || p->cancelling;
+	const bool again_later = l->work->kind == LOAD_OBSERVE && !l->ending;
+
+	l->result->lost += !observed;
+	if (again_later) {
+		l->result->begun++;
+		again(l, p, l->now + BREATH);
+		return;
+	}
+	wheel_clear(l, p);
+	p->state = RESTING;
+	wheel_set(l, p, l->now + (l->ending ? 0 : BREATH));
+}
+
+static void take_end(struct load *l, uint32_t client)
+{
+	for (uint32_t i = 0; i < l->window; i++) {
+		struct place *p = &l->place[client * l->window + i];
+		if (p->state >= SENT)
+			lose(l, p);
+	}
+}
+
 static void take(struct load *l, const struct load_packet *packet)
 {
 	struct copse_message m;
 
+	if (!packet->bytes) {
+		take_end(l, packet->client);
+		return;
+	}
 	if (copse_message_parse(&m, packet->bytes, packet->len)) {
 		l->result->malformed++;
 		return;
@@ -516,6 +557,10 @@ static void take(struct load *l, const struct load_packet *packet)
 
 static void expire(struct load *l, struct place *p)
 {
+	if (p->state == RESTING) {
+		finish(l, p);
+		return;
+	}
 	wheel_clear(l, p);
 	if (p->state == DELAYED) {
 		p->use++;
@@ -571,7 +616,7 @@ static uint64_t unanswered(const struct load *l)
 {
 	const struct load_result *r = l->result;
 
-	return r->begun - r->answered - r->timed_out - r->reset;
+	return r->begun - r->answered - r->timed_out - r->reset - r->lost;
 }
 
 static void begin_due(struct load *l)
@@ -582,7 +627,7 @@ static void begin_due(struct load *l)
 
 	for (uint32_t i = 0; i < BURST && l->ring_n && l->result->begun < limit; i++) {
 		uint64_t intended = l->now;
-		if (once && l->result->begun >= (work->kind == LOAD_EACH ? l->clients : l->places))
+		if (once && l->scheduled >= (work->kind == LOAD_EACH ? l->clients : l->places))
 			return;
 		if (once && unanswered(l) >= work->at_once)
 			return;
@@ -612,7 +657,8 @@ static uint64_t pause_of(const struct load *l)
 	uint64_t pause = l->turned * STEP + STEP, next;
 
 	pause = pause > l->now ? pause - l->now : 0;
-	if (l->ending || l->ring_n == 0 || l->result->resting)
+	const bool all_begun = l->work->requests && l->result->begun >= l->work->requests;
+	if (l->ending || l->ring_n == 0 || l->result->resting || all_begun)
 		return pause;
 	if (l->work->rate > 0) {
 		next = l->begin + (uint64_t)((double)l->scheduled / l->work->rate * LOAD_SECOND);
@@ -628,7 +674,7 @@ static void note_end(struct load *l)
 	l->result->behind = count_behind(l);
 	for (uint32_t i = 0; i < l->places; i++) {
 		struct place *p = &l->place[i];
-		if (p->state == DELAYED)
+		if (p->state == DELAYED || p->state == RESTING)
 			finish(l, p);
 		if (p->state == OBSERVING)
 			cancel(l, p);
@@ -654,6 +700,7 @@ static void reset(struct load *l, const struct load_work *work, struct load_resu
 	l->under_way = 0;
 	l->scheduled = 0;
 	l->ending = false;
+	l->confirmable = work->confirmable && !l->stream;
 	/* In turn by client; where only a part of the window is in use the rest is never free. */
 	for (uint32_t k = 0; k < work->window; k++)
 		for (uint32_t i = 0; i < l->clients; i++)
@@ -691,7 +738,11 @@ void load_run(struct load *l, const struct load_work *work, struct load_result *
 			load_wire_wait(l->wire, pause_of(l));
 	}
 	after = load_wire_counters(l->wire);
-	result->wire = (struct load_wire_counters){
-	    after->sent - before.sent, after->received - before.received,
-	    after->unreachable - before.unreachable, after->unsent - before.unsent};
+	result->wire = (struct load_wire_counters){.sent = after->sent - before.sent,
+						   .received = after->received - before.received,
+						   .unreachable = after->unreachable - before.unreachable,
+						   .unsent = after->unsent - before.unsent,
+						   .connections = after->connections,
+						   .reconnections = after->reconnections,
+						   .ended = after->ended};
 }

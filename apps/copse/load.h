@@ -59,6 +59,7 @@ struct load_result {
 	uint64_t in_time;       /* of these, within the duration */
 	uint64_t retransmitted; /* messages */
 	uint64_t timed_out, reset;
+	uint64_t lost;       /* with their connection, or for want of one */
 	uint64_t behind;     /* constant rate: whose time had come, and that were never sent */
 	uint64_t challenged; /* asked to repeat an Echo, and did */
 	uint64_t strays;     /* that nobody waits for, or twice */

@@ -93,8 +93,6 @@ static int make_template(struct load_plan *plan, const struct args *args, struct
 	struct request request;
 	int code = target_parse(&target->uri, target->text);
 
-	if (!code && target->uri.scheme != COPSE_SCHEME_COAP && !target->proxied)
-		code = report_error(EXIT_OTHER, "%s: load speaks coap, over UDP", target->text);
 	if (!code)
 		code = request_make(&request, args, target);
 	if (code)
@@ -118,11 +116,16 @@ static int find_address(struct load_plan *plan, const struct args *args, struct 
 	struct copse_uri *uri = target->proxied ? &target->via : &target->uri;
 	int code = target_parse(uri, text);
 
-	if (!code && uri->scheme != COPSE_SCHEME_COAP)
-		code = report_error(EXIT_OTHER, "%s: load speaks coap, over UDP", text);
+	if (!code && uri->scheme == COPSE_SCHEME_OTHER)
+		code = report_error(EXIT_OTHER, "%s: load speaks CoAP", text);
 	if (!code)
 		code = target_resolve(target, uri, text, args);
+	if (!code)
+		code = target_configure(target, args);
 	plan->to = target->address[0];
+	plan->scheme = (enum copse_scheme)uri->scheme;
+	plan->secure = target->secure; /* its keys are the plan's now */
+	memcpy(plan->authority, target->authority, sizeof(plan->authority));
 	return code;
 }
 
@@ -173,5 +176,6 @@ void load_plan_free(struct load_plan *plan)
 	for (uint32_t i = 0; plan->templates && i < plan->n; i++)
 		copse_mem_free(plan->templates[i].options);
 	copse_mem_free(plan->templates);
+	secure_release(&plan->secure);
 	*plan = (struct load_plan){.n = 0};
 }

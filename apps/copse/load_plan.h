@@ -7,13 +7,17 @@
 
 #include "load.h"
 #include "request.h"
+#include "target.h"
 
 #define LOAD_PLAN_MAX 100000u /* URIs */
 
 struct load_plan {
 	struct load_template *templates;
 	uint32_t n;
-	struct copse_address to; /* of the server or proxy */
+	struct copse_address to;  /* of the server or proxy */
+	enum copse_scheme scheme; /* of what is between it and us */
+	struct secure secure;     /* its keys */
+	char authority[280];      /* WebSockets: what their requests say of the host; else empty */
 };
 
 /* The next URI of `text`: the one with number `i`. Returns how many there are, or 0 after an error that has been

@@ -87,10 +87,21 @@ static void print_latency(const struct load_count *c)
 	printf("  greatest %.3f\n", ms(c->most));
 }
 
+static void print_connections(const struct load_result *r)
+{
+	row("connections", r->wire.connections);
+	row("ended", r->wire.ended);
+	row("made again", r->wire.reconnections);
+	row("lost requests", r->lost);
+}
+
 void load_report_text(const struct load_about *about, const struct load_result *r)
 {
 	printf("%s %s: %u clients, window %u, %s, %.3f s\n", about->verb, about->uri, about->clients,
-	       about->window, about->confirmable ? "confirmable" : "non-confirmable",
+	       about->window,
+	       about->stream        ? about->scheme
+	       : about->confirmable ? "confirmable"
+				    : "non-confirmable",
 	       (double)r->elapsed / 1e9);
 	row("requests", r->begun);
 	printf("%-18s %llu  %.0f/s\n", "answers", (unsigned long long)r->answered,
@@ -101,6 +112,8 @@ void load_report_text(const struct load_about *about, const struct load_result *
 		printf("%-18s %llu  %.0f/s\n", "notifications", (unsigned long long)r->notifications,
 		       rate_of(r->notifications, r->elapsed));
 	}
+	if (about->connected)
+		print_connections(r);
 	row("retransmissions", r->retransmitted);
 	row("timed out", r->timed_out);
 	row_unless_zero("reset", r->reset);
@@ -159,6 +172,10 @@ static void add_counts(json_t *o, const struct load_result *r)
 		    {"retransmissions", r->retransmitted},
 		    {"timed_out", r->timed_out},
 		    {"reset", r->reset},
+		    {"lost", r->lost},
+		    {"connections", r->wire.connections},
+		    {"connections_ended", r->wire.ended},
+		    {"reconnections", r->wire.reconnections},
 		    {"unreachable", r->wire.unreachable},
 		    {"behind", r->behind},
 		    {"echo_asked", r->challenged},
@@ -180,6 +197,7 @@ void load_report_json(const struct load_about *about, const struct load_result *
 
 	json_object_set_new(o, "verb", json_string(about->verb));
 	json_object_set_new(o, "uri", json_string(about->uri));
+	json_object_set_new(o, "scheme", json_string(about->scheme));
 	json_object_set_new(o, "clients", number(about->clients));
 	json_object_set_new(o, "window", number(about->window));
 	json_object_set_new(o, "confirmable", json_boolean(about->confirmable));
@@ -206,5 +224,5 @@ int load_report_code(const struct load_result *r)
 		return EXIT_OK;
 	if (r->answered)
 		return failures[4] >= failures[5] ? EXIT_4XX : EXIT_5XX;
-	return r->wire.unreachable || r->reset ? EXIT_UNREACHABLE : EXIT_TIMEOUT;
+	return r->wire.unreachable || r->reset || r->lost ? EXIT_UNREACHABLE : EXIT_TIMEOUT;
 }

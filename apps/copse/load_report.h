@@ -11,6 +11,9 @@ struct load_about {
 	uint32_t clients, window;
 	double rate;
 	bool confirmable, observes;
+	const char *scheme;                  /* of the wire */
+	bool stream;                         /* its messages are neither confirmable nor not */
+	bool connected;                      /* it has connections */
 	uint64_t last_answers, last_elapsed; /* of the line before */
 };
 

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "load_wire.h"
+#include "load_link.h"
 #include "report.h"
 
 #include <copse/mem.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #define BATCH  64u
-#define BASE   ((127u << 24) + (64u << 16) + 1) /* the first client's address: 127.64.0.1 */
+#define BASE   LOAD_LINK_BASE
 #define BUFFER (16 << 20)
 #define MERCY  1000 /* ms until a socket that takes nothing is given up */
 
@@ -37,6 +38,7 @@ struct batch {
 struct load_wire {
 	struct load_wire_config config;
 	struct load_wire_counters counters;
+	struct load_link *link; /* connections; NULL: datagrams in the clear */
 	bool shared;
 	int epoll;
 	int *fd;            /* one, or one a client */
@@ -174,6 +176,13 @@ struct load_wire *load_wire_open(const struct load_wire_config *config, int *cod
 	}
 	w->config = *config;
 	w->epoll = -1;
+	if (config->stream || config->secure) {
+		w->link = load_link_open(config, &w->counters, code);
+		if (*code == 0)
+			return w;
+		load_wire_close(w);
+		return NULL;
+	}
 	w->shared = is_loopback(&config->to) && !config->local_address;
 	w->owner_cap = config->clients > LOAD_ADDRESSES ? config->clients : LOAD_ADDRESSES;
 	w->fd = copse_mem_new(w->shared ? 1 : config->clients, sizeof(*w->fd));
@@ -197,6 +206,7 @@ void load_wire_close(struct load_wire *w)
 {
 	if (!w)
 		return;
+	load_link_close(w->link);
 	for (uint32_t i = 0; w->fd && i < (w->shared ? 1 : w->config.clients); i++)
 		if (w->fd[i] >= 0)
 			close(w->fd[i]);
@@ -206,6 +216,11 @@ void load_wire_close(struct load_wire *w)
 	copse_mem_free(w->address);
 	copse_mem_free(w->owner);
 	copse_mem_free(w);
+}
+
+bool load_wire_is_stream(const struct load_wire *w)
+{
+	return w->config.stream;
 }
 
 bool load_wire_renew(struct load_wire *w, uint32_t client)
@@ -228,6 +243,10 @@ uint8_t *load_wire_room(struct load_wire *w)
 
 void load_wire_commit(struct load_wire *w, uint32_t client, size_t len)
 {
+	if (w->link) {
+		load_link_send(w->link, client, w->out.bytes[0], len);
+		return;
+	}
 	uint32_t i = w->waiting++;
 
 	w->out_client[i] = client;
@@ -355,10 +374,11 @@ static size_t receive_each(struct load_wire *w)
 
 size_t load_wire_receive(struct load_wire *w, const struct load_packet **packets)
 {
-	size_t n = w->shared ? receive_shared(w) : receive_each(w);
-
-	w->counters.received += n;
 	*packets = w->packet;
+	if (w->link)
+		return load_link_receive(w->link, w->packet, w->in.bytes, BATCH);
+	size_t n = w->shared ? receive_shared(w) : receive_each(w);
+	w->counters.received += n;
 	return n;
 }
 
@@ -367,5 +387,9 @@ void load_wire_wait(struct load_wire *w, uint64_t ns)
 	struct pollfd p = {.fd = w->shared ? w->fd[0] : w->epoll, .events = POLLIN};
 	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 
+	if (w->link && load_link_pending(w->link))
+		return;
+	if (w->link)
+		p.fd = load_link_fd(w->link);
 	ppoll(&p, 1, &t, NULL);
 }

@@ -1,12 +1,14 @@
 /* The sockets of a load: many clients, few system calls. Towards 127.0.0.0/8 all clients share one socket, each with an
  * address of its own in the same network, chosen for each datagram (IP_PKTINFO), and datagrams travel in batches. Towards
- * anything else each client has a socket and a port.
+ * anything else each client has a socket and a port. Connections (load_link.h) are hidden behind the same functions.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_LOAD_WIRE_H
 #define COPSE_TOOL_LOAD_WIRE_H
 
 #include <copse/address.h>
+#include <copse/secure.h>
+#include <copse/types.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,9 +24,16 @@ struct load_wire_config {
 	const char *local_address; /* NULL: any */
 	uint16_t local_port;       /* with sockets of their own: of the first client; 0: any */
 	uint32_t clients;
+	uint32_t window; /* of connections: requests under way of each client */
+	bool stream;     /* over TCP, TLS or WebSockets; else, with `secure`, DTLS */
+	bool websocket;
+	const char *authority;       /* websocket: host and port of the URI */
+	struct copse_secure *secure; /* NULL: in the clear. Finished, a client's; held. */
+	copse_ms handshake_ms;       /* how long making a connection may take; 0: the transports' default */
 };
 
-/* One datagram that has come. `bytes` is valid until the next call. */
+/* One datagram that has come. `bytes` is valid until the next call; NULL: the client's connection has ended, or could
+ * not be made. */
 struct load_packet {
 	uint32_t client;
 	uint32_t len;
@@ -33,8 +42,13 @@ struct load_packet {
 
 struct load_wire_counters {
 	uint64_t sent, received;
-	uint64_t unreachable; /* the system's word that nobody is there */
-	uint64_t unsent;      /* the system did not take it */
+	uint64_t
+	    unreachable; /* the system's word that nobody is there, and connections that could not be made */
+	uint64_t unsent; /* the system did not take it */
+	/* of connections, since load_wire_open */
+	uint64_t connections;   /* made */
+	uint64_t reconnections; /* of these, after one that had ended */
+	uint64_t ended;         /* not by us */
 };
 
 /* Open the sockets. Returns NULL after an error that has been reported, with the exit code in `*code`. */
@@ -42,6 +56,9 @@ struct load_wire *load_wire_open(const struct load_wire_config *config, int *cod
 void load_wire_close(struct load_wire *w); /* NULL is taken */
 
 const struct load_wire_counters *load_wire_counters(const struct load_wire *w);
+
+/* Whether requests travel in a stream, so that nothing is repeated or acknowledged, and message IDs mean nothing. */
+bool load_wire_is_stream(const struct load_wire *w);
 
 /* Give `client` an address that it did not have before. Returns false where clients have sockets of their own, or when
  * the addresses are used up. */

@@ -65,4 +65,5 @@ def test(stage):
     through_the_gateway(stage)
 
 
-play(test)
+if __name__ == "__main__":
+    play(test)

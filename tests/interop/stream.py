@@ -194,4 +194,5 @@ def test(stage):
     nobody_there(stage)
 
 
-play(test)
+if __name__ == "__main__":
+    play(test)
