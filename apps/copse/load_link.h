@@ -1,8 +1,8 @@
 /* The connections of a load: coap+tcp, coaps+tcp, coap+ws, coaps+ws, and associations of coaps. Each client has a
  * transport of its own with one connection, on the library's transports (copse/tcp.h, copse/dtls.h). Over streams
- * transport of its own with one connection, on the library's transports (copse/tcp.h, copse/dtls.h). Over streams
  * requests are sent non-confirmably: nothing is acknowledged or repeated there (RFC 8323 §3). A connection that ends is told
  * as a packet without bytes; the next request makes another one.
+ *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_TOOL_LOAD_LINK_H
 #define COPSE_TOOL_LOAD_LINK_H
