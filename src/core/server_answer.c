@@ -185,7 +185,9 @@ static int encode(struct copse_server *s, struct server_ask *ask, struct copse_r
 	if (ask->q2 && rs->etag_len == 0 && is_success(rs->code)) /* RFC 9177 §4.5: without exception */
 		stamp(s, rs);
 	validate(s, ask, rs);
-	if (rs->code == COPSE_CODE_VALID)
+	/* why there is no block is told to whoever asks for one, whatever its number */
+	if (rs->code == COPSE_CODE_VALID || (copse_code_is_error(rs->code) && ask->block2.num > 0 &&
+					     copse_block_offset(&ask->block2) >= rs->body_len))
 		ask->has_block2 = false;
 	put_options(s, ask, rs);
 	const int err = b->err ? b->err : put_body(s, ask, rs);

@@ -197,7 +197,7 @@ static int take_row(void *user, const struct store_row *row)
 	struct store_job *job = user;
 	int err = job->render(job->user, &job->out, row);
 
-	return err < 0 ? err : job->out.failed ? STORE_FULL : 0;
+	return err < 0 ? err : job->out.failed ? STORE_FULL : err;
 }
 
 static void answer(struct store_service *s, struct store_job *job)

@@ -88,12 +88,19 @@ static void get_copy(const struct copse_request *rq, struct copse_response *rs)
 	copse_response_copy(rs, COPSE_FORMAT_OCTETS, bytes, sizeof bytes);
 }
 
+static void get_refused(const struct copse_request *rq, struct copse_response *rs)
+{
+	(void)rq;
+	copse_response_error(rs, COPSE_CODE_SERVICE_UNAVAILABLE, "no room for any block of this");
+}
+
 static const struct copse_resource sources[] = {
     {.path = "known", .get = get_known},
     {.path = "unknown", .get = get_unknown},
     {.path = "kept", .get = get_kept, .fetch = get_kept, .post = get_known},
     {.path = "broken", .get = get_broken},
     {.path = "copy", .get = get_copy, .post = get_copy},
+    {.path = "refused", .get = get_refused},
 };
 
 static struct srv *with_sources(const struct copse_server_config *c)
@@ -221,6 +228,26 @@ static void bad_blocks(void **state)
 	assert_true(get(b, "broken"));
 	expect_code(b, INTERNAL_SERVER_ERROR);
 	assert_int_equal(releases, 1);
+	srv_done(b);
+}
+
+/* An error is told whichever block was asked for; where its own text has that block, it is given. */
+static void errors_are_no_bad_blocks(void **state)
+{
+	(void)state;
+	const struct copse_server_config c = srv_config();
+	struct srv *b = with_sources(&c);
+	const uint32_t nums[] = {2, 3, 500, COPSE_BLOCK_NUM_MAX};
+	for (size_t i = 0; i < sizeof nums / sizeof *nums; i++) {
+		assert_true(get_block(b, "refused", nums[i], 16));
+		expect_code(b, SERVICE_UNAVAILABLE);
+		expect_no(b, BLOCK2);
+		expect_body(b, "no room for any block of this");
+	}
+	assert_true(get_block(b, "refused", 1, 16));
+	expect_code(b, SERVICE_UNAVAILABLE);
+	expect_block(b, COPSE_OPTION_BLOCK2, 1, false, 16);
+	expect_body(b, "block of this");
 	srv_done(b);
 }
 
@@ -844,6 +871,7 @@ int main(void)
 	    cmocka_unit_test(server_chooses_blocks),
 	    cmocka_unit_test(smallest_message),
 	    cmocka_unit_test(bad_blocks),
+	    cmocka_unit_test(errors_are_no_bad_blocks),
 	    cmocka_unit_test(kept_answers),
 	    cmocka_unit_test(end_gives_back),
 	    cmocka_unit_test(versions),
