@@ -36,7 +36,8 @@ static void separate_due(void *self, copse_ms now)
 static bool start(struct program *p, const char *address, char *why, size_t cap)
 {
 	static const struct plugtest_group *const groups[] = {&plugtest_core, &plugtest_block,
-							      &plugtest_observe, &plugtest_link};
+							      &plugtest_observe, &plugtest_link,
+							      &plugtest_oscore};
 	static const int signals[] = {SIGINT, SIGTERM, 0};
 	struct copse_service_config config = COPSE_SERVICE_DEFAULT;
 	struct copse_udp_config udp = {0};
@@ -47,6 +48,8 @@ static bool start(struct program *p, const char *address, char *why, size_t cap)
 	if (p->loop)
 		p->service = copse_service_new(&config, p->loop, copse_clock_ms());
 	if (!p->service || copse_loop_signals(p->loop, signals, stop, p->loop) != 0)
+		return false;
+	if (!plugtest_oscore_start(copse_host_endpoint(copse_service_host(p->service))))
 		return false;
 	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
 		if (copse_server_add_all(copse_service_server(p->service), groups[i]->resource,
@@ -85,6 +88,7 @@ int main(int argc, char **argv)
 	else
 		fprintf(stderr, "plugtest-server: %s\n", why);
 	copse_service_free(p.service);
+	plugtest_oscore_stop();
 	copse_loop_free(p.loop);
 	return started ? 0 : 1;
 }

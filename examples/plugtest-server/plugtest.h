@@ -1,5 +1,5 @@
-/* The conformance server: resources for the ETSI CoAP plugtest cases CORE, BLOCK, OBS and LINK, by which foreign clients
- * are tried. One file a group of cases; each brings a table of resources.
+/* The conformance server: resources for the ETSI CoAP plugtest cases CORE, BLOCK, OBS, LINK and OSCORE, by which foreign
+ * clients are tried. One file a group of cases; each brings a table of resources.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef PLUGTEST_H
@@ -21,13 +21,20 @@ struct plugtest_group {
 	size_t n;
 };
 
-extern const struct plugtest_group plugtest_core, plugtest_block, plugtest_observe, plugtest_link;
+extern const struct plugtest_group plugtest_core, plugtest_block, plugtest_observe, plugtest_link,
+    plugtest_oscore;
 
 /* Answer what /separate has deferred and is due. Returns when there is more to do, or COPSE_NEVER. */
 copse_ms plugtest_separate(struct copse_server *server, copse_ms now);
 
 /* A new value of what is observed: to be called every PLUGTEST_OBS_EVERY seconds. */
 void plugtest_tick(struct copse_server *server, copse_ms now);
+
+/* Take protected requests at `ep`, before the first message. Returns false without memory or cryptography. */
+bool plugtest_oscore_start(struct copse_endpoint *ep);
+
+/* When the endpoint has gone. */
+void plugtest_oscore_stop(void);
 
 #define PLUGTEST_GROUP(name, table)                                                                          \
 	const struct plugtest_group plugtest_##name = {table, sizeof(table) / sizeof *(table)}

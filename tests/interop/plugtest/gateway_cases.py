@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The plugtest cases of messages, blocks and links through the gateway, in front of the conformance server; each client opens a
-session first. Those of observation are in gateway_observe.py; those of OSCORE are nobody's yet.
+session first. Those of observation are in gateway_observe.py; those of OSCORE in oscore.py.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
