@@ -9,6 +9,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <copse/oscore_endpoint.h>
 
+#include <copse/block.h>
+
 #include "core/carve.h"
 #include "core/list.h"
 #include "core/siphash.h"
@@ -256,16 +258,27 @@ static int on_request_again(void *self, struct copse_endpoint *ep, copse_handle 
 	return err;
 }
 
-/* The request is answered by `out`: it is over, or an observation from now on. */
+/* Whether messages under the request's token follow `m`, its answer: notifications, or further blocks of a body that is
+ * not asked for block by block (RFC 9177 §4.4). */
+static bool goes_on(const struct bound *b, const struct copse_message *m)
+{
+	struct copse_block block;
+	return (b->binding.observe && copse_message_option(m, COPSE_OPTION_OBSERVE)) ||
+	       (copse_block_read(m, COPSE_OPTION_Q_BLOCK2, &block) > 0 && block.more);
+}
+
+/* The request is answered by `out`: it is over, or is kept for what follows, as an observation is: until there is another
+ * one under its token, or no room. */
 static void answered(struct copse_oscore *o, struct bound *b, const struct copse_out *out)
 {
 	struct copse_message m;
 	struct bound *old = of_token(o, &b->peer, b->token, b->token_len);
-	const bool observed = b->binding.observe && copse_code_is_success(out->code) &&
-			      whole(o, out, &m) == 0 && copse_message_option(&m, COPSE_OPTION_OBSERVE);
-	if (old && (observed || b->deregisters || b->binding.observe))
+	bool more = copse_code_is_success(out->code) && whole(o, out, &m) == 0 && goes_on(b, &m);
+	if (old && old->binding.observe && !b->binding.observe && !b->deregisters)
+		more = false; /* an observation has the token */
+	if (old && (more || b->deregisters || b->binding.observe))
 		let_go(o, old);
-	if (!observed) {
+	if (!more) {
 		let_go(o, b);
 		return;
 	}
@@ -460,7 +473,8 @@ static bool plain_request(struct copse_oscore *o, struct copse_event *e, copse_m
 		return false;
 	}
 	const uint32_t observe = copse_message_uint(e->message, COPSE_OPTION_OBSERVE, UINT32_MAX);
-	struct bound *b = observe <= 1 ? acquire(o, BOUND_REQUEST, NULL) : NULL;
+	const bool more = observe <= 1 || copse_message_option(e->message, COPSE_OPTION_Q_BLOCK2);
+	struct bound *b = more ? acquire(o, BOUND_REQUEST, NULL) : NULL;
 	if (b) {
 		b->binding.observe = observe == 0;
 		b->deregisters = observe == 1;
