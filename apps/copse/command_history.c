@@ -93,7 +93,7 @@ static void print_table(const struct readings *r, bool devices, bool names)
 		char value[256], time[WHEN_TEXT];
 		const struct reading *row = &r->row[i];
 		const char *const cells[] = {row->device, row->name, when_local(row->time, time),
-					     reading_value(row, value, sizeof(value)), row->unit};
+					     reading_for_people(row, value, sizeof(value)), row->unit};
 		table_add(&t, cells + (5 - n));
 	}
 	if (r->n)
@@ -127,7 +127,7 @@ static void plot_series(const struct reading *row, size_t n)
 	p.gap = gap_of(point, p.n);
 	snprintf(title, sizeof(title), "%s %s%s%s, %zu reading%s, last %s", row->device, row->name,
 		 *row->unit ? " in " : "", row->unit, n, n == 1 ? "" : "s",
-		 reading_value(&row[n - 1], last, sizeof(last)));
+		 reading_for_people(&row[n - 1], last, sizeof(last)));
 	plot_print(stdout, &p);
 	if (!p.n)
 		puts("no numbers to draw");

@@ -31,7 +31,7 @@ static void print_table(const struct readings *r, const char *name, bool devices
 		const struct reading *row = &r->row[i];
 		if (asked(row, name))
 			table_add(&t, (const char *const[]){row->device, row->name,
-							    reading_value(row, value, sizeof(value)),
+							    reading_for_people(row, value, sizeof(value)),
 							    row->unit, when_local(row->time, time),
 							    when_age(now - row->time, age)} +
 					  skip);

@@ -54,7 +54,7 @@ static int by_time(const void *a, const void *b)
 static void add_row(struct following *f, const struct reading *r)
 {
 	char value[256], time[WHEN_TEXT];
-	const char *const cells[] = {r->device, r->name, reading_value(r, value, sizeof(value)), r->unit,
+	const char *const cells[] = {r->device, r->name, reading_for_people(r, value, sizeof(value)), r->unit,
 				     when_local(r->time, time)};
 
 	table_add(&f->table, cells + (f->devices ? 0 : 1));

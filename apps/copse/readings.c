@@ -160,6 +160,14 @@ const char *reading_value(const struct reading *r, char *out, size_t cap)
 	return out;
 }
 
+const char *reading_for_people(const struct reading *r, char *out, size_t cap)
+{
+	if (!json_is_real(r->value) || fabs(r->number) >= 1e9)
+		return reading_value(r, out, cap);
+	snprintf(out, cap, "%.12g", r->number);
+	return out;
+}
+
 static void print_quoted(FILE *out, const char *text)
 {
 	fputc('"', out);

@@ -36,6 +36,9 @@ void readings_free(struct readings *r);
 /* The value as text in `out`: a number in as few digits as tell it from others. Returns `out`. */
 const char *reading_value(const struct reading *r, char *out, size_t cap);
 
+/* The same in twelve digits at most: a mean has many that mean nothing. */
+const char *reading_for_people(const struct reading *r, char *out, size_t cap);
+
 /* Print as CSV (RFC 4180): time, device, name, value, unit, sum. */
 void reading_print_csv_head(FILE *out);
 void reading_print_csv(FILE *out, const struct reading *r);

@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 
 from stage import (CONTENT_FORMAT, GET, HERE, NON, POST, PUT, SECRET, Message, Peer, check, code_text, equal, free_port, path_options, play, until)
 
@@ -340,6 +341,49 @@ def killed_beside_a_foreign_sender(stage):
     stage.processes.remove(gateway)
 
 
+class LibcoapSender(threading.Thread):
+    """libcoap's client, one confirmable reading a process, with rising values; what was acknowledged, as it says."""
+
+    def __init__(self, stage, port):
+        super().__init__(daemon=True)
+        self.command = [stage.foreign("coap-client"), "-B", "20", "-v", "6", "-m", "post", "-t", "110"]
+        self.uri = f"coap://127.0.0.1:{port}/publish"
+        self.acknowledged, self.ends = [], threading.Event()
+
+    def run(self):
+        value = 0
+        while not self.ends.is_set():
+            pack = json.dumps([{"n": f"device:{DEVICE}:libcoap", "v": value}])
+            done = subprocess.run([*self.command, "-e", pack, self.uri], capture_output=True, check=False)
+            if re.search(rb"c:2\.04", done.stdout + done.stderr):
+                self.acknowledged.append(value)
+            value += 1
+
+
+def killed_beside_libcoap(stage):
+    section, port = collector(stage.path("libcoap.db")), free_port()
+    gateway = stage.start_gateway(section, port=port)
+    sender = LibcoapSender(stage, port)
+    sender.start()
+    try:
+        for _ in range(4):
+            before = len(sender.acknowledged)
+            until(lambda before=before: len(sender.acknowledged) >= before + 10, "coap-client publishes")
+            gateway.stop(signal.SIGKILL)
+            stage.processes.remove(gateway)
+            gateway = stage.start_gateway(section, port=port)
+    finally:
+        sender.ends.set()
+        sender.join()
+    peer = Peer(stage.gateway_address)
+    stored, told = kept(peer, "libcoap"), sender.acknowledged
+    check(len(told) >= 40 and set(told) <= set(stored), f"acknowledged and not stored: {sorted(set(told) - set(stored))}")
+    equal(len(stored), len(set(stored)), "each is stored once")
+    peer.close()
+    gateway.stop()
+    stage.processes.remove(gateway)
+
+
 # --- a hostile sender ---------------------------------------------------------------------------------------------------------------
 
 
@@ -490,6 +534,7 @@ def run(stage):
     bounded_by_size(stage)
     files_that_go(stage)
     killed_beside_a_foreign_sender(stage)
+    killed_beside_libcoap(stage)
     a_hostile_sender(stage)
 
 

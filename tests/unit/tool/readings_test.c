@@ -45,6 +45,36 @@ static void test_base_fields(void **state)
 	readings_free(&r);
 }
 
+/* Twelve digits in a table; CSV and JSON have all of them. */
+static void test_for_people(void **state)
+{
+	static const struct {
+		const char *json, *people, *exact;
+	} row[] = {
+	    {"24.597499999999997", "24.5975", "24.597499999999997"},
+	    {"21.882352941176467", "21.8823529412", "21.882352941176467"},
+	    {"-4.5", "-4.5", "-4.5"},
+	    {"123456789.25", "123456789.25", "123456789.25"},
+	    {"12345678901.5", "12345678901.5", "12345678901.5"},
+	    {"12345678901234567", "12345678901234567", "12345678901234567"},
+	    {"1.5e-300", "1.5e-300", "1.5e-300"},
+	    {"0.0", "0", "0"},
+	};
+	char text[100], value[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		snprintf(text, sizeof(text), "[{\"bn\":\"d/\",\"n\":\"a\",\"v\":%s}]", row[i].json);
+		struct readings r = parse(text);
+		assert_string_equal(reading_for_people(&r.row[0], value, sizeof(value)), row[i].people);
+		assert_string_equal(reading_value(&r.row[0], value, sizeof(value)), row[i].exact);
+		readings_free(&r);
+	}
+	struct readings r = parse("[{\"bn\":\"d/\",\"n\":\"a\",\"vs\":\"x\"}]");
+	assert_string_equal(reading_for_people(&r.row[0], value, sizeof(value)), "x");
+	readings_free(&r);
+}
+
 static void test_what_is_no_pack(void **state)
 {
 	static const char *const wrong[] = {
@@ -182,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_base_fields),
+	    cmocka_unit_test(test_for_people),
 	    cmocka_unit_test(test_what_is_no_pack),
 	    cmocka_unit_test(test_csv),
 	    cmocka_unit_test(test_joining),
