@@ -53,7 +53,10 @@ void gw_worker_endpoint_config(const struct gw_config *config, unsigned workers,
 		out->group[i] = config->groups[i];
 	/* an observation keeps its exchange with the device open */
 	out->exchange_cap = requests + gw_cross_share(workers, config->observations_max) + spare;
-	out->incoming_cap = gw_cross_share(workers, 65536) + 4 * requests;
+	/* Clients that all come at once each have a session opened by POST, which is not forgotten before its time. */
+	out->incoming_cap =
+	    gw_cross_share(workers, 65536 > config->sessions_max ? 65536 : config->sessions_max) +
+	    4 * requests;
 	out->peer_cap = out->exchange_cap;
 	out->chunk_cap = (requests + spare) * pieces + 65536;
 	out->reply_cap = 4096;

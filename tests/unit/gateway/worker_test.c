@@ -646,6 +646,22 @@ static void test_pool(void **state)
 	assert_int_equal(requests_used(), 8);
 }
 
+/* Clients that all come back at once open sessions, each by a POST that is remembered for EXCHANGE_LIFETIME: there is room
+ * for those of all sessions beside what else may be under way. */
+static void test_room_for_openings(void **state)
+{
+	struct copse_config few = {.seed = {1, 2}}, many = few;
+	struct gw_config *c = read_config("sessions {\n max = 100000\n}\n");
+
+	(void)state;
+	gw_worker_endpoint_config(config, 1, 0, &few);
+	gw_worker_endpoint_config(c, 1, 0, &many);
+	assert_true(many.incoming_cap > c->sessions_max);
+	assert_int_equal(many.incoming_cap - few.incoming_cap,
+			 c->sessions_max - 65536 + 4 * (c->requests_max - config->requests_max));
+	gw_config_free(c);
+}
+
 /* Lossy links, both sides: every request ends with one answer, its own, and no device runs one twice. */
 static void test_lossy(void **state)
 {
@@ -710,6 +726,7 @@ int main(void)
 	    TEST(test_token_rate),
 	    TEST(test_adopt),
 	    TEST(test_pool),
+	    TEST(test_room_for_openings),
 	    TEST(test_lossy),
 	};
 
