@@ -77,6 +77,9 @@ def history(stage, way, now, rows):
     equal((len(plot), plot[0][:32]), (17, f"{DEVICE} wave in W, 1008"), "a plot")
     check(any(line.startswith((" 100 +", " 100 \u2524")) for line in plot), f"its axis: {plot}")
     equal(text(stage, "history", DEVICE, "none", "--last", "3", "--csv", *way), "time,device,name,value,unit,sum\r\n", "no readings")
+    # by Q-Block2 the whole of it is made first, and is the same
+    whole = f"{way[1]}/devices/{DEVICE}/wave?last=1000"
+    equal(json.loads(text(stage, "get", whole, "--qblock")), json.loads(text(stage, "get", whole)), "by Q-Block2")
     for wrong in (["--from", "2026-02-30"], ["--every", "1y"], ["--agg", "max"], ["--every", "1h", "--agg", "median"], ["--last", "0"],
                   ["--from", "now", "--to", "-1h"], ["--type", "x", "--group", "y"]):
         text(stage, "history", DEVICE, "wave", *wrong, *way, status=1)
