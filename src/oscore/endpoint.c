@@ -349,7 +349,9 @@ static int on_notify(void *self, struct copse_endpoint *ep, const struct copse_p
 		*exchange = handle;
 	if (err || !b)
 		return err;
-	if (!copse_code_is_success(out->code)) { /* RFC 7641 §4.2: the last one */
+	struct copse_message m;
+	const bool last_block = !b->binding.observe && (whole(o, out, &m) != 0 || !goes_on(b, &m));
+	if (!copse_code_is_success(out->code) || last_block) { /* RFC 7641 §4.2: the last one */
 		let_go(o, b);
 		return 0;
 	}

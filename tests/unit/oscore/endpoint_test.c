@@ -311,6 +311,29 @@ static void bodies_go_block_by_block_inside(void **state)
 	assert_int_equal(w->clear, 0);
 }
 
+/* Blocks that follow an answer by themselves are protected as it is, and take the place of no observer: there are four. */
+static void blocks_follow_by_themselves(void **state)
+{
+	(void)state;
+	call(COPSE_CODE_GET, "value", COPSE_CALL_CON | COPSE_CALL_OBSERVE, 0);
+	run(0);
+	for (unsigned i = 0; i < 6; i++) {
+		w->body_len = 0;
+		call(COPSE_CODE_GET, "large", COPSE_CALL_CON | COPSE_CALL_QBLOCK, 0);
+		run(0);
+		assert_int_equal(w->code, COPSE_CODE_CONTENT);
+		assert_int_equal(w->body_len, BODY);
+		for (unsigned k = 0; k < BODY; k++)
+			assert_int_equal(w->body[k], (uint8_t)(k * 7));
+	}
+	assert_int_equal(copse_oscore_counters(w->s.oscore)->forgotten, 0);
+	w->value = 9;
+	copse_server_changed(w->server, &resources[0], NULL, w->now);
+	run(0);
+	body_is("value 9");
+	assert_int_equal(w->clear, 0);
+}
+
 static void observations_begin_go_on_and_end(void **state)
 {
 	(void)state;
@@ -436,6 +459,7 @@ int main(void)
 	    TEST(a_request_is_answered_and_nobody_sees_it),
 	    TEST(what_is_lost_is_sent_again),
 	    TEST(bodies_go_block_by_block_inside),
+	    TEST(blocks_follow_by_themselves),
 	    TEST(observations_begin_go_on_and_end),
 	    TEST(a_server_that_starts_again_challenges_once),
 	    TEST(who_has_other_keys_is_told_so),
