@@ -9,6 +9,7 @@
 #include <copse/mem.h>
 
 #include <sched.h>
+#include <stdatomic.h>
 
 struct gw_crew {
 	struct gw_crossing *cross;    /* NULL: there is one worker */
@@ -16,6 +17,7 @@ struct gw_crew {
 	struct gw_log *log;
 	unsigned n;
 	struct gw_thread *thread[GW_WORKERS_MAX];
+	_Atomic unsigned at_work; /* threads that have something under way */
 };
 
 /* Cores that this process may use. */
@@ -101,13 +103,45 @@ void gw_crew_adopt(struct gw_crew *crew, struct gw_config *config)
 		gw_thread_adopt(crew->thread[i], snapshot);
 }
 
+static void halt_all(struct gw_crew *crew)
+{
+	for (unsigned i = 0; i < crew->n && crew->thread[i]; i++)
+		gw_thread_halt(crew->thread[i]);
+}
+
+/* In a worker's thread. */
+static void ended(void *self)
+{
+	struct gw_crew *crew = self;
+
+	if (atomic_fetch_sub(&crew->at_work, 1) == 1)
+		halt_all(crew);
+}
+
+/* From a socket to the first worker, from there to the owner of a device that only the directory knows, and the answer
+ * back to the socket: what was in the rings is out of them then. */
+#define HOPS 3
+
+void gw_crew_end(struct gw_crew *crew)
+{
+	atomic_store(&crew->at_work, crew->n);
+	for (unsigned i = 0; i < crew->n; i++)
+		gw_thread_end(crew->thread[i], ended, crew);
+	for (unsigned i = 0; i < crew->n; i++)
+		gw_thread_wait(crew->thread[i]);
+	for (unsigned hop = 0; hop < HOPS; hop++)
+		for (unsigned i = 0; i < crew->n; i++)
+			gw_thread_pass_on(crew->thread[i]);
+}
+
 /* Nothing is freed before all have stopped: they reach into one another's rings. */
 void gw_crew_free(struct gw_crew *crew)
 {
 	if (!crew)
 		return;
+	halt_all(crew);
 	for (unsigned i = 0; i < crew->n && crew->thread[i]; i++)
-		gw_thread_stop(crew->thread[i]);
+		gw_thread_wait(crew->thread[i]);
 	for (unsigned i = 0; i < crew->n; i++)
 		gw_thread_free(crew->thread[i]);
 	gw_crossing_free(crew->cross);

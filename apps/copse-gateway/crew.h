@@ -19,6 +19,10 @@ int gw_crew_start(struct gw_crew *crew);
 /* Use `config` from now on; it is the crew's. */
 void gw_crew_adopt(struct gw_crew *crew, struct gw_config *config);
 
+/* Once, of a crew that was started: let what is under way come to its end, for as long as the configuration says, answer the
+ * rest, and stop all. */
+void gw_crew_end(struct gw_crew *crew);
+
 /* Stop all, close and free everything. NULL is taken. */
 void gw_crew_free(struct gw_crew *crew);
 

@@ -164,9 +164,10 @@ static void serve_signals(const struct arguments *a, struct gw_crew *crew, struc
 			break;
 		reload(a, crew, log, first);
 	}
-	/* stopping takes no time; who asks again does not want to wait at all */
+	/* what is under way is waited for; who asks again does not want to wait */
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_IGN);
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 	gw_log(log, GW_LOG_INFO, "gateway", "stopping", {"signal", caught == SIGTERM ? "TERM" : "INT"});
 }
@@ -193,6 +194,7 @@ static int run(const struct arguments *a, struct gw_config *config, struct gw_lo
 		return 1;
 	}
 	serve_signals(a, crew, log, &first, &signals);
+	gw_crew_end(crew);
 	gw_crew_free(crew);
 	gw_log(log, GW_LOG_INFO, "gateway", "stopped");
 	return 0;

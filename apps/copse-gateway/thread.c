@@ -47,6 +47,10 @@ void gw_snapshot_let_go(struct gw_snapshot *snapshot)
 struct gw_thread {
 	/* shared */
 	_Atomic(struct gw_snapshot *) next; /* to be adopted; NULL: nothing new */
+	_Atomic bool end;                   /* it is to end, and to say `ended` */
+	/* the starter's, and the thread's once `end` is set */
+	void (*ended)(void *self);
+	void *ended_self;
 	/* the starter's */
 	pthread_t thread;
 	bool started;
@@ -59,7 +63,8 @@ struct gw_thread {
 	const struct gw_thread *first; /* NULL: it is the first */
 	struct copse_transport *common[GW_LISTEN_MAX];
 	size_t common_n;
-	struct copse_prepare before, last;
+	struct copse_prepare before, last, ending;
+	bool is_ending, has_ended;
 	struct copse_loop *loop;
 	struct copse_host *host;
 	struct copse_transport *mesh, *secure_mesh;    /* secure_mesh: NULL without keys */
@@ -663,12 +668,33 @@ static bool open_sockets(struct gw_thread *t)
 	return true;
 }
 
+/* The very last: what has come by the rings, and what was sent, may have ended the last request. It does not stop by itself,
+ * since answers of other workers may leave by its sockets. */
+static void look_for_end(void *self, copse_ms now)
+{
+	struct gw_thread *t = self;
+
+	(void)now;
+	if (!t->is_ending || t->has_ended || !gw_worker_has_ended(t->worker))
+		return;
+	t->has_ended = true;
+	t->ended(t->ended_self);
+}
+
+static void begin_end(struct gw_thread *t, copse_ms now)
+{
+	t->is_ending = true;
+	gw_worker_end(t->worker, now);
+}
+
 static void woken(void *self, copse_ms now)
 {
 	struct gw_thread *t = self;
 	struct gw_snapshot *next = atomic_exchange(&t->next, NULL);
 
 	gw_worker_woken(t->worker, now);
+	if (!t->is_ending && atomic_load(&t->end))
+		begin_end(t, now);
 	if (!next)
 		return;
 	gw_worker_adopt(t->worker, next->config, now);
@@ -691,6 +717,8 @@ static bool make(struct gw_thread *t)
 	t->loop = copse_loop_new();
 	if (!t->loop)
 		return false;
+	t->ending = (struct copse_prepare){.before = look_for_end, .self = t};
+	copse_loop_prepare(t->loop, &t->ending);
 	t->last = (struct copse_prepare){.before = after_all, .self = t};
 	if (t->cross)
 		copse_loop_prepare(t->loop, &t->last);
@@ -761,20 +789,41 @@ void gw_thread_adopt(struct gw_thread *t, struct gw_snapshot *snapshot)
 	copse_loop_wake(t->loop);
 }
 
-void gw_thread_stop(struct gw_thread *t)
+void gw_thread_end(struct gw_thread *t, void (*told)(void *self), void *self)
 {
-	if (!t->started)
-		return;
+	t->ended = told;
+	t->ended_self = self;
+	atomic_store(&t->end, true);
+	copse_loop_wake(t->loop);
+}
+
+void gw_thread_halt(struct gw_thread *t)
+{
 	copse_loop_stop(t->loop);
-	pthread_join(t->thread, NULL);
+}
+
+void gw_thread_wait(struct gw_thread *t)
+{
+	if (t->started)
+		pthread_join(t->thread, NULL);
 	t->started = false;
+}
+
+void gw_thread_pass_on(struct gw_thread *t)
+{
+	COPSE_ASSERT(!t->started);
+	copse_loop_refresh(t->loop);
+	copse_loop_stop(t->loop);
+	copse_loop_run(t->loop);
 }
 
 void gw_thread_free(struct gw_thread *t)
 {
 	if (!t)
 		return;
-	gw_thread_stop(t);
+	if (t->started)
+		gw_thread_halt(t);
+	gw_thread_wait(t);
 	copse_host_free(t->host);
 	gw_worker_free(t->worker);
 	copse_loop_free(t->loop);

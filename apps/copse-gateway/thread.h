@@ -36,8 +36,18 @@ int gw_thread_start(struct gw_thread *thread);
 /* From the thread that started it: use `snapshot` from now on; a hold of it is the thread's. */
 void gw_thread_adopt(struct gw_thread *thread, struct gw_snapshot *snapshot);
 
-/* Stop it if it was started, and wait until it has ended. */
-void gw_thread_stop(struct gw_thread *thread);
+/* From the thread that started it, once: let what is under way come to its end (worker.h). Then `told` is called in the
+ * thread, which goes on all the same: answers of others may have to leave by its sockets. */
+void gw_thread_end(struct gw_thread *thread, void (*told)(void *self), void *self);
+
+/* From any thread: it tells those who wait that no answer comes, and ends. */
+void gw_thread_halt(struct gw_thread *thread);
+
+/* Wait until it has ended, if it was started. */
+void gw_thread_wait(struct gw_thread *thread);
+
+/* When all have ended: what came by the rings last is taken, and what is to be sent leaves; nothing else is taken. */
+void gw_thread_pass_on(struct gw_thread *thread);
 
 /* Stop it, close everything, free it and let its snapshot go. NULL is taken. */
 void gw_thread_free(struct gw_thread *thread);

@@ -141,6 +141,9 @@ void copse_server_reply_drop(struct copse_server *server, copse_handle deferred,
 /* `peer` has shown in another way that it receives what it asks for: by a handshake, by a session. */
 void copse_server_verified(struct copse_server *server, const struct copse_peer *peer, copse_ms now);
 
+/* Deferred requests that have not been answered. */
+uint32_t copse_server_deferred(const struct copse_server *server);
+
 struct copse_endpoint *copse_server_endpoint(const struct copse_server *server);
 
 /* Counters since the beginning, one for each row of registry/server_counters.def. Never decreasing. */

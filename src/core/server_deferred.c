@@ -59,6 +59,15 @@ copse_handle copse_request_defer(const struct copse_request *rq)
 	return w->deferred;
 }
 
+uint32_t copse_server_deferred(const struct copse_server *server)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < server->config.deferred_cap; i++)
+		n += server->deferred[i].used;
+	return n;
+}
+
 int copse_server_reply(struct copse_server *server, copse_handle deferred, struct copse_response *rs)
 {
 	COPSE_ASSERT(!server->answering);

@@ -175,6 +175,7 @@ static int take_proxy(struct gw_config *c, cfg_t *proxy)
 	c->waiting_max = (uint32_t)cfg_getint(proxy, "waiting");
 	c->transfers_max = (uint32_t)cfg_getint(proxy, "transfers");
 	c->transfer_idle_ms = ms(cfg_getfloat(proxy, "transfer_idle"));
+	c->drain_ms = ms(cfg_getfloat(proxy, "drain"));
 	c->outside_n = cfg_size(proxy, "outside");
 	c->outside = copse_mem_new(c->outside_n, sizeof(*c->outside));
 	if (!c->outside)

@@ -333,6 +333,13 @@ void gw_groups_expire(struct gw_worker *w, copse_ms now)
 	}
 }
 
+void gw_groups_close(struct gw_worker *w, copse_ms now)
+{
+	for (unsigned i = 0; i < GW_GROUPS_MAX; i++)
+		if (w->groups->request[i].state == GROUP_OPEN)
+			end(w, &w->groups->request[i], now);
+}
+
 /* --- asking --- */
 
 /* The draft's §5.2.1: the client must say that it can take several answers, and is told how. */
@@ -384,6 +391,8 @@ enum gw_step gw_group_forward(struct gw_pass *p)
 
 	if (!o)
 		return want_timeout(p);
+	if (w->ending)
+		return gw_proxy_refuse_ending(p);
 	copse_ms wait =
 	    gw_rates_take(w->device_rates, p->device.key, p->device.len, &p->target.group->rate, p->now);
 	if (wait)

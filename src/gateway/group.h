@@ -30,6 +30,9 @@ bool gw_group_event(struct gw_worker *w, const struct copse_event *event, copse_
 copse_ms gw_groups_deadline(const struct gw_groups *groups);
 void gw_groups_expire(struct gw_worker *w, copse_ms now);
 
+/* The gateway ends: those who have waited in vain are told. */
+void gw_groups_close(struct gw_worker *w, copse_ms now);
+
 /* Records in use. */
 uint32_t gw_groups_count(const struct gw_groups *groups);
 

@@ -98,6 +98,15 @@ enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text)
 	return gw_proxy_refuse(p, &p->w->counters.refused_busy, COPSE_CODE_SERVICE_UNAVAILABLE, text);
 }
 
+#define ENDING_MAX_AGE 5 /* seconds in which another process may be there */
+
+enum gw_step gw_proxy_refuse_ending(struct gw_pass *p)
+{
+	p->max_age = ENDING_MAX_AGE;
+	return gw_proxy_refuse(p, &p->w->counters.refused_ending, COPSE_CODE_SERVICE_UNAVAILABLE,
+			       "the gateway is about to end");
+}
+
 /* RFC 8516 §3: Max-Age is the wait. */
 enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text)
 {
@@ -397,6 +406,8 @@ static enum gw_step lane(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
+	if (!p->r && w->ending)
+		return gw_proxy_refuse_ending(p);
 	if (!p->r)
 		p->r = gw_proxy_take_request(p);
 	if (!p->r)
@@ -729,4 +740,33 @@ void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct cops
 		w->counters.device_repeats += event->sent - 1u;
 	gw_proxy_run(&p, GW_STEP_WAIT,
 		     event->kind == COPSE_EVENT_RESPONSE ? GW_STEP_ANSWER : failed(&p, event->error));
+}
+
+static bool waits(const struct gw_request *r)
+{
+	return r->step != GW_STEP_FREE && r->step != GW_STEP_DELIVER && r->client != COPSE_NO_HANDLE;
+}
+
+/* Not by the steps: they would let the next one go to the device. */
+void gw_proxy_close(struct gw_worker *w, copse_ms now)
+{
+	static const char text[] = "the gateway ended before the device answered";
+	struct copse_builder b;
+
+	copse_build_rest(&b, w->out, w->rest_cap);
+	copse_build_uint(&b, COPSE_OPTION_MAX_AGE, ENDING_MAX_AGE);
+	copse_build_payload(&b, text, sizeof(text) - 1);
+	const int n = copse_build_finish(&b);
+	const struct copse_out out = {
+	    .code = COPSE_CODE_SERVICE_UNAVAILABLE, .rest = w->out, .rest_len = n > 0 ? (size_t)n : 0};
+
+	for (uint32_t i = 0; i < w->requests_max; i++) {
+		struct gw_request *r = &w->requests[i];
+		struct gw_pass p = {.w = w, .r = r, .now = now};
+		if (!waits(r))
+			continue;
+		w->counters.refused_ending++;
+		copse_endpoint_tag(w->ep, r->client, NULL);
+		tell(&p, NULL, r->no_response, r->client, &out);
+	}
 }

@@ -192,6 +192,8 @@ void gw_proxy_acknowledge(struct gw_pass *p);
 /* Refuse: the next step. `counter` may be NULL. */
 enum gw_step gw_proxy_refuse(struct gw_pass *p, uint64_t *counter, uint8_t code, const char *text);
 enum gw_step gw_proxy_refuse_busy(struct gw_pass *p, const char *text);
+/* The gateway is about to end. */
+enum gw_step gw_proxy_refuse_ending(struct gw_pass *p);
 /* 4.29: not before `wait` milliseconds have passed. */
 enum gw_step gw_proxy_refuse_rate(struct gw_pass *p, uint64_t *counter, copse_ms wait, const char *text);
 /* Send `len` bytes of w->out to the client, and to those that joined it, as their answer. */

@@ -167,6 +167,7 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 	w->verifications.at = now;
 	w->verifications.left = config->token.rate * 1000;
 	memcpy(w->name, config->name, sizeof(w->name));
+	w->ends_at = COPSE_NEVER;
 	w->group_n = config->group_n;
 	copse_host_random(key, sizeof(key));
 	w->sessions = gw_sessions_new(config->sessions_max, config->session_idle_ms, key);
@@ -345,6 +346,7 @@ copse_ms gw_worker_deadline(const struct gw_worker *w)
 			       gw_block_deadline(w),
 			       gw_groups_deadline(w->groups),
 			       gw_mail_deadline(w),
+			       w->ends_at,
 			       w->rd ? gw_rd_deadline(w->rd) : COPSE_NEVER,
 			       w->collector ? gw_collector_deadline(w->collector) : COPSE_NEVER};
 	copse_ms first = COPSE_NEVER;
@@ -367,12 +369,31 @@ void gw_worker_expire(struct gw_worker *w, copse_ms now)
 	gw_block_expire(w, now);
 	if (copse_server_deadline(w->server) <= now)
 		copse_server_expire(w->server, now);
+	if (w->ends_at > now)
+		return;
+	w->ends_at = COPSE_NEVER;
+	w->overdue = true;
+}
+
+void gw_worker_end(struct gw_worker *w, copse_ms now)
+{
+	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
+	w->ending = true;
+	w->ends_at = now + w->config->drain_ms;
+}
+
+bool gw_worker_has_ended(const struct gw_worker *w)
+{
+	return w->overdue || (w->requests_used == 0 && gw_groups_count(w->groups) == 0 &&
+			      copse_server_deferred(w->server) == 0);
 }
 
 void gw_worker_close(struct gw_worker *w, copse_ms now)
 {
 	COPSE_ASSERT(w->magic == GW_WORKER_MAGIC);
 	gw_mail_close(w, now);
+	gw_groups_close(w, now);
+	gw_proxy_close(w, now);
 }
 
 const struct gw_counters *gw_worker_counters(const struct gw_worker *w)

@@ -94,8 +94,14 @@ struct gw_worker *gw_worker_new(const struct gw_config *config, const struct gw_
 /* Requests under way end unanswered. NULL is taken. */
 void gw_worker_free(struct gw_worker *worker);
 
-/* The gateway is about to end: tell those who wait longer than others that there will be no answer. What is to be sent then
- * is sent by the caller. */
+/* The gateway is about to end. Whoever wants something of a device from now on is refused: 5.03 with Max-Age. What is under
+ * way goes on, for at most as long as the configuration says (proxy.drain); what needs no device is still answered. */
+void gw_worker_end(struct gw_worker *worker, copse_ms now);
+
+/* Since then: whether nothing is under way any more, or the time is over. */
+bool gw_worker_has_ended(const struct gw_worker *worker);
+
+/* The gateway ends: tell all who wait that there will be no answer. What is to be sent then is sent by the caller. */
 void gw_worker_close(struct gw_worker *worker, copse_ms now);
 
 /* Use `config` from now on. Returns the one used so far, of which nothing is referred to any more. */

@@ -160,6 +160,9 @@ struct gw_worker {
 	struct gw_gathers *gathers;
 	uint32_t next_tag; /* Request-Tag of the next transfer to a device */
 	uint8_t group_n;   /* of the endpoint, as it was made */
+	copse_ms ends_at;  /* what is under way then stays unanswered; COPSE_NEVER: not set, or over */
+	bool ending;       /* what is new is refused */
+	bool overdue;      /* `ends_at` was */
 	char name[GW_NAME_MAX + 1];
 
 	struct copse_resource resources[GW_LOCAL_RESOURCES]; /* with this worker as `user` */
@@ -193,6 +196,8 @@ struct gw_asked;
 /* Whether what `peer` asks is for the gateway itself. */
 bool gw_proxy_is_here(const struct gw_worker *w, const struct copse_peer *peer, const struct gw_asked *asked);
 void gw_proxy_request(struct gw_worker *w, const struct copse_event *event, copse_ms now);
+/* Whoever waits for an answer is told that none comes. Nothing is called for these requests any more. */
+void gw_proxy_close(struct gw_worker *w, copse_ms now);
 /* An event of an exchange that belongs to `r`. */
 void gw_proxy_event(struct gw_worker *w, struct gw_request *r, const struct copse_event *event, copse_ms now);
 

@@ -29,7 +29,7 @@ PATIENCE = 300  # seconds until a condition that must come is given up; not a me
 CON, NON, ACK, RST = range(4)
 GET, POST, PUT, DELETE = 1, 2, 3, 4
 IF_MATCH, URI_HOST, ETAG, OBSERVE, URI_PORT, URI_PATH, CONTENT_FORMAT, MAX_AGE, URI_QUERY, ACCEPT = 1, 3, 4, 6, 7, 11, 12, 14, 15, 17
-PROXY_URI, PROXY_SCHEME, ECHO = 35, 39, 252
+BLOCK2, PROXY_URI, PROXY_SCHEME, ECHO = 23, 35, 39, 252
 
 SECRET = "a secret of the interoperability tests, long enough"
 # What each gateway is started with: not as many workers as the machine has cores, so that bounds are the same everywhere.
@@ -208,6 +208,17 @@ class Peer:
 
     def proxied(self, method, uri, payload=b"", options=()):
         return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), [(PROXY_URI, uri.encode()), *options], payload))
+
+    def metrics(self):
+        """What the gateway counts, of all workers. It takes a session."""
+        text, number = b"", 0
+        while True:
+            reply = self.request(GET, "/metrics", options=[(BLOCK2, (number << 4 | 6).to_bytes(3, "big").lstrip(b"\0"))])
+            equal(code_text(reply.code), "2.05", "GET /metrics")
+            text += reply.payload
+            if not int.from_bytes(reply.option(BLOCK2) or b"", "big") & 8:
+                return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text.decode(), re.M)}
+            number += 1
 
     def open_session(self, token):
         def post():

@@ -5,7 +5,6 @@ SPDX-License-Identifier: BSD-2-Clause
 import ctypes
 import errno
 import os
-import re
 import time
 
 import stage as s
@@ -13,7 +12,6 @@ import stage as s
 DEVICES = 24  # and as many clients: that one worker has none of them happens once in 2^23 runs
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 ALL_THREADS = 0x40000000  # __WALL
-BLOCK2 = 23
 
 s.GATEWAY = ["--workers", "2", "--spread", "port"]
 
@@ -46,17 +44,6 @@ class Stopped:
         self.trace(PTRACE_DETACH)
 
 
-def metrics(peer):
-    text, number = b"", 0
-    while True:
-        reply = peer.request(s.GET, "/metrics", options=[(BLOCK2, (number << 4 | 6).to_bytes(3, "big").lstrip(b"\0"))])
-        s.equal(s.code_text(reply.code), "2.05", "GET /metrics")
-        text += reply.payload
-        if not int.from_bytes(reply.option(BLOCK2) or b"", "big") & 8:
-            return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text.decode(), re.M)}
-        number += 1
-
-
 def ask_all(stage, peers):
     """Each client asks some devices, so that each device is asked."""
     for i, peer in enumerate(peers):
@@ -72,7 +59,7 @@ def ask_all(stage, peers):
 def crossing(stage, peers):
     ask_all(stage, peers)
     # the last acknowledgements may still wait for the other worker
-    values = s.until(lambda: (now := metrics(peers[0]))["copse_gateway_requests"] == 0 and now, "no request is under way any more")
+    values = s.until(lambda: (now := peers[0].metrics())["copse_gateway_requests"] == 0 and now, "no request is under way any more")
     s.equal(values["copse_gateway_sessions"], len(peers), "sessions, which all workers have")
     s.check(values["copse_gateway_crossed_total"] > 0, "nothing crossed")
     s.equal(values["copse_gateway_refused_crossing_total"], 0, "refused because a worker is behind")
@@ -122,10 +109,10 @@ def standing_still(stage, gateway, peers):
         peer.open_session(stage.token("another"))
     finally:
         stopped.go_on()
-    s.check(metrics(peer)["copse_gateway_refused_crossing_total"] > 0, "refusals are not counted")
+    s.check(peer.metrics()["copse_gateway_refused_crossing_total"] > 0, "refusals are not counted")
     ask_all(stage, [peer])
     ask_all(stage, peers)
-    s.until(lambda: metrics(peers[-1])["copse_gateway_requests"] == 0, "no request is under way any more")
+    s.until(lambda: peers[-1].metrics()["copse_gateway_requests"] == 0, "no request is under way any more")
 
 
 def reload(stage, gateway, peers):

@@ -413,6 +413,71 @@ static void test_mute_client(void **state)
 	assert_int_equal(gw_worker_counters(worker)->answers_undelivered, 3);
 }
 
+/* It is about to end: what is under way is answered, what comes is refused, and what needs no device is not. */
+static void test_ending(void **state)
+{
+	(void)state;
+	open_session(ALICE, "a");
+	open_session(BOB, "b");
+	device[DEVICE1].behaviour = LATER;
+	get(ALICE, COPSE_CON, 1, "t", "coap://d1/a");
+	run_for(1000);
+	gw_worker_end(worker, sim.now);
+	get(BOB, COPSE_CON, 2, "v", "coap://d2/b");
+	assert_int_equal(last(BOB)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(last(BOB)->type, COPSE_ACK);
+	assert_int_equal(last(BOB)->max_age, 5);
+	assert_int_equal(world_counters()->refused_ending, 1);
+	begin(COPSE_CON, COPSE_CODE_GET, 3, "w");
+	add(COPSE_OPTION_URI_PATH, "metrics");
+	send_it(BOB);
+	assert_int_equal(last(BOB)->code, COPSE_CODE_CONTENT);
+	assert_false(gw_worker_has_ended(worker));
+	device_answer(&sim.node[DEVICE1], device[DEVICE1].waiting, &device[DEVICE1].last);
+	run_for(100);
+	assert_string_equal(last(ALICE)->payload, "node 3 a");
+	assert_false(gw_worker_has_ended(worker)); /* the answer may have to be repeated */
+	acknowledge(ALICE);
+	assert_true(gw_worker_has_ended(worker));
+	assert_int_equal(world_counters()->refused_ending, 1);
+}
+
+/* The same, and the devices are slower than there is time for. */
+static void test_ending_unanswered(void **state)
+{
+	unsigned asked;
+
+	(void)state;
+	open_session(ALICE, "a");
+	open_session(BOB, "b");
+	device[DEVICE1].behaviour = SILENT;
+	get(ALICE, COPSE_CON, 1, "t", "coap://d1/a");
+	get(ALICE, COPSE_NON, 2, "u", "coap://d1/a");
+	get(BOB, COPSE_CON, 1, "v", "coap://d2/b");
+	run_for(100);
+	assert_string_equal(last(BOB)->payload, "node 4 b"); /* and is not acknowledged */
+	gw_worker_end(worker, sim.now);
+	run_for(config->drain_ms - 1);
+	assert_false(gw_worker_has_ended(worker));
+	run_for(1);
+	assert_true(gw_worker_has_ended(worker));
+	assert_true(gw_worker_deadline(worker) > sim.now); /* once */
+	forget_seen();
+	asked = to_devices;
+	gw_worker_close(worker, sim.now);
+	run_for(10);
+	assert_int_equal(client[ALICE].n, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(client[ALICE].seen[i].code, COPSE_CODE_SERVICE_UNAVAILABLE);
+		assert_int_equal(client[ALICE].seen[i].max_age, 5);
+		assert_string_equal(client[ALICE].seen[i].payload,
+				    "the gateway ended before the device answered");
+	}
+	assert_int_equal(client[BOB].n, 0); /* it has had its answer */
+	assert_int_equal(to_devices, asked);
+	assert_int_equal(world_counters()->refused_ending, 2);
+}
+
 /* The gateway itself, named by Proxy-Uri or not at all, is no proxy's business (RFC 7252 §5.7.2). */
 static void test_for_itself(void **state)
 {
@@ -717,6 +782,8 @@ int main(void)
 	    TEST(test_too_large),
 	    TEST(test_no_response),
 	    TEST(test_mute_client),
+	    TEST(test_ending),
+	    TEST(test_ending_unanswered),
 	    TEST(test_for_itself),
 	    TEST(test_local),
 	    TEST(test_sessions),
