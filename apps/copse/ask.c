@@ -81,22 +81,37 @@ int ask_path_of(struct ask_path *path, const struct args *args, const char **nam
 	return path->failed ? report_error(EXIT_OTHER, "the name is too long") : 0;
 }
 
-int ask_gateway(const struct args *args, const struct ask_path *path, int accept, struct answer *answer)
-{
-	char uri[STATE_URI_MAX + ASK_PATH_MAX];
+/* A GET to the gateway, and where it goes. The target is to be closed. */
+struct question {
+	char uri[STATE_URI_MAX + ASK_PATH_MAX]; /* the target's */
 	struct target target;
 	struct request request;
+};
+
+static int begin(struct question *q, const struct args *args, const struct ask_path *path, int accept)
+{
 	const struct request_special special = {.accept = accept, .format = -1};
 
 	if (path->failed)
 		return report_error(EXIT_OTHER, "the name is too long");
-	int code = target_find_gateway(&target, args, path->text, uri, sizeof(uri));
+	int code = target_find_gateway(&q->target, args, path->text, q->uri, sizeof(q->uri));
 	if (code)
 		return code;
-	code = request_special(&request, COPSE_CODE_GET, &target, &special);
-	if (!code)
-		code = exchange_once(&target, &request, answer);
-	target_close(&target);
+	code = request_special(&q->request, COPSE_CODE_GET, &q->target, &special);
+	if (code)
+		target_close(&q->target);
+	return code;
+}
+
+int ask_gateway(const struct args *args, const struct ask_path *path, int accept, struct answer *answer)
+{
+	struct question q;
+	int code = begin(&q, args, path, accept);
+
+	if (code)
+		return code;
+	code = exchange_once(&q.target, &q.request, answer);
+	target_close(&q.target);
 	if (!code && !copse_code_is_success(answer->message.code)) {
 		code = output_error(answer);
 		answer_free(answer);
@@ -106,23 +121,15 @@ int ask_gateway(const struct args *args, const struct ask_path *path, int accept
 
 int ask_follow(const struct args *args, const struct ask_path *path, int accept, struct watch_task *task)
 {
-	char uri[STATE_URI_MAX + ASK_PATH_MAX];
-	struct target target;
-	struct request request;
-	const struct request_special special = {.accept = accept, .format = -1};
+	struct question q;
+	int code = begin(&q, args, path, accept);
 
-	if (path->failed)
-		return report_error(EXIT_OTHER, "the name is too long");
-	int code = target_find_gateway(&target, args, path->text, uri, sizeof(uri));
 	if (code)
 		return code;
-	code = request_special(&request, COPSE_CODE_GET, &target, &special);
-	if (!code) {
-		task->target = &target;
-		task->request = &request;
-		code = watch_run(task);
-		request_free(&request);
-	}
-	target_close(&target);
+	task->target = &q.target;
+	task->request = &q.request;
+	code = watch_run(task);
+	request_free(&q.request);
+	target_close(&q.target);
 	return code;
 }
