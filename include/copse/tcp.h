@@ -22,6 +22,8 @@
  * meanwhile fails, as to
  * one that cannot be reached; or for one elsewhere (Alternative-Address): to an IP address, which in the
  * clear must be its own.
+ * A client that releases a connection gets the answers to what it has asked, for a minute at most; then it is
+ * closed.
  * All are counted (registry/tcp_counters.def).
  *
  * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose

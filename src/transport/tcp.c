@@ -158,10 +158,11 @@ static void take_signal(struct tcp_conn *c, const struct copse_frame *f, copse_m
 		break;
 	case COPSE_CODE_PONG: take_pong(c, &s); break;
 	case COPSE_CODE_RELEASE:
-		if (t->config.server) /* a client closes when it likes */
-			break;
-		tcp_release_take(t, &c->peer, &s, now);
-		tcp_drain(c, now);
+		if (!t->config.server)
+			tcp_release_take(t, &c->peer, &s, now);
+		if (c->state == TCP_OPEN)
+			tcp_drain(c, now);
+		tcp_release_settle(c);
 		break;
 	default: break; /* §5.1: unknown, and ignored */
 	}
@@ -186,6 +187,7 @@ static bool hand_on(struct tcp_conn *c, const struct copse_frame *f, struct cops
 	d->flags = 0;
 	t->base.counters.received++;
 	t->base.counters.received_bytes += d->len;
+	tcp_release_note(c, f);
 	return true;
 }
 
@@ -374,6 +376,7 @@ static void send_frame(struct tcp_conn *c, struct copse_frame *f, struct copse_d
 	uint8_t head[COPSE_FRAME_HEAD_MAX];
 	size_t n;
 
+	tcp_release_note(c, f);
 	if (c->state >= TCP_OPEN && f->len > c->peer_max && !shrink(f, type)) {
 		reject(t, d, type, id, &t->count.oversize);
 		return;
@@ -406,8 +409,11 @@ static void send_one(struct copse_tcp *t, struct copse_datagram *d, copse_ms now
 		drop(d, &t->base.counters.send_refused);
 		return;
 	}
+	c = tcp_find(t, &d->peer);
 	if (f.code == COPSE_CODE_EMPTY && type != COPSE_CON) { /* RFC 8323 has neither */
 		d->flags |= COPSE_DATAGRAM_DROPPED;
+		if (c && type == COPSE_RST)
+			tcp_release_skip(c);
 		return;
 	}
 	if (f.code == COPSE_CODE_EMPTY) {
@@ -415,7 +421,6 @@ static void send_one(struct copse_tcp *t, struct copse_datagram *d, copse_ms now
 		token[1] = (uint8_t)id;
 		f = (struct copse_frame){.code = COPSE_CODE_PING, .token = token, .token_len = 2, .len = 4};
 	}
-	c = tcp_find(t, &d->peer);
 	if (!c && !t->config.server)
 		c = tcp_connect(t, &d->peer, now);
 	if (c)
@@ -438,8 +443,8 @@ static size_t tcp_send(struct copse_transport *base, struct copse_datagram *cons
 	for (size_t i = 0; i < done; i++) {
 		struct tcp_conn *c = tcp_find(t, &batch[i]->peer);
 
-		if (c && c->dirty && c->state >= TCP_OPEN)
-			tcp_flush(c, now);
+		if (c && c->state >= TCP_OPEN && (!c->dirty || tcp_flush(c, now)))
+			tcp_release_settle(c);
 	}
 	base->blocked = done < n;
 	base->counters.send_blocked += base->blocked;

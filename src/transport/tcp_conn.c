@@ -287,7 +287,7 @@ static copse_ms due_at(const struct tcp_conn *c)
 }
 
 /* There are bytes to be sent. */
-static bool has_unsent(const struct tcp_conn *c)
+bool tcp_unsent(const struct tcp_conn *c)
 {
 	return tcp_waiting(&c->out) > 0 || (c->ws && tcp_ws_unsent(c->ws) > 0);
 }
@@ -298,7 +298,7 @@ void tcp_settle(struct tcp_conn *c)
 	struct epoll_event e = {.data.u32 = tcp_number(t, c)};
 	const copse_ms at = due_at(c);
 
-	if (c->state == TCP_CONNECTING || (c->state >= TCP_OPEN && has_unsent(c)) ||
+	if (c->state == TCP_CONNECTING || (c->state >= TCP_OPEN && tcp_unsent(c)) ||
 	    (c->tls && tcp_tls_wants_out(c->tls)))
 		e.events |= EPOLLOUT;
 	if (c->state != TCP_CONNECTING && !c->paused && !c->eof)
@@ -364,7 +364,7 @@ bool tcp_flush(struct tcp_conn *c, copse_ms now)
 	struct copse_tcp *t = c->owner;
 
 	c->dirty = false;
-	while (has_unsent(c)) {
+	while (tcp_unsent(c)) {
 		const void *bytes = c->out.bytes ? c->out.bytes + c->out.at : NULL;
 		const int n = put(c, bytes, tcp_waiting(&c->out));
 
@@ -382,7 +382,7 @@ bool tcp_flush(struct tcp_conn *c, copse_ms now)
 	}
 	if (tcp_waiting(&c->out) == 0)
 		tcp_buffer_clear(&c->out);
-	if (!has_unsent(c)) {
+	if (!tcp_unsent(c)) {
 		c->stalled_since = COPSE_NEVER;
 	} else if (c->stalled_since == COPSE_NEVER) {
 		c->stalled_since = now;
@@ -533,11 +533,16 @@ static bool connected(struct tcp_conn *c, copse_ms now)
 
 bool tcp_progress(struct tcp_conn *c, copse_ms now)
 {
+	struct copse_tcp *t = c->owner;
+	const uint32_t number = tcp_number(t, c);
+
 	if (c->state == TCP_CONNECTING)
 		return connected(c, now);
 	if (c->state < TCP_GREETING)
 		return shake(c, now);
-	return c->state < TCP_OPEN || tcp_flush(c, now);
+	if (c->state >= TCP_OPEN && tcp_flush(c, now))
+		tcp_release_settle(c);
+	return tcp_at(t, number)->state != TCP_FREE;
 }
 
 void tcp_opened(struct tcp_conn *c, copse_ms now)
@@ -556,7 +561,8 @@ void tcp_opened(struct tcp_conn *c, copse_ms now)
 
 void tcp_drain(struct tcp_conn *c, copse_ms now)
 {
-	leave_peer(c);
+	if (!c->owner->config.server) /* a server's answers have no other way */
+		leave_peer(c);
 	c->began = now;
 	enter_state(c, TCP_DRAINING);
 	tcp_settle(c);

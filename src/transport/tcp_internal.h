@@ -30,7 +30,8 @@ enum tcp_state {
 	TCP_UPGRADING,  /* it is to become a WebSocket: HTTP is under way */
 	TCP_GREETING,   /* our CSM has left, the peer's has not come */
 	TCP_OPEN,
-	TCP_DRAINING /* client: the server has released it: answers come still, requests have another connection */
+	TCP_DRAINING /* the peer has released it. Client: answers come still, requests have another connection. Server: it
+		      * ends when all has been answered */
 };
 
 struct tcp_tls;
@@ -52,6 +53,8 @@ struct tcp_conn {
 	uint32_t ready_next;    /* in the list of those that have more to hand on */
 	uint32_t peer_hash, address_hash;
 	uint32_t peer_max; /* its Max-Message-Size */
+	uint32_t asked;    /* server: requests of the peer that are to be answered, without the next ones */
+	uint32_t observes; /* server: of these, registrations (RFC 7641) */
 	int fd;
 	uint32_t watched; /* events of epoll */
 	uint16_t next_id; /* of the next message from it */
@@ -154,6 +157,8 @@ bool tcp_queue(struct tcp_conn *c, const void *head, size_t head_len, const void
 bool tcp_flush(struct tcp_conn *c, copse_ms now);
 /* Read what has come, once. Returns false when there is nothing more for now. The connection may be gone afterwards. */
 bool tcp_fill(struct tcp_conn *c, copse_ms now);
+/* Whether anything waits to be sent. */
+bool tcp_unsent(const struct tcp_conn *c);
 /* `n` bytes of `in` have been used up. */
 void tcp_consume(struct tcp_conn *c, size_t n);
 /* There is something to hand on without waiting for the descriptor. */
@@ -181,6 +186,13 @@ bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, cops
 			struct copse_address *to);
 /* There is nobody elsewhere. */
 void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer);
+
+/* Server: `f` is a request that has come, or a response that leaves, or is dropped. */
+void tcp_release_note(struct tcp_conn *c, const struct copse_frame *f);
+/* Server: a request that will have no answer, as a Reset says. */
+void tcp_release_skip(struct tcp_conn *c);
+/* Server: end a connection that its client has released, if all that was asked has been answered. */
+void tcp_release_settle(struct tcp_conn *c);
 
 /* --- tcp_ws.c --- */
 

@@ -185,7 +185,7 @@ static const struct tcp_conn *open_one(const struct copse_transport *t, const st
 
 	COPSE_ASSERT(t->ops == &tcp_ops);
 	c = tcp_find(u.out, peer);
-	return c && c->state == TCP_OPEN ? c : NULL;
+	return c && c->state >= TCP_OPEN ? c : NULL; /* a client's that is released is not found */
 }
 
 bool copse_tcp_is_open(const struct copse_transport *t, const struct copse_peer *peer)

@@ -1,4 +1,5 @@
-/* What servers have asked for when they released a connection (RFC 8323 §5.5): no other one for a while, or one elsewhere.
+/* What servers have asked for when they released a connection (RFC 8323 §5.5): no other one for a while, or one
+ * elsewhere. And when a connection ends that a client has released.
  *
  * Bounded: TCP_HOLDS servers are remembered; beyond, the one that was told first is forgotten, which is
  * met as if it had said
@@ -85,4 +86,65 @@ void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer)
 
 	if (h)
 		h->instead = (struct copse_address){0};
+}
+
+/* ---- what clients release ---- */
+
+/* Whether `f` has Observe, with `*value`. The options before it (1 to 5) have small numbers and lengths of one byte. */
+static bool find_observe(const struct copse_frame *f, unsigned *value)
+{
+	size_t at = 0;
+	unsigned number = 0;
+
+	while (at < f->rest_len && f->rest[at] != COPSE_PAYLOAD_MARK && f->rest[at] >> 4 < 13) {
+		size_t len = f->rest[at] & 15;
+
+		number += f->rest[at++] >> 4;
+		if (number > COPSE_OPTION_OBSERVE || len > 13 || (len == 13 && at == f->rest_len))
+			return false;
+		if (len == 13)
+			len += f->rest[at++];
+		if (number == COPSE_OPTION_OBSERVE && at + len <= f->rest_len) {
+			*value = len ? f->rest[at] : 0; /* 0 and 1 are all that a request can have */
+			return true;
+		}
+		at += len;
+	}
+	return false;
+}
+
+/* A notification is told from the answer to a registration by whether one is to be answered: when a registration and
+ * notifications of another one cross, the connection may end before the former is answered, whose observation would have
+ * ended with it. */
+void tcp_release_note(struct tcp_conn *c, const struct copse_frame *f)
+{
+	unsigned value = 0;
+	const bool observe = find_observe(f, &value);
+
+	if (!c->owner->config.server || copse_code_is_signal(f->code))
+		return;
+	if (copse_code_is_request(f->code)) {
+		c->asked++;
+		c->observes += observe && value == 0;
+	} else if (!observe || c->observes > 0) {
+		c->observes -= observe;
+		tcp_release_skip(c);
+	}
+}
+
+void tcp_release_skip(struct tcp_conn *c)
+{
+	c->asked -= c->asked > 0;
+	if (c->observes > c->asked)
+		c->observes = c->asked;
+}
+
+/* RFC 8323 §5.5: who has got a Release closes the connection when it has answered what came before. */
+void tcp_release_settle(struct tcp_conn *c)
+{
+	if (!c->owner->config.server || c->state != TCP_DRAINING || c->asked > 0 || tcp_unsent(c))
+		return;
+	if (c->tls && !c->ws) /* a WebSocket says it by itself */
+		tcp_tls_bye(c->tls);
+	tcp_end(c, &c->owner->count.closed, NULL, true);
 }

@@ -438,7 +438,6 @@ static void signals(void **state)
 	assert_int_equal(count_of(t)->pings, 1);
 	SAY(fd, 0x10, 0xe1, 0x60); /* another CSM, with an elective option that nobody knows */
 	SAY(fd, 0x00, 0xe6);       /* a signal that nobody knows */
-	SAY(fd, 0x00, 0xe4);       /* a client's Release */
 	SAY(fd, 0x01, 0x01, 0x07);
 	receive_one(t, &in, 0);
 	peer = in.d[0].peer;
@@ -833,6 +832,107 @@ static void a_client_that_cannot_connect(void **state)
 	copse_transport_close(t);
 }
 
+/* RFC 8323 §5.5: the server answers what came before a client's Release, and then closes. */
+static void a_client_that_releases(void **state)
+{
+	struct copse_transport *t = server_of((struct copse_tcp_config){0});
+	struct batch in = batch_new(4, 2000);
+	uint8_t ack[] = {0x61, 0x45, 0, 0, 7}, empty[] = {0x60, 0, 0, 0}, separate[] = {0x51, 0x45, 1, 2, 8};
+	struct copse_peer peer;
+	uint8_t byte;
+	int fd = raw_open(t, 0);
+
+	(void)state;
+	/* two requests under way, one to be answered at once, the other later */
+	SAY(fd, 0x01, 0x01, 0x07);
+	receive_one(t, &in, 0);
+	memcpy(ack + 2, in.d[0].data + 2, 2);
+	peer = in.d[0].peer;
+	SAY(fd, 0x01, 0x01, 0x08);
+	receive_one(t, &in, 0);
+	memcpy(empty + 2, in.d[0].data + 2, 2);
+	SAY(fd, 0x00, 0xe4, 0x02, 0xe2, 1, 2); /* Release, Ping */
+	HEAR(t, fd, 0, 0x02, 0xe3, 1, 2);
+	assert_true(copse_tcp_is_open(t, &peer));
+	send_nothing(t, &peer, empty, sizeof empty);
+	send_one(t, &peer, ack, sizeof ack);
+	HEAR(t, fd, 0, 0x01, 0x45, 0x07);
+	assert_true(copse_tcp_is_open(t, &peer));
+	send_one(t, &peer, separate, sizeof separate);
+	HEAR(t, fd, 0, 0x01, 0x45, 0x08);
+	assert_false(copse_tcp_is_open(t, &peer));
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	assert_int_equal(count_of(t)->closed, 1);
+	assert_true(copse_transport_failure(t, &in.d[0].peer));
+	assert_true(copse_peer_equal(&in.d[0].peer, &peer));
+	close(fd);
+	batch_free(&in);
+	copse_transport_close(t);
+}
+
+/* Notifications answer nothing that keeps a released connection open; with nothing to be answered it is closed at once. */
+static void a_client_that_observes_and_releases(void **state)
+{
+	struct copse_transport *t = server_of((struct copse_tcp_config){0});
+	struct batch in = batch_new(4, 2000);
+	uint8_t first[] = {0x61, 0x45, 0, 0, 7, 0x61, 5}, next[] = {0x51, 0x45, 1, 1, 7, 0x61, 6};
+	uint8_t refused[] = {0x70, 0, 0, 0}, byte;
+	struct copse_peer peer;
+	int fd = raw_open(t, 0);
+
+	(void)state;
+	SAY(fd, 0x11, 0x01, 0x07, 0x60); /* Observe: 0 */
+	receive_one(t, &in, 0);
+	peer = in.d[0].peer;
+	memcpy(first + 2, in.d[0].data + 2, 2);
+	send_one(t, &peer, first, sizeof first);
+	HEAR(t, fd, 0, 0x21, 0x45, 0x07, 0x61, 5);
+	/* another request, which the endpoint rejects in the end, and a notification in between */
+	SAY(fd, 0x01, 0x01, 0x09);
+	receive_one(t, &in, 0);
+	memcpy(refused + 2, in.d[0].data + 2, 2);
+	send_one(t, &peer, next, sizeof next);
+	HEAR(t, fd, 0, 0x21, 0x45, 0x07, 0x61, 6);
+	SAY(fd, 0x00, 0xe4, 0x02, 0xe2, 1, 2);
+	HEAR(t, fd, 0, 0x02, 0xe3, 1, 2);
+	send_one(t, &peer, next, sizeof next);
+	HEAR(t, fd, 0, 0x21, 0x45, 0x07, 0x61, 6);
+	assert_true(copse_tcp_is_open(t, &peer));
+	send_nothing(t, &peer, refused, sizeof refused);
+	assert_false(copse_tcp_is_open(t, &peer));
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+
+	fd = raw_open(t, 0);
+	SAY(fd, 0x00, 0xe4);
+	UNTIL(t, NULL, &in, 0, count_of(t)->closed == 2);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+	batch_free(&in);
+	copse_transport_close(t);
+}
+
+/* Who releases and never gets an answer is not kept for ever. */
+static void a_client_that_releases_in_vain(void **state)
+{
+	struct copse_transport *t = server_of((struct copse_tcp_config){0});
+	struct batch in = batch_new(4, 2000);
+	int fd = raw_open(t, 0);
+
+	(void)state;
+	SAY(fd, 0x01, 0x01, 0x07);
+	receive_one(t, &in, 0);
+	SAY(fd, 0x00, 0xe4, 0x02, 0xe2, 1, 2);
+	HEAR(t, fd, 0, 0x02, 0xe3, 1, 2);
+	t->ops->tick(t, COPSE_SECONDS(60) - 1);
+	assert_true(copse_tcp_is_open(t, &in.d[0].peer));
+	t->ops->tick(t, COPSE_SECONDS(60));
+	assert_false(copse_tcp_is_open(t, &in.d[0].peer));
+	close(fd);
+	batch_free(&in);
+	copse_transport_close(t);
+}
+
 /* What was asked is still answered by the connection that the server has released; the next request has another. */
 static void a_server_that_releases(void **state)
 {
@@ -1137,6 +1237,9 @@ int main(void)
 	    cmocka_unit_test(peers_end_with_their_connection),
 	    cmocka_unit_test(a_client_waits_for_the_greeting),
 	    cmocka_unit_test(a_client_that_cannot_connect),
+	    cmocka_unit_test(a_client_that_releases),
+	    cmocka_unit_test(a_client_that_observes_and_releases),
+	    cmocka_unit_test(a_client_that_releases_in_vain),
 	    cmocka_unit_test(a_server_that_releases),
 	    cmocka_unit_test(wishes_with_a_release),
 	    cmocka_unit_test(an_abort_has_reasons),
