@@ -21,7 +21,7 @@
  * unanswered, and when nothing has come for `stale_ms` it begins another association beside the old one.
  *
  * Beside the counters of every transport there are those of registry/dtls_counters.def. SSLKEYLOGFILE is
- * honoured by GnuTLS.
+ * honoured by GnuTLS, to a file that copse_secure_new makes for its owner alone.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_DTLS_H

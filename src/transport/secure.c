@@ -36,6 +36,7 @@ struct copse_secure *copse_secure_new(bool server)
 	s->held = 1;
 	s->server = server;
 	copse_host_random(s->hash_key, sizeof s->hash_key);
+	secure_key_log();
 	if (gnutls_certificate_allocate_credentials(&s->certificates) != 0)
 		s->certificates = NULL;
 	else if ((server ? gnutls_psk_allocate_server_credentials(&s->psk_server)

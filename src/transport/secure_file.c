@@ -1,14 +1,15 @@
-/* Files with keys: who else may read them is looked at first.
+/* Files with keys: who else may read them is looked at first, and a file for keys is made for its owner alone.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "secure_internal.h"
+
 #include <copse/mem.h>
-#include <copse/secure.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gnutls/gnutls.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,4 +88,14 @@ void copse_secure_wipe(char *text, size_t len)
 	if (text)
 		gnutls_memset(text, 0, len);
 	copse_mem_free(text);
+}
+
+void secure_key_log(void)
+{
+	const char *path = secure_getenv("SSLKEYLOGFILE");
+	/* O_EXCL: what is there already, file or not, is its owner's business */
+	int fd = path && *path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600) : -1;
+
+	if (fd >= 0)
+		close(fd);
 }

@@ -91,6 +91,12 @@ void secure_expected_free(struct copse_secure *s);
 /* The hash of a raw public key in PEM. Returns 0 or an error of GnuTLS. */
 int secure_pin(const gnutls_datum_t *pem, uint8_t pin[SECURE_HASH]);
 
+/* --- secure_file.c --- */
+
+/* GnuTLS appends to the file that SSLKEYLOGFILE names, and would make it readable for everybody: make it for its owner
+ * alone where it is not there yet. A failure is GnuTLS's to meet again: it writes nothing then. */
+void secure_key_log(void);
+
 /* --- secure_gnutls.c --- */
 
 /* The functions that GnuTLS calls back for these credentials. */
