@@ -33,7 +33,9 @@ static const char *const text[SQL_N] = {
 		"location = ?3, type = ?4, \"group\" = ?5, unit = ?6, extra = ?7, sleeping = ?8",
 	[SQL_FORGET_DEVICE] = "UPDATE device SET known = 0, label = '', location = '', type = '', \"group\" = '', "
 		"unit = '', extra = '', sleeping = 0 WHERE name = ?",
-	[SQL_MERGE] = "INSERT INTO reading (" READING ") SELECT " READING " FROM arrival ORDER BY series, time, id",
+	/* OR ROLLBACK: else the pages of all series, as they were, lie in memory until the end of the statement */
+	[SQL_MERGE] = "INSERT OR ROLLBACK INTO reading (" READING ") SELECT " READING " FROM arrival "
+		"ORDER BY series, time, id",
 	[SQL_MERGED] = "UPDATE merged SET next = ?",
 	[SQL_MERGED_NEXT] = "SELECT max((SELECT next FROM merged), coalesce((SELECT max(id) + 1 FROM arrival), 1))",
 	[SQL_CLEAR_ARRIVAL] = "DELETE FROM arrival",
