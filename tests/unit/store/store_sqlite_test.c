@@ -369,6 +369,50 @@ static void a_reader_beside_a_writer_sees_one_state(void **state)
 	store_close(&writer);
 }
 
+/* --- memory --- */
+
+#define MANY   4000 /* series, each with a page of its own before long */
+#define CROWD  4096 /* arrivals of one series: those of all move to their places */
+#define MERGED ((sqlite3_int64)8 << 20)
+
+/* Write, and tell what SQLite took meanwhile beside what it keeps. */
+static sqlite3_int64 taken_by(struct store *store, struct store_reading *reading, uint32_t n)
+{
+	struct store_batch batch = {.reading = reading, .reading_n = n}, *list[] = {&batch};
+	sqlite3_int64 now, highest;
+
+	sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &now, &highest, 1);
+	assert_int_equal(store_write(store, list, 1), STORE_OK);
+	sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &now, &highest, 0);
+	return highest - now;
+}
+
+/* What moving arrivals to their places takes does not grow with what is there: no page is kept as it was. */
+static void a_merge_takes_no_more_the_more_is_stored(void **state)
+{
+	static struct store_reading reading[CROWD];
+	static char device[MANY][16];
+	static const uint8_t bytes[1000];
+	struct store store;
+	(void)state;
+
+	open_sqlite(&store, 0);
+	for (int64_t round = 0; round < 6; round++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			snprintf(device[i], sizeof(device[i]), "d%u", i);
+			reading[i] = suite_number(device[i], "n", round, 0);
+			reading[i].kind = STORE_DATA;
+			reading[i].bytes = bytes;
+			reading[i].len = sizeof(bytes);
+		}
+		taken_by(&store, reading, MANY);
+		for (uint32_t i = 0; i < CROWD; i++)
+			reading[i] = suite_number("crowd", "n", round * CROWD + i, i);
+		assert_in_range(taken_by(&store, reading, CROWD), 0, MERGED);
+	}
+	store_close(&store);
+}
+
 static void remove_folder(void)
 {
 	char command[128];
@@ -390,6 +434,7 @@ int main(void)
 	    cmocka_unit_test(a_file_that_goes_is_noticed),
 	    cmocka_unit_test(a_full_disk_is_survived),
 	    cmocka_unit_test(a_reader_beside_a_writer_sees_one_state),
+	    cmocka_unit_test(a_merge_takes_no_more_the_more_is_stored),
 	};
 
 	snprintf(folder, sizeof(folder), "/tmp/copse-store-XXXXXX");
