@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -64,36 +63,6 @@ static int start(void **state)
 	assert_non_null(gw_heard_get(worker->collector, "device:d1"));
 	store("n", MANY, START);
 	return 0;
-}
-
-/* --- the store's thread waits --- */
-
-static sem_t gate;
-
-static int wait_at_gate(void *user, struct store_buffer *out, const struct store_row *row)
-{
-	(void)user;
-	(void)out;
-	if (!row)
-		sem_wait(&gate);
-	return 0;
-}
-
-static void close_gate(uint32_t bytes)
-{
-	struct store_job *job = store_job_new(0);
-
-	assert_int_equal(sem_init(&gate, 0, 0), 0);
-	job->query.subject = STORE_DEVICES;
-	job->render = wait_at_gate;
-	job->quiet = true;
-	job->bytes = bytes ? bytes : job->bytes;
-	assert_true(store_service_put(worker->collector->service, job));
-}
-
-static void open_gate(void)
-{
-	sem_post(&gate);
 }
 
 /* --- requests --- */
@@ -270,7 +239,7 @@ static void a_full_queue_is_told(void **state)
 {
 	(void)state;
 	get_good(BOB, "from=1", 0);
-	close_gate(UINT32_C(256) << 20);
+	close_gate(STORE_QUEUE);
 	assert_int_equal(get_block(ALICE, "from=1", 0).code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_int_equal(collector_counters()->refused_busy, 1);
 	assert_int_equal(get_block(BOB, "from=1", 2 * GW_HISTORY_PAGE / 64).code,

@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -183,31 +182,12 @@ static void strangers_may_publish_and_not_read(void **state)
 	end_world();
 }
 
-/* The gate at which the store's thread waits, with as much queued as may be. */
-static sem_t gate;
-
-static int wait_at_gate(void *user, struct store_buffer *out, const struct store_row *row)
-{
-	(void)user;
-	(void)out;
-	if (!row)
-		sem_wait(&gate);
-	return 0;
-}
-
 static void a_queue_that_is_full_is_told_and_counted(void **state)
 {
 	(void)state;
 	start("open = true");
 	assert_int_equal(publish(TEMP)->code, COPSE_CODE_CHANGED);
-	assert_int_equal(sem_init(&gate, 0, 0), 0);
-	struct store_job *job = store_job_new(0);
-	assert_non_null(job);
-	job->query.subject = STORE_DEVICES;
-	job->render = wait_at_gate;
-	job->quiet = true;
-	job->bytes = UINT32_C(256) << 20; /* all that may be */
-	assert_true(store_service_put(worker->collector->service, job));
+	close_gate(STORE_QUEUE);
 	assert_int_equal(publish(TEMP)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
 	assert_int_equal(collector_counters()->refused_busy, 1);
 	client[BOB].n = 0;
@@ -230,7 +210,7 @@ static void a_queue_that_is_full_is_told_and_counted(void **state)
 	assert_int_equal(collector_counters()->refused_busy, 4);
 	/* what is in memory is served, and the rest as soon as there is room */
 	assert_string_equal(get_path("devices/device:d1/temp")->payload, "20.5");
-	sem_post(&gate);
+	open_gate();
 	while (publish(TEMP)->code != COPSE_CODE_CHANGED)
 		let_store_pass();
 	assert_int_equal(collector_counters()->readings, 2);

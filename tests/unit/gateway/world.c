@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "gateway/collector.h"
+#include "gateway/collector_state.h"
 #include "gateway/worker_state.h"
 #include "world.h"
 
@@ -407,6 +408,35 @@ void let_store_pass(void)
 	nanosleep(&ms, NULL);
 	gw_worker_woken(worker, sim.now);
 	run_for(1);
+}
+
+static sem_t gate;
+
+static int wait_at_gate(void *user, struct store_buffer *out, const struct store_row *row)
+{
+	(void)user;
+	(void)out;
+	if (!row)
+		sem_wait(&gate);
+	return 0;
+}
+
+void close_gate(uint32_t bytes)
+{
+	struct store_job *job = store_job_new(0);
+
+	assert_non_null(job);
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	job->query.subject = STORE_DEVICES;
+	job->render = wait_at_gate;
+	job->quiet = true;
+	job->bytes = bytes ? bytes : job->bytes;
+	assert_true(store_service_put(worker->collector->service, job));
+}
+
+void open_gate(void)
+{
+	sem_post(&gate);
 }
 
 void run_for(copse_ms span)

@@ -80,6 +80,11 @@ void start_collector(const char *more);
 const struct gw_collector_counters *collector_counters(void);
 /* Until the next millisecond. The store has a thread of its own: a millisecond passes when one has passed there. */
 void let_store_pass(void);
+/* The store's thread waits at a gate, with `bytes` queued until it is opened: 0 for hardly any, STORE_QUEUE for all that
+ * may be. */
+#define STORE_QUEUE (UINT32_C(256) << 20)
+void close_gate(uint32_t bytes);
+void open_gate(void);
 struct gw_config *read_config(const char *text);
 int64_t wall(void *self);
 extern int64_t
