@@ -32,9 +32,9 @@ struct copse_watch {
 	uint8_t hot_at; /* the loop's: its place among the hot ones, from 1; 0: it is none */
 };
 
-/* A descriptor in an epoll set is told of each datagram that comes or goes, whether the loop sleeps or not; that is a
- * tenth of what a small datagram costs. Hot ones are asked by poll(2) each round instead. That many there may be;
- * more are in the set like all others. */
+/* A descriptor in an epoll set is told of each datagram that comes or goes, whether the loop sleeps or not, which
+ * costs each of them something (bench/RESULTS.md). Hot ones are asked by poll(2) each round instead. That many there
+ * may be; more are in the set like all others. */
 #define COPSE_LOOP_HOT_MAX 32
 
 /* A deadline. Zero-initialise; the caller sets `due` and `self`. */

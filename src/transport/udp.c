@@ -193,9 +193,9 @@ static int receive_call(struct copse_udp *u, struct receive_batch *b, size_t n)
 	return 0;
 }
 
-/* How much of the receive buffer is in use, and what has been dropped. The system counts what has been read for a while
- * longer, up to a quarter. */
-static bool is_behind(struct copse_udp *u, copse_ms now)
+/* Count what the system has dropped. Returns whether more than half of the receive buffer is in use; what has been read
+ * still counts for a while, up to a quarter. */
+static bool look_at_buffer(struct copse_udp *u, copse_ms now)
 {
 	uint32_t info[SK_MEMINFO_VARS];
 	socklen_t len = sizeof info;
@@ -238,7 +238,7 @@ static size_t udp_receive(struct copse_transport *t, struct copse_datagram *batc
 			break;
 	}
 	/* A buffer that has been emptied was hardly full: of that it is asked now and then only. */
-	t->behind = (kept == n || now - u->looked_at >= LOOK_MS) && is_behind(u, now);
+	t->behind = (kept == n || now - u->looked_at >= LOOK_MS) && look_at_buffer(u, now);
 	return kept;
 }
 

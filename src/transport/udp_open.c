@@ -42,9 +42,8 @@ static bool set_options(struct copse_udp *u, const struct copse_udp_config *c)
 {
 	int fd = u->base.fd;
 	int hops = c->hop_limit ? c->hop_limit : 1;
-	bool ok = true;
+	bool ok = !c->reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 
-	ok &= !c->reuse_port || set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (u->family == AF_INET6) {
 		ok &= set(fd, IPPROTO_IPV6, IPV6_V6ONLY, u->only_v6);
 		ok &= set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, !u->one_address);
