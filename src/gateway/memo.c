@@ -6,7 +6,6 @@
 
 #include <copse/mem.h>
 
-#include "core/near.h"
 #include "core/siphash.h"
 
 #include <string.h>
@@ -95,8 +94,6 @@ const struct gw_memo_entry *gw_memo_find(struct gw_memo *t, const struct gw_memo
 	uint32_t number = number_of(t, hash);
 	struct pair *pair = &t->pair[number];
 
-	for (size_t i = 0; i < 2 * sizeof(*t->entry); i += CORE_NEAR_LINE)
-		CORE_NEAR((const char *)&t->entry[2 * (size_t)number] + i);
 	for (unsigned i = 0; i < 2; i++) {
 		const struct gw_memo_entry *e = &t->entry[2 * (size_t)number + i];
 
