@@ -297,13 +297,6 @@ static size_t at_once(void *self, const struct copse_peer *peer, const uint8_t *
 	return gw_worker_at_once(t->worker, peer, bytes, len, answer, cap, now);
 }
 
-static void expect(void *self, const struct copse_datagram *d)
-{
-	const struct gw_thread *t = self;
-
-	gw_worker_expect(t->worker, &d->peer);
-}
-
 static void behind(void *self, bool is)
 {
 	const struct gw_thread *t = self;
@@ -505,7 +498,6 @@ static bool make_host(struct gw_thread *t)
 					      .deadline = deadline,
 					      .expire = expire,
 					      .at_once = at_once,
-					      .expect = expect,
 					      .behind = behind,
 					      .divert = t->cross ? divert : NULL,
 					      .unreachable = t->cross ? told_unreachable : NULL};

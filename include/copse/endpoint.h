@@ -239,11 +239,6 @@ uint16_t copse_endpoint_new_id(struct copse_endpoint *ep, const struct copse_pee
  * made once for all of them. The key is the seed: the values are as secret, and as hard to aim at. */
 uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_peer *peer);
 
-/* Only hosts have this: the `len` bytes are a datagram that will be received soon. The memory that tells what it
- * belongs to is asked for, so that it is near by then; nothing else comes of it, and the bytes may be anything. */
-void copse_endpoint_expect(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *bytes,
-			   size_t len);
-
 /* The peer of `exchange`, a confirmable message of ours that is not acknowledged, shows that it listens now: send
  * it once more at once, as one of the MAX_RETRANSMIT times (§4.2), if the last time is a second ago. The deadline is
  * `now` then. Not in a microcontroller's build. Returns whether it will be. */

@@ -34,10 +34,6 @@ struct copse_handler {
 	size_t (*at_once)(void *self, const struct copse_peer *peer, const uint8_t *bytes, size_t len,
 			  uint8_t *answer, size_t cap, copse_ms now);
 
-	/* Shown the datagrams of a batch, one after the other, before the first is handed out: to ask for the memory
-	 * that they will need (copse_endpoint_expect has been called). May be NULL. */
-	void (*expect)(void *self, const struct copse_datagram *datagram);
-
 	/* For hosts that share their work with others; each may be NULL. `divert` is shown each datagram before the
 	 * endpoint: it returns true when somebody else has taken it; it may call copse_host_take for others.
 	 * `unreachable` is told what the endpoint is: that a peer cannot be reached. */

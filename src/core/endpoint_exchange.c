@@ -143,10 +143,18 @@ static void drop_id(struct copse_endpoint *ep, struct exchange *x)
 	x->has_id = false;
 }
 
+static uint32_t token_hash(const uint8_t *token, size_t len)
+{
+	uint32_t h = 0;
+	for (size_t i = 0; i < len && i < 4; i++)
+		h = h << 8 | token[i];
+	return h * 0x9e3779b1u;
+}
+
 static void drop_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	if (x->has_token)
-		core_table_remove(&ep->table, ep_token_hash(x->token, x->token_len),
+		core_table_remove(&ep->table, token_hash(x->token, x->token_len),
 				  EP_VALUE(EP_TOKEN, x - ep->exchange));
 	x->has_token = false;
 }
@@ -192,7 +200,7 @@ void x_release(struct copse_endpoint *ep, struct exchange *x)
 static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_t *token, size_t len,
 				   uint32_t *pos)
 {
-	const uint32_t hash = ep_token_hash(token, len);
+	const uint32_t hash = token_hash(token, len);
 	uint32_t n;
 	while ((n = core_table_next(&ep->table, hash, pos)) != 0) {
 		struct exchange *x = &ep->exchange[(n & 0x3fffffff) - 1];
@@ -205,7 +213,7 @@ static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len)
 {
-	uint32_t pos = ep_token_hash(token, token_len) & ep->table.mask;
+	uint32_t pos = token_hash(token, token_len) & ep->table.mask;
 	struct exchange *x;
 	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
 	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
@@ -221,11 +229,11 @@ static bool new_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	x->token_len = ep_params(ep, &x->remote->peer)->token_len;
 	for (int tries = 0; tries < 256; tries++) {
-		const uint64_t random = ep_token_random(ep, x->token_len);
+		const uint64_t random = ep_random(ep);
 		memcpy(x->token, &random, x->token_len);
-		uint32_t pos = ep_token_hash(x->token, x->token_len) & ep->table.mask;
+		uint32_t pos = token_hash(x->token, x->token_len) & ep->table.mask;
 		if (!token_walk(ep, x->token, x->token_len, &pos)) {
-			core_table_insert(&ep->table, ep_token_hash(x->token, x->token_len),
+			core_table_insert(&ep->table, token_hash(x->token, x->token_len),
 					  EP_VALUE(EP_TOKEN, x - ep->exchange));
 			x->has_token = true;
 			return true;

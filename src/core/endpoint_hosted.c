@@ -67,31 +67,6 @@ uint32_t copse_endpoint_peer_hash(struct copse_endpoint *ep, const struct copse_
 	return ep_peer_hash(ep, peer);
 }
 
-/* Drawn one ahead, so that its place in the table is near when it is needed. */
-uint64_t ep_token_random(struct copse_endpoint *ep, size_t len)
-{
-	const uint64_t token = ep->next_token ? ep->next_token : ep_random(ep);
-
-	ep->next_token = ep_random(ep);
-	CORE_NEAR(&ep->table.slot[ep_token_hash((const uint8_t *)&ep->next_token, len) & ep->table.mask]);
-	return token;
-}
-
-void copse_endpoint_expect(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *bytes,
-			   size_t len)
-{
-	if (len < COPSE_HEADER_LEN)
-		return;
-	const size_t token_len = bytes[0] & 15u;
-	const uint16_t id = (uint16_t)(bytes[2] << 8 | bytes[3]);
-
-	CORE_NEAR(&ep->table.slot[ep_id_hash(ep_peer_hash(ep, peer), id) & ep->table.mask]);
-	if (copse_code_is_response(bytes[1]) && token_len <= COPSE_TOKEN_MAX &&
-	    len >= COPSE_HEADER_LEN + token_len)
-		CORE_NEAR(
-		    &ep->table.slot[ep_token_hash(bytes + COPSE_HEADER_LEN, token_len) & ep->table.mask]);
-}
-
 #define HASTE_MS 1000 /* not sooner behind the time before: who listens may say several things at once */
 
 bool copse_endpoint_hasten(struct copse_endpoint *ep, copse_handle exchange, copse_ms now)

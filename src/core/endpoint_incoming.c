@@ -67,18 +67,6 @@ static struct incoming *oldest_of(struct copse_endpoint *ep, enum ep_queue first
 	return oldest;
 }
 
-/* When there is no room, each new message takes the place of an old one that nobody has touched since. */
-static void come_near(struct copse_endpoint *ep, struct core_node *queue)
-{
-	struct core_node *next = queue->next;
-	if (next == queue)
-		return;
-	CORE_NEAR(&ep->table.slot[CORE_OF(next, struct incoming, queue)->hash & ep->table.mask]);
-	CORE_NEAR(next->next);
-	CORE_NEAR((const char *)next->next + CORE_NEAR_LINE);
-	CORE_NEAR((const char *)next->next - CORE_NEAR_LINE);
-}
-
 /* A non-confirmable request that must not run twice goes when there is nothing else: its like is repeated by nobody, so
  * that to keep it would be to lose what comes next, for NON_LIFETIME (§4.3 and §4.5: SHOULD). A confirmable one never
  * goes: whoever is turned away because of it comes again. */
@@ -90,9 +78,7 @@ bool in_forget_oldest(struct copse_endpoint *ep)
 		oldest = oldest_of(ep, EP_QUEUE_NON_ONCE, EP_QUEUE_NON_ONCE);
 	if (!oldest)
 		return false;
-	struct core_node *queue = oldest->queue.prev;
 	in_forget(ep, oldest);
-	come_near(ep, queue);
 	if (harmless)
 		EP_COUNT(ep, forgotten);
 	else

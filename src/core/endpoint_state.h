@@ -14,7 +14,6 @@
 #include "chunk.h"
 #include "heap.h"
 #include "list.h"
-#include "near.h"
 #include "table.h"
 
 #include <copse/endpoint.h>
@@ -159,8 +158,7 @@ struct ep_hashed {
 #define EP_SELF(ep)   ((ep)->shield_self)
 #define EP_HASHED_FIELDS                                                                                     \
 	struct ep_hashed hashed[EP_HASHED];                                                                  \
-	uint32_t id_count[EP_ID_COUNTS];                                                                     \
-	uint64_t next_token; /* 0: not drawn yet */
+	uint32_t id_count[EP_ID_COUNTS];
 #endif
 
 /* What each datagram touches comes first: a Cortex-M0 reaches 124 bytes from a pointer with a short instruction, and a
@@ -325,16 +323,7 @@ static inline bool ep_may_have_id(const struct copse_endpoint *ep, uint32_t id_h
 	(void)ep, (void)id_hash;
 	return true;
 }
-
-static inline uint64_t ep_token_random(struct copse_endpoint *ep, size_t len)
-{
-	(void)len;
-	return ep_random(ep);
-}
 #else
-/* Random bytes for a token of `len`. */
-uint64_t ep_token_random(struct copse_endpoint *ep, size_t len);
-
 static inline void ep_count_id(struct copse_endpoint *ep, uint32_t id_hash, uint32_t by)
 {
 	ep->id_count[id_hash % EP_ID_COUNTS] += by;
@@ -345,15 +334,6 @@ static inline bool ep_may_have_id(const struct copse_endpoint *ep, uint32_t id_h
 	return ep->id_count[id_hash % EP_ID_COUNTS] > 0;
 }
 #endif
-
-/* Under which an exchange is found by its token: of ours, and thus random. */
-static inline uint32_t ep_token_hash(const uint8_t *token, size_t len)
-{
-	uint32_t h = 0;
-	for (size_t i = 0; i < len && i < 4; i++)
-		h = h << 8 | token[i];
-	return h * 0x9e3779b1u;
-}
 
 /* endpoint_exchange.c */
 struct exchange *x_get(const struct copse_endpoint *ep, copse_handle h);

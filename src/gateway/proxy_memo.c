@@ -204,11 +204,6 @@ static size_t look(struct gw_worker *w, const struct copse_peer *peer, const uin
 	return head;
 }
 
-void gw_worker_expect(struct gw_worker *w, const struct copse_peer *peer)
-{
-	gw_sessions_expect(w->sessions, peer);
-}
-
 /* --- too much --- */
 
 void gw_worker_behind(struct gw_worker *w, bool behind)

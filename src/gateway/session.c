@@ -5,7 +5,6 @@
 
 #include <copse/mem.h>
 
-#include "core/near.h"
 #include "core/siphash.h"
 #include "core/table.h"
 
@@ -331,18 +330,6 @@ struct gw_session *gw_sessions_find(struct gw_sessions *t, const struct copse_pe
 		return NULL;
 	use(t, s, now);
 	return s;
-}
-
-void gw_sessions_expect(struct gw_sessions *t, const struct copse_peer *peer)
-{
-	const struct core_slot *slot = &t->peers.slot[peer_hash(t, peer) & t->peers.mask];
-
-	if (!slot->value)
-		return;
-	const struct gw_session *s = &t->record[slot->value - 1];
-	CORE_NEAR(&s->used);
-	CORE_NEAR(&s->peer);
-	CORE_NEAR(&s->account);
 }
 
 struct gw_session *gw_sessions_any(struct gw_sessions *t, const struct copse_peer *peer)

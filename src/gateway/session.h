@@ -78,9 +78,6 @@ size_t gw_sessions_bytes_each(void);
 struct gw_session *gw_sessions_find(struct gw_sessions *sessions, const struct copse_peer *peer,
 				    copse_ms now);
 
-/* Ask for the memory of the peer's session, which will be looked for soon. */
-void gw_sessions_expect(struct gw_sessions *sessions, const struct copse_peer *peer);
-
 /* The same also when its time is over, and without using it. */
 struct gw_session *gw_sessions_any(struct gw_sessions *sessions, const struct copse_peer *peer);
 

@@ -116,9 +116,6 @@ const struct gw_config *gw_worker_adopt(struct gw_worker *worker, const struct g
 size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer, const uint8_t *bytes,
 			 size_t len, uint8_t *answer, size_t cap, copse_ms now);
 
-/* A datagram from `peer` will be shown soon: ask for the memory of its session. */
-void gw_worker_expect(struct gw_worker *worker, const struct copse_peer *peer);
-
 /* Whether the socket that the next datagrams come from has more waiting than it should. While it has, gw_worker_at_once
  * refuses one in GW_SHED_EACH of the GETs and FETCHes that it does not answer: 5.03 with Max-Age 1, without asking
  * anybody. Nothing else is refused like that: neither what observes or ends that, nor further blocks of a body. */

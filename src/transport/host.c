@@ -136,13 +136,6 @@ static void tell_behind(struct copse_host *host, bool behind)
 		host->handler.behind(host->handler.self, behind);
 }
 
-static void expect(struct copse_host *host, const struct copse_datagram *d)
-{
-	copse_endpoint_expect(host->endpoint, &d->peer, d->data, d->len);
-	if (host->handler.expect)
-		host->handler.expect(host->handler.self, d);
-}
-
 static int receive_once(struct slot *s, copse_ms now)
 {
 	struct copse_host *host = s->host;
@@ -150,8 +143,6 @@ static int receive_once(struct slot *s, copse_ms now)
 
 	host->counters.batches_in += n > 0;
 	tell_behind(host, s->transport->behind);
-	for (size_t i = 0; n > 1 && i < n; i++)
-		expect(host, &host->in[i]);
 	for (size_t i = 0; i < n; i++) {
 		const struct copse_datagram *d = &host->in[i];
 

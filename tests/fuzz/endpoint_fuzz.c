@@ -72,7 +72,6 @@ static void receive(struct run *r, const struct copse_peer *from, const uint8_t 
 	free(r->datagram);
 	r->datagram = malloc(len ? len : 1);
 	memcpy(r->datagram, bytes, len);
-	copse_endpoint_expect(r->ep, from, r->datagram, len);
 	copse_endpoint_receive(r->ep, from, r->datagram, len, r->now);
 	drain(r);
 }
