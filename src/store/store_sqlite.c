@@ -26,7 +26,10 @@ static const char *const text[SQL_N] = {
 	[SQL_ADD_DEVICE] = "INSERT OR IGNORE INTO device (name) VALUES (?)",
 	[SQL_FIND_DEVICE] = "SELECT id FROM device WHERE name = ?",
 	[SQL_ADD_SERIES] = "INSERT INTO series (device, name, unit) VALUES (?, ?, ?)",
-	[SQL_ADD_ARRIVAL] = "INSERT INTO arrival (" READING ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+	/* where no id is told it is the last one and 1, which costs no search */
+	[SQL_ADD_FIRST] = "INSERT INTO arrival (" READING ") SELECT " READING " FROM coming",
+	[SQL_ADD_NEXT] = "INSERT INTO arrival (series, time, unit, value, sum, received, expires) "
+		"SELECT series, time, unit, value, sum, received, expires FROM coming",
 	[SQL_ADD_DOCUMENT] = "INSERT INTO document (path, received, expires, format, body) VALUES (?, ?, ?, ?, ?)",
 	[SQL_SET_DEVICE] = "INSERT INTO device (name, known, label, location, type, \"group\", unit, extra, sleeping) "
 		"VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE SET known = 1, label = ?2, "
@@ -36,6 +39,7 @@ static const char *const text[SQL_N] = {
 	/* OR ROLLBACK: else the pages of all series, as they were, lie in memory until the end of the statement */
 	[SQL_MERGE] = "INSERT OR ROLLBACK INTO reading (" READING ") SELECT " READING " FROM arrival "
 		"ORDER BY series, time, id",
+	[SQL_MERGE_KNOWN] = "INSERT OR ROLLBACK INTO reading (" READING ") SELECT " READING " FROM coming",
 	[SQL_MERGED] = "UPDATE merged SET next = ?",
 	[SQL_MERGED_NEXT] = "SELECT max((SELECT next FROM merged), coalesce((SELECT max(id) + 1 FROM arrival), 1))",
 	[SQL_CLEAR_ARRIVAL] = "DELETE FROM arrival",
@@ -106,6 +110,11 @@ static void bind_text(sqlite3_stmt *st, int i, const char *value)
 	sqlite3_bind_text(st, i, value, -1, SQLITE_STATIC);
 }
 
+static int64_t column_time(sqlite3_stmt *st, int i)
+{
+	return sqlite3_column_type(st, i) == SQLITE_NULL ? STORE_NEVER : sqlite3_column_int64(st, i);
+}
+
 static void bind_time(sqlite3_stmt *st, int i, int64_t time)
 {
 	if (time == STORE_NEVER)
@@ -123,7 +132,7 @@ static void forget(struct sqlite_store *s)
 	s->series.n = 0;
 	s->pending.n = 0;
 	s->order_n = 0;
-	s->crowded = false;
+	s->crowded = s->partial = false;
 	if (s->index.slot)
 		memset(s->index.slot, 0, ((size_t)s->index.mask + 1) * sizeof(*s->index.slot));
 	s->fresh = false;
@@ -194,22 +203,25 @@ static struct sqlite_series *recall(struct sqlite_store *s, const char *device, 
 	return NULL;
 }
 
-static bool note_arrival(struct sqlite_store *s, struct sqlite_series *series, int64_t id, int64_t time)
+/* Note what arrives. Returns NULL without memory. */
+static struct sqlite_pending *note_arrival(struct sqlite_store *s, struct sqlite_series *series)
 {
 	struct sqlite_pending *p = store_vector_insert(&s->pending, s->pending.n);
 
 	if (!p)
-		return false;
-	*p = (struct sqlite_pending){id, time, series->newest};
+		return NULL;
+	p->series = (uint32_t)(series - (const struct sqlite_series *)s->series.at);
+	p->older = series->newest;
 	series->newest = (uint32_t)s->pending.n;
 	s->crowded |= ++series->pending_n >= SQLITE_MERGE_SERIES;
-	return true;
+	return p;
 }
 
 static int read_series(struct sqlite_store *s)
 {
 	static const char sql[] =
-	    "SELECT s.id, d.name, s.name, s.unit FROM series AS s JOIN device AS d ON d.id = s.device";
+	    "SELECT s.id, d.name, s.name, s.unit FROM series AS s JOIN device AS d ON d.id = s.device "
+	    "ORDER BY s.id";
 	sqlite3_stmt *st;
 	int result = STORE_OK;
 
@@ -229,22 +241,45 @@ static int read_series(struct sqlite_store *s)
 	return result;
 }
 
+/* An arrival that stands in the database, without its texts. */
+static void take_arrival(struct sqlite_store *s, sqlite3_stmt *st, struct sqlite_pending *p)
+{
+	p->id = sqlite3_column_int64(st, COL_ID);
+	p->time = sqlite3_column_int64(st, COL_TIME);
+	p->received = sqlite3_column_int64(st, COL_RECEIVED);
+	p->expires = column_time(st, COL_EXPIRES);
+	p->has_sum = sqlite3_column_type(st, COL_SUM) != SQLITE_NULL;
+	p->sum = sqlite3_column_double(st, COL_SUM);
+	switch (sqlite3_column_type(st, COL_VALUE)) {
+	case SQLITE_FLOAT: p->kind = STORE_NUMBER; break;
+	case SQLITE_INTEGER: p->kind = STORE_BOOL; break;
+	case SQLITE_NULL: p->kind = STORE_NONE; break;
+	default: s->partial = true; break;
+	}
+	p->value.number = sqlite3_column_double(st, COL_VALUE);
+	s->partial |= sqlite3_column_type(st, COL_UNIT) != SQLITE_NULL;
+}
+
 static int read_arrivals(struct sqlite_store *s)
 {
 	static const char sql[] =
-	    "SELECT a.id, d.name, s.name, a.time FROM arrival AS a JOIN series AS s ON s.id = a.series "
-	    "JOIN device AS d ON d.id = s.device ORDER BY a.id";
+	    "SELECT a.series, a.time, a.id, a.unit, a.value, a.sum, a.received, a.expires, d.name, s.name "
+	    "FROM arrival AS a JOIN series AS s ON s.id = a.series JOIN device AS d ON d.id = s.device ORDER "
+	    "BY a.id";
+	enum { COL_DEVICE = COL_EXPIRES + 1, COL_NAME };
 	sqlite3_stmt *st;
 	int result = STORE_OK;
 
 	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
 		return sqlite_result(s);
 	while (result == STORE_OK && sqlite3_step(st) == SQLITE_ROW) {
-		const char *device = (const char *)sqlite3_column_text(st, 1);
-		const char *name = (const char *)sqlite3_column_text(st, 2);
+		const char *device = (const char *)sqlite3_column_text(st, COL_DEVICE);
+		const char *name = (const char *)sqlite3_column_text(st, COL_NAME);
 		struct sqlite_series *series = device && name ? recall(s, device, name) : NULL;
-		if (!series ||
-		    !note_arrival(s, series, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 3)))
+		struct sqlite_pending *p = series ? note_arrival(s, series) : NULL;
+		if (p)
+			take_arrival(s, st, p);
+		else
 			result = STORE_NOMEM;
 	}
 	if (result == STORE_OK)
@@ -315,24 +350,7 @@ static int make_series(struct sqlite_store *s, const struct store_reading *r, st
 	return *out ? STORE_OK : STORE_NOMEM;
 }
 
-static void bind_value(sqlite3_stmt *st, int i, const struct store_reading *r)
-{
-	switch (r->kind) {
-	case STORE_NUMBER: sqlite3_bind_double(st, i, r->number); break;
-	case STORE_BOOL: sqlite3_bind_int(st, i, r->number != 0); break;
-	case STORE_TEXT:
-		sqlite3_bind_text(st, i, r->len ? (const char *)r->bytes : "", (int)r->len, SQLITE_STATIC);
-		break;
-	case STORE_DATA:
-		if (r->len)
-			sqlite3_bind_blob(st, i, r->bytes, (int)r->len, SQLITE_STATIC);
-		else
-			sqlite3_bind_zeroblob(st, i, 0);
-		break;
-	default: sqlite3_bind_null(st, i); break;
-	}
-}
-
+/* It is written together with all others of its transaction (put_arrivals). */
 static int put_reading(struct sqlite_store *s, const struct store_reading *r)
 {
 	struct sqlite_series *series = recall(s, r->device, r->name);
@@ -340,26 +358,59 @@ static int put_reading(struct sqlite_store *s, const struct store_reading *r)
 
 	if (result < 0)
 		return result;
-	sqlite3_stmt *st = sqlite_statement(s, SQL_ADD_ARRIVAL);
-	if (!st)
-		return sqlite_result(s);
-	sqlite3_bind_int64(st, 1, series->id);
-	sqlite3_bind_int64(st, 2, r->time);
-	sqlite3_bind_int64(st, 3, s->next);
-	if (strcmp(series->unit, r->unit) == 0)
-		sqlite3_bind_null(st, 4);
-	else
-		bind_text(st, 4, r->unit);
-	bind_value(st, 5, r);
-	if (r->has_sum)
-		sqlite3_bind_double(st, 6, r->sum);
-	else
-		sqlite3_bind_null(st, 6);
-	sqlite3_bind_int64(st, 7, r->received);
-	bind_time(st, 8, r->expires);
-	result = sqlite_do(s, st);
-	if (result == STORE_OK && !note_arrival(s, series, s->next++, r->time))
-		result = STORE_NOMEM;
+	struct sqlite_pending *p = note_arrival(s, series);
+	if (!p)
+		return STORE_NOMEM;
+	p->id = s->next++;
+	p->time = r->time;
+	p->received = r->received;
+	p->expires = r->expires;
+	p->kind = r->kind;
+	p->has_sum = r->has_sum;
+	p->sum = r->sum;
+	if (r->kind == STORE_TEXT || r->kind == STORE_DATA) {
+		p->value.bytes = r->bytes;
+		p->len = r->len;
+		s->partial = true;
+	} else {
+		p->value.number = r->number;
+	}
+	if (strcmp(series->unit, r->unit) != 0) {
+		p->unit = r->unit;
+		s->partial = true;
+	}
+	return STORE_OK;
+}
+
+/* Run a statement that reads from `coming`: `n` of what is pending, from place `from` on or in `order`. */
+static int feed(struct sqlite_store *s, enum statement which, size_t from, size_t n, const uint32_t *order)
+{
+	s->feed = (struct sqlite_feed){.series = s->series.at,
+				       .row = (const struct sqlite_pending *)s->pending.at + from,
+				       .order = order,
+				       .n = n};
+	int result = sqlite_do(s, sqlite_statement(s, which));
+	s->feed = (struct sqlite_feed){0};
+	return result;
+}
+
+/* Write what is pending from place `from` on. What it refers to is not needed any more then. */
+static int put_arrivals(struct sqlite_store *s, size_t from)
+{
+	if (from == s->pending.n)
+		return STORE_OK;
+	const size_t n = s->pending.n - from;
+	int result = feed(s, SQL_ADD_FIRST, from, 1, NULL);
+	if (result == STORE_OK && n > 1)
+		result = feed(s, SQL_ADD_NEXT, from + 1, n - 1, NULL);
+	if (result == STORE_OK && sqlite3_last_insert_rowid(s->db) != s->next - 1)
+		result = STORE_DAMAGED; /* its ids are none of ours */
+	for (size_t i = s->partial ? from : s->pending.n; i < s->pending.n; i++) {
+		struct sqlite_pending *p = store_vector_at(&s->pending, i);
+		p->unit = NULL;
+		if (p->kind == STORE_TEXT || p->kind == STORE_DATA)
+			p->value.bytes = NULL;
+	}
 	return result;
 }
 
@@ -452,11 +503,16 @@ static int end(struct sqlite_store *s, int result)
 /* In one transaction move what has arrived to its place. */
 static int merge(struct sqlite_store *s)
 {
+	uint32_t *order = s->partial ? NULL : sqlite_feed_order(&s->series, &s->pending);
 	int result = begin(s);
 
-	if (result < 0)
+	if (result < 0) {
+		copse_mem_free(order);
 		return result;
-	result = sqlite_do(s, sqlite_statement(s, SQL_MERGE));
+	}
+	result = order ? feed(s, SQL_MERGE_KNOWN, 0, s->pending.n, order)
+		       : sqlite_do(s, sqlite_statement(s, SQL_MERGE));
+	copse_mem_free(order);
 	if (result == STORE_OK)
 		result = sqlite_do(s, sqlite_statement(s, SQL_CLEAR_ARRIVAL));
 	sqlite3_stmt *st = result == STORE_OK ? sqlite_statement(s, SQL_MERGED) : NULL;
@@ -472,7 +528,7 @@ static int merge(struct sqlite_store *s)
 		series->pending_n = series->newest = 0;
 	}
 	s->pending.n = 0;
-	s->crowded = false;
+	s->crowded = s->partial = false;
 	return STORE_OK;
 }
 
@@ -516,8 +572,11 @@ static int sqlite_write(void *self, struct store_batch *const *batch, size_t n)
 		result = begin(s);
 	if (result < 0)
 		return result;
+	const size_t from = s->pending.n;
 	for (size_t i = 0; result >= 0 && i < n; i++)
 		result = put_batch(s, batch[i]);
+	if (result >= 0)
+		result = put_arrivals(s, from);
 	result = end(s, result);
 	const size_t arrivals = s->pending.n;
 	/* What could not be merged, as for want of room, stays where it is, safe and readable, until a quarter more came. */
@@ -670,6 +729,7 @@ static int set_up(struct sqlite_store *s, const struct store_sqlite_config *conf
 	uint64_t pages = config->max_bytes ? (config->max_bytes + 4095) / 4096 : UINT32_MAX - 1;
 
 	sqlite3_busy_timeout(s->db, 5000);
+	sqlite_feed_offer(s->db, &s->feed);
 	snprintf(pragmas, sizeof(pragmas),
 		 "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY;"
 		 "PRAGMA cache_size = -65536; PRAGMA max_page_count = %llu; PRAGMA journal_size_limit = %u;",

@@ -21,11 +21,13 @@ enum statement {
 	SQL_ADD_DEVICE,
 	SQL_FIND_DEVICE,
 	SQL_ADD_SERIES,
-	SQL_ADD_ARRIVAL,
+	SQL_ADD_FIRST,
+	SQL_ADD_NEXT,
 	SQL_ADD_DOCUMENT,
 	SQL_SET_DEVICE,
 	SQL_FORGET_DEVICE,
 	SQL_MERGE,
+	SQL_MERGE_KNOWN,
 	SQL_MERGED,
 	SQL_MERGED_NEXT,
 	SQL_CLEAR_ARRIVAL,
@@ -53,9 +55,31 @@ struct sqlite_series {
 	uint32_t newest; /* of its arrivals: place in `pending` + 1 */
 };
 
+/* An arrival. What it refers to is there until its transaction ends. */
 struct sqlite_pending {
-	int64_t id, time;
-	uint32_t older; /* place + 1 */
+	int64_t id, time, received, expires;
+	union {
+		double number;        /* STORE_NUMBER, STORE_BOOL */
+		const uint8_t *bytes; /* STORE_TEXT, STORE_DATA; or NULL */
+	} value;
+	double sum;
+	const char *unit; /* NULL: that of its series */
+	uint32_t len;     /* of the bytes */
+	uint32_t series;  /* place */
+	uint32_t older;   /* of the same series: place + 1 */
+	uint8_t kind;     /* enum store_kind */
+	bool has_sum;
+};
+
+/* Columns of a reading, in the order of all statements. */
+enum sqlite_column { COL_SERIES, COL_TIME, COL_ID, COL_UNIT, COL_VALUE, COL_SUM, COL_RECEIVED, COL_EXPIRES };
+
+/* The rows that stand in the table `coming`: `n` of them, in the order of `row`, or in `order` if that is not NULL. */
+struct sqlite_feed {
+	const struct sqlite_series *series;
+	const struct sqlite_pending *row;
+	const uint32_t *order;
+	size_t n;
 };
 
 struct sqlite_store {
@@ -63,6 +87,7 @@ struct sqlite_store {
 	sqlite3_stmt *statement[SQL_N]; /* made when first used */
 	struct store_vector series;     /* of struct sqlite_series, in the order in which they were met */
 	struct store_vector pending;    /* of struct sqlite_pending, in the order of their ids */
+	struct sqlite_feed feed;
 	struct core_table index;        /* of series, by hash: place + 1 */
 	const struct sqlite_series *
 	    *order; /* ascending in device and name; of order_n series: else to be made anew */
@@ -78,6 +103,7 @@ struct sqlite_store {
 	size_t merge_from; /* nothing is merged with fewer arrivals: the last time it failed */
 	bool fresh;        /* series and pending agree with the database */
 	bool crowded;      /* a series has SQLITE_MERGE_SERIES arrivals */
+	bool partial;      /* `pending` lacks texts or units of some: only the database knows all of them */
 };
 
 /* Arrivals are merged when there are so many, or so many of one series: a query never has to sort more than that. */
@@ -99,6 +125,14 @@ int sqlite_result(struct sqlite_store *s);
 
 /* Read series and arrivals again, if a failed transaction has made them stale. Returns a store_result. */
 int sqlite_refresh(struct sqlite_store *s);
+
+/* store_sqlite_rows.c */
+
+/* Make the table `coming` of what `feed` says whenever a statement reads it. Returns an SQLite result. */
+int sqlite_feed_offer(sqlite3 *db, const struct sqlite_feed *feed);
+
+/* The places of all that is pending, in the order of series, time and id; to be freed. NULL without memory. */
+uint32_t *sqlite_feed_order(const struct store_vector *series, const struct store_vector *pending);
 
 /* store_sqlite_read.c */
 int sqlite_read(void *self, const struct store_query *query, store_row_fn *row, void *user);

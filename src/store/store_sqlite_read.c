@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Columns of a reading, in the order of the statements. */
-enum column { COL_SERIES, COL_TIME, COL_ID, COL_UNIT, COL_VALUE, COL_SUM, COL_RECEIVED, COL_EXPIRES };
-
 struct place {
 	int64_t time, id;
 };

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "suite.h"
 
+#include "store/store_sqlite.h"
+
 #include <sqlite3.h>
 
 #include <errno.h>
@@ -409,7 +411,126 @@ static void a_merge_takes_no_more_the_more_is_stored(void **state)
 		for (uint32_t i = 0; i < CROWD; i++)
 			reading[i] = suite_number("crowd", "n", round * CROWD + i, i);
 		assert_in_range(taken_by(&store, reading, CROWD), 0, MERGED);
+		/* and numbers alone, which are sorted before SQLite gets them */
+		for (uint32_t i = 0; i < MANY; i++)
+			reading[i] = suite_number(device[i], "n", round, 1);
+		taken_by(&store, reading, MANY);
+		for (uint32_t i = 0; i < CROWD; i++)
+			reading[i] = suite_number("crowd", "n", round * CROWD + i, i);
+		assert_in_range(taken_by(&store, reading, CROWD), 0, MERGED);
 	}
+	store_close(&store);
+}
+
+/* --- how readings get to their places --- */
+
+/* Numbers, booleans, sums and terms of six series, with times that go back and times that are the same. */
+static void put_numbers(struct store *store)
+{
+	static struct store_reading reading[600];
+	static char device[6][8];
+	struct store_batch batch[3] = {{.reading = reading, .reading_n = 1},
+				       {.reading = reading + 1, .reading_n = 299},
+				       {.reading = reading + 300, .reading_n = 300}};
+	struct store_batch *first[] = {&batch[0], &batch[1]}, *second[] = {&batch[2]};
+
+	for (int i = 0; i < 600; i++) {
+		struct store_reading *r = &reading[i];
+		snprintf(device[i % 6], sizeof(device[0]), "d%d", i % 6);
+		*r = suite_number(device[i % 6], "n", i % 50 < 25 ? i / 3 : 1000 - i, i / 8.0);
+		r->received = 5000 + i;
+		r->has_sum = i % 7 == 0;
+		r->sum = r->has_sum ? i : 0;
+		r->expires = i % 11 == 0 ? 9000 + i : STORE_NEVER;
+		if (i % 5 == 0) {
+			r->kind = STORE_BOOL;
+			r->number = i % 2;
+		} else if (r->has_sum) {
+			r->kind = STORE_NONE;
+			r->number = 0;
+		}
+	}
+	assert_int_equal(store_write(store, first, 2), STORE_OK);
+	assert_int_equal(store_write(store, second, 1), STORE_OK);
+}
+
+/* Merge, and tell what stands in the database about d0 to d5. */
+static char *merged(struct store *store, const char *path)
+{
+	static const char sql[] =
+	    "SELECT group_concat(x, char(10)), (SELECT count(*) FROM arrival) FROM (SELECT series || ' ' || "
+	    "time || ' ' "
+	    "|| id || ' ' || quote(unit) || ' ' || quote(value) || typeof(value) || ' ' || quote(sum) || ' ' "
+	    "|| received "
+	    "|| ' ' || quote(expires) AS x FROM reading WHERE series <= 6 ORDER BY series, time, id)";
+	sqlite3 *db;
+	sqlite3_stmt *st;
+
+	assert_int_equal(store_trim(store, INT64_MIN, 0), STORE_OK);
+	store_close(store);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(st, 1), 0);
+	assert_non_null(sqlite3_column_text(st, 0));
+	char *text = strdup((const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return text;
+}
+
+/* Sorted by us, sorted by SQLite because a text is among them, and sorted after a restart. */
+static void readings_are_merged_alike(void **state)
+{
+	char *text[4];
+	(void)state;
+
+	for (int way = 0; way < 4; way++) {
+		char path[128];
+		struct store store;
+		struct store_reading other = suite_number("other", "n", 1, 0);
+		snprintf(path, sizeof(path), "%s", new_path());
+		assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+		put_numbers(&store);
+		if (way & 1) {
+			other.kind = STORE_TEXT;
+			other.bytes = (const uint8_t *)"Fu\xc3\x9f";
+			other.len = 4;
+		}
+		assert_int_equal(suite_put(&store, other, 0), STORE_OK);
+		other.unit = way & 1 ? "K" : "Cel";
+		assert_int_equal(suite_put(&store, other, 0), STORE_OK);
+		if (way & 2) {
+			store_close(&store);
+			assert_int_equal(open_at(path, 0, &store, NULL, 0), STORE_OK);
+		}
+		text[way] = merged(&store, path);
+		assert_string_equal(text[way], text[0]);
+	}
+	for (int way = 0; way < 4; way++)
+		free(text[way]);
+}
+
+/* One statement for all readings of a transaction but the first, and few steps of it for each. */
+static void a_reading_takes_few_steps(void **state)
+{
+	enum { N = 1000, STEPS = 32 };
+	static struct store_reading reading[N];
+	struct store_batch batch[N], *list[N];
+	struct store store;
+	(void)state;
+
+	open_sqlite(&store, 0);
+	for (int i = 0; i < N; i++) {
+		reading[i] = suite_number("d", "n", i, i);
+		batch[i] = (struct store_batch){.reading = &reading[i], .reading_n = 1};
+		list[i] = &batch[i];
+	}
+	assert_int_equal(store_write(&store, list, N), STORE_OK);
+	assert_int_equal(store_write(&store, list, N), STORE_OK);
+	sqlite3_stmt *st = ((struct sqlite_store *)store.self)->statement[SQL_ADD_NEXT];
+	assert_int_equal(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_RUN, 0), 2);
+	assert_in_range(sqlite3_stmt_status(st, SQLITE_STMTSTATUS_VM_STEP, 0), N, 2 * N * STEPS);
 	store_close(&store);
 }
 
@@ -435,6 +556,8 @@ int main(void)
 	    cmocka_unit_test(a_full_disk_is_survived),
 	    cmocka_unit_test(a_reader_beside_a_writer_sees_one_state),
 	    cmocka_unit_test(a_merge_takes_no_more_the_more_is_stored),
+	    cmocka_unit_test(readings_are_merged_alike),
+	    cmocka_unit_test(a_reading_takes_few_steps),
 	};
 
 	snprintf(folder, sizeof(folder), "/tmp/copse-store-XXXXXX");
