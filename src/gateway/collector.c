@@ -264,6 +264,7 @@ void gw_collector_free(struct gw_collector *c)
 		return;
 	COPSE_ASSERT(c->magic == GW_COLLECTOR_MAGIC);
 	store_service_free(c->service);
+	gw_collector_spare_free(c);
 	gw_history_free_all(c);
 	gw_heard_free_all(c);
 	c->magic = 0;
@@ -367,7 +368,7 @@ void gw_collector_done(struct gw_collector *c, copse_ms now)
 			gw_collector_asked(c, job, now);
 		} else {
 			gw_collector_stored(c, job, now);
-			store_job_free(job);
+			gw_collector_spare(c, job);
 		}
 	}
 }

@@ -119,12 +119,12 @@ static void hand_over(struct incoming *in, struct store_job *job)
 	if (!store_service_has_room(c->service, job->bytes)) {
 		c->counters.refused_busy++;
 		unavailable(in, STORE_FULL);
-		store_job_free(job);
+		gw_collector_spare(c, job);
 		return;
 	}
 	if (con && (job->tag = copse_request_defer(in->rq)) == COPSE_NO_HANDLE) { /* 5.03 by the server */
 		c->counters.refused_busy++;
-		store_job_free(job);
+		gw_collector_spare(c, job);
 		return;
 	}
 	if (in->rs)
@@ -229,12 +229,47 @@ static const char *unit_of(const struct incoming *in, const struct senml_record 
 	}
 }
 
+/* A job with `bytes` bytes behind it, which may be those of an earlier message. */
+static struct store_job *new_job(struct gw_collector *c, size_t bytes)
+{
+	struct store_job *job = bytes <= GW_COLLECTOR_SPARE_ROOM ? c->spare : NULL;
+
+	if (!job)
+		return store_job_new(bytes <= GW_COLLECTOR_SPARE_ROOM ? GW_COLLECTOR_SPARE_ROOM : bytes);
+	c->spare = job->next;
+	c->spare_n--;
+	*job = (struct store_job){.bytes = job->bytes};
+	return job;
+}
+
+void gw_collector_spare(struct gw_collector *c, struct store_job *job)
+{
+	if (job->bytes != sizeof(*job) + GW_COLLECTOR_SPARE_ROOM || job->out.at ||
+	    c->spare_n == GW_COLLECTOR_SPARE) {
+		store_job_free(job);
+		return;
+	}
+	job->next = c->spare;
+	c->spare = job;
+	c->spare_n++;
+}
+
+void gw_collector_spare_free(struct gw_collector *c)
+{
+	for (struct store_job *job = c->spare, *next; job; job = next) {
+		next = job->next;
+		store_job_free(job);
+	}
+	c->spare = NULL;
+	c->spare_n = 0;
+}
+
 /* A job with the pack's readings and all that they refer to. */
 static struct store_job *make_job(struct incoming *in)
 {
 	size_t readings = in->pack.n * sizeof(struct store_reading);
 	size_t devices = in->pack.n * sizeof(struct gw_heard *);
-	struct store_job *job = store_job_new(readings + devices + text_bytes(in));
+	struct store_job *job = new_job(in->c, readings + devices + text_bytes(in));
 
 	if (!job)
 		return NULL;

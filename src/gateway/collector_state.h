@@ -73,6 +73,9 @@ struct gw_collector {
 	int trouble;  /* what the store said last, if it could not take something; else STORE_OK */
 	int unread;   /* the same, if it could not be read; until it takes something again */
 
+	struct store_job *spare; /* spare_n jobs of one short message, to be used again */
+	uint32_t spare_n;
+
 	int64_t wall; /* what the clock showed, microseconds since 1970, */
 	copse_ms at;  /* and when that was; COPSE_NEVER: not yet */
 
@@ -133,6 +136,11 @@ void gw_heard_free_all(struct gw_collector *c);
 void gw_collector_publish(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_store_put(const struct copse_request *rq, struct copse_response *rs);
 void gw_collector_stored(struct gw_collector *c, struct store_job *job, copse_ms now);
+/* Free a job of readings, or keep it for another message: at most GW_COLLECTOR_SPARE, beyond it is freed. */
+#define GW_COLLECTOR_SPARE      4096
+#define GW_COLLECTOR_SPARE_ROOM 384 /* bytes behind a job that is used again: what most sensors send fits */
+void gw_collector_spare(struct gw_collector *c, struct store_job *job);
+void gw_collector_spare_free(struct gw_collector *c);
 
 /* collector_read.c; _meta: collector_meta.c */
 void gw_collector_get_readings(const struct copse_request *rq, struct copse_response *rs);

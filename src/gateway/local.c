@@ -462,7 +462,7 @@ static void heard(void *self, const char *device)
 {
 	struct gw_worker *w = self;
 
-	snprintf(w->published_as, sizeof(w->published_as), "%s", device);
+	memcpy(w->published_as, device, strlen(device) + 1); /* STORE_DEVICE_MAX at most */
 }
 
 static void sleeps(void *self, const char *device, bool is)

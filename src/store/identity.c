@@ -34,10 +34,13 @@ static size_t digits(const char *text, size_t len, char out[17], size_t *used)
 /* 12 or 16 digits as an EUI-64. */
 static bool eui64(const char *hex, size_t n, char device[STORE_DEVICE_MAX + 1])
 {
-	if (n == 16)
-		snprintf(device, STORE_DEVICE_MAX + 1, "%s", hex);
-	else if (n == 12) /* RFC 4291 Appendix A */
-		snprintf(device, STORE_DEVICE_MAX + 1, "%.6sfffe%s", hex, hex + 6);
+	if (n == 16) {
+		memcpy(device, hex, 17);
+	} else if (n == 12) { /* RFC 4291 Appendix A */
+		memcpy(device, hex, 6);
+		memcpy(device + 6, "fffe", 4);
+		memcpy(device + 10, hex + 6, 7);
+	}
 	return n == 12 || n == 16;
 }
 
@@ -144,9 +147,11 @@ int store_identity_cut(const char *text, char device[STORE_DEVICE_MAX + 1], char
 	}
 	text += n;
 	text += n && *text; /* the joint */
-	if (strlen(text) > STORE_NAME_MAX)
+	text = *text ? text : "value";
+	len = strlen(text);
+	if (len > STORE_NAME_MAX)
 		return -1;
-	snprintf(name, STORE_NAME_MAX + 1, "%s", *text ? text : "value");
+	memcpy(name, text, len + 1);
 	return 0;
 }
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIRST  256 /* enough for a record or two, which is what most packs have */
 #define BLOCK  4096
 #define VALUES (SENML_V | SENML_VS | SENML_VB | SENML_VD)
 #define OWN    (SENML_N | SENML_U | SENML_S | SENML_T | SENML_UT | VALUES)
@@ -40,9 +39,13 @@ void *senml_room(struct senml_reader *r, size_t len)
 {
 	struct senml_block *b = r->pack->blocks;
 
+	if (len <= sizeof(r->pack->room) - r->pack->used) {
+		r->pack->used += len;
+		return r->pack->room + r->pack->used - len;
+	}
 	len = (len + 15) / 16 * 16;
 	if (!b || b->cap - b->used < len) {
-		size_t least = b ? BLOCK : FIRST, cap = len > least ? len : least;
+		size_t cap = len > BLOCK ? len : BLOCK;
 		b = copse_mem_new(1, sizeof(*b) + cap);
 		if (!b) {
 			senml_fail(r, SENML_NO_RECORD, "out of memory");
@@ -56,29 +59,41 @@ void *senml_room(struct senml_reader *r, size_t len)
 	return (uint8_t *)b->at + b->used - len;
 }
 
+/* Its memory need not be cleared. */
+static void begin(struct senml_pack *pack)
+{
+	pack->record = NULL;
+	pack->blocks = NULL;
+	pack->n = pack->cap = pack->seen = 0;
+	pack->used = 0;
+}
+
 void senml_pack_free(struct senml_pack *pack)
 {
 	for (struct senml_block *b = pack->blocks, *next; b; b = next) {
 		next = b->next;
 		copse_mem_free(b);
 	}
-	copse_mem_free(pack->record);
-	*pack = (struct senml_pack){0};
+	if (pack->record != &pack->one)
+		copse_mem_free(pack->record);
+	begin(pack);
 }
 
 unsigned senml_field(const char *label, size_t len, bool *critical)
 {
 	static const struct {
 		char label[5];
+		uint8_t len;
 		uint16_t field;
-	} rows[] = {{"bn", SENML_BN}, {"bt", SENML_BT},     {"bu", SENML_BU}, {"bv", SENML_BV},
-		    {"bs", SENML_BS}, {"bver", SENML_BVER}, {"n", SENML_N},   {"u", SENML_U},
-		    {"v", SENML_V},   {"vs", SENML_VS},     {"vb", SENML_VB}, {"s", SENML_S},
-		    {"t", SENML_T},   {"ut", SENML_UT},     {"vd", SENML_VD}};
+	} rows[] = {{"n", 1, SENML_N},   {"v", 1, SENML_V},   {"u", 1, SENML_U},      {"bn", 2, SENML_BN},
+		    {"t", 1, SENML_T},   {"bt", 2, SENML_BT}, {"bu", 2, SENML_BU},    {"bv", 2, SENML_BV},
+		    {"bs", 2, SENML_BS}, {"vs", 2, SENML_VS}, {"vb", 2, SENML_VB},    {"s", 1, SENML_S},
+		    {"ut", 2, SENML_UT}, {"vd", 2, SENML_VD}, {"bver", 4, SENML_BVER}};
 
 	*critical = len > 0 && label[len - 1] == '_';
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (strlen(rows[i].label) == len && memcmp(rows[i].label, label, len) == 0)
+		if (rows[i].len == len && rows[i].label[0] == label[0] &&
+		    memcmp(rows[i].label, label, len) == 0)
 			return rows[i].field;
 	return 0;
 }
@@ -127,14 +142,15 @@ static char *copy_text(struct senml_reader *r, struct senml_text first, struct s
 /* RFC 8428 §4.5.1 */
 bool senml_is_name(const char *name)
 {
-	static const char more[] = "-:./_";
+	/* by character code: digits, letters; and -:./_ where a name may not begin */
+	static const uint64_t alphanumeric[2] = {UINT64_C(0x03ff) << 48, UINT64_C(0x07fffffe07fffffe)};
+	static const uint64_t any[2] = {UINT64_C(0x07ff) << 48 | UINT64_C(7) << 45,
+					UINT64_C(0x07fffffe87fffffe)};
+	const uint64_t *set = alphanumeric;
 
-	for (const char *at = name; *at; at++) {
-		bool letter =
-		    (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9');
-		if (!letter && (at == name || !strchr(more, *at)))
+	for (const uint8_t *at = (const uint8_t *)name; *at; at++, set = any)
+		if (*at > 127 || !(set[*at >> 6] >> (*at & 63) & 1))
 			return false;
-	}
 	return true;
 }
 
@@ -256,16 +272,19 @@ static struct senml_record *next_record(struct senml_reader *r)
 {
 	struct senml_pack *p = r->pack;
 
-	if (p->n == p->cap) {
-		uint32_t cap = p->cap ? p->cap * 2 : 8;
+	if (p->n == 0) {
+		p->record = &p->one;
+		p->cap = 1;
+	} else if (p->n == p->cap) {
+		uint32_t cap = p->cap < 8 ? 8 : p->cap * 2;
 		struct senml_record *record = copse_mem_new(cap, sizeof(*record));
 		if (!record) {
 			senml_fail(r, SENML_NO_RECORD, "out of memory");
 			return NULL;
 		}
-		if (p->n)
-			memcpy(record, p->record, p->n * sizeof(*record));
-		copse_mem_free(p->record);
+		memcpy(record, p->record, p->n * sizeof(*record));
+		if (p->record != &p->one)
+			copse_mem_free(p->record);
 		p->record = record;
 		p->cap = cap;
 	}
@@ -330,7 +349,7 @@ int senml_decode(uint32_t format, const void *bytes, size_t len, int64_t now, st
 	struct senml_reader r = {.pack = out, .fault = fault, .now = now};
 	int err;
 
-	*out = (struct senml_pack){0};
+	begin(out);
 	*fault = (struct senml_fault){.record = SENML_NO_RECORD};
 	if (len > SENML_BYTES_MAX)
 		err = senml_fail(&r, SENML_NO_RECORD, "the pack is longer than %d bytes", SENML_BYTES_MAX);

@@ -30,12 +30,16 @@ struct senml_record {
 	uint32_t len;
 };
 
+/* Not to be copied: a short pack has its memory inside. */
 struct senml_pack {
 	struct senml_record *record;
 	uint32_t n;
 	/* private */
 	uint32_t cap, seen;
 	struct senml_block *blocks;
+	size_t used;             /* of `room` */
+	struct senml_record one; /* the first record, */
+	uint8_t room[192];       /* and its texts: most packs have no more */
 };
 
 #define SENML_NO_RECORD UINT32_MAX

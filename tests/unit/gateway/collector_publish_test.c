@@ -449,6 +449,38 @@ static void identities_that_differ_are_refused_where_told(void **state)
 	end_world();
 }
 
+/* The memory of a short message is used for the next one, that of a long one is not kept: none has anything of another. */
+static void the_memory_of_a_message_is_used_again(void **state)
+{
+	static const char *const pack[] = {
+	    "[{\"n\":\"device:d1:a\",\"vs\":\"a text of some length, which none of the others has\"}]",
+	    "[{\"n\":\"device:d1:b\",\"v\":1.5}]", "[{\"n\":\"device:d1:c\",\"vs\":\"\"}]",
+	    "[{\"bn\":\"device:d1:\",\"n\":\"e\",\"v\":1},{\"n\":\"f\",\"v\":2},{\"n\":\"g\",\"v\":3},{\"n\":"
+	    "\"h\",\"v\":4},"
+	    "{\"n\":\"i\",\"v\":5}]",
+	    "[{\"n\":\"device:d1:d\",\"vb\":true}]"};
+	static const struct {
+		const char *path, *value;
+	} row[] = {{"devices/device:d1/a", "a text of some length, which none of the others has"},
+		   {"devices/device:d1/b", "1.5"},
+		   {"devices/device:d1/c", ""},
+		   {"devices/device:d1/d", "true"},
+		   {"devices/device:d1/i", "5"}};
+	(void)state;
+	start("open = true");
+	struct gw_collector *c = worker->collector;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(publish(pack[i])->code, COPSE_CODE_CHANGED);
+		assert_int_equal(c->spare_n, 1); /* one at a time: always the same */
+	}
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++)
+		assert_string_equal(get_path(row[i].path)->payload, row[i].value);
+	for (unsigned i = 0; i < GW_COLLECTOR_SPARE + 2; i++) /* beyond its bound it is freed */
+		gw_collector_spare(c, store_job_new(GW_COLLECTOR_SPARE_ROOM));
+	assert_int_equal(c->spare_n, GW_COLLECTOR_SPARE);
+	end_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +493,7 @@ int main(void)
 	    cmocka_unit_test(descriptions_are_merged_or_refused),
 	    cmocka_unit_test(a_full_store_is_told_and_counted),
 	    cmocka_unit_test(a_copy_is_stored_once),
+	    cmocka_unit_test(the_memory_of_a_message_is_used_again),
 	    cmocka_unit_test(max_age_is_measured_by_a_clock_that_does_not_jump),
 	    cmocka_unit_test(a_clock_set_back_does_not_hide_what_comes),
 	    cmocka_unit_test(the_rhythm_survives_a_jump),

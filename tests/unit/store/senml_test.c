@@ -463,6 +463,61 @@ static void packs_without_records_are_well_formed(void **state)
 	}
 }
 
+/* RFC 8428 §4.5.1, for each octet at the beginning of a name and behind it. */
+static void names_have_the_characters_of_the_standard(void **state)
+{
+	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	static const char behind[] = "-:./_";
+	(void)state;
+
+	assert_true(senml_is_name(""));
+	for (int c = 1; c < 256; c++) {
+		const char alone[] = {(char)c, 0}, second[] = {'a', (char)c, 0},
+			   third[] = {'a', '-', (char)c, 0};
+		const bool is_first = strchr(first, c) != NULL,
+			   is_any = is_first || strchr(behind, c) != NULL;
+		assert_int_equal(senml_is_name(alone), is_first);
+		assert_int_equal(senml_is_name(second), is_any);
+		assert_int_equal(senml_is_name(third), is_any);
+	}
+}
+
+/* A short pack has its memory inside, a longer one outside, the second record takes it there: each byte is what it was. */
+static void short_packs_and_long_ones_are_alike(void **state)
+{
+	(void)state;
+	for (unsigned len = 1; len <= 300; len++) {
+		for (unsigned n = 1; n <= 10; n += n == 1 ? 1 : 8) {
+			static char pack[16384];
+			struct senml_pack out;
+			struct senml_fault fault;
+			size_t at = 0;
+			for (unsigned i = 0; i < n; i++) {
+				at += (size_t)snprintf(pack + at, sizeof(pack) - at,
+						       "%c{\"n\":\"n%u\",\"u\":\"K\",\"vs\":\"",
+						       i ? ',' : '[', i);
+				memset(pack + at, 'a' + (int)i, len);
+				at += len;
+				at += (size_t)snprintf(pack + at, sizeof(pack) - at, "\"}");
+			}
+			pack[at++] = ']';
+			assert_int_equal(senml_decode(JSON, pack, at, NOW, &out, &fault), 0);
+			assert_int_equal(out.n, n);
+			for (unsigned i = 0; i < n; i++) {
+				char name[8];
+				snprintf(name, sizeof(name), "n%u", i);
+				assert_string_equal(out.record[i].name, name);
+				assert_string_equal(out.record[i].unit, "K");
+				assert_int_equal(out.record[i].len, len);
+				for (unsigned k = 0; k < len; k++)
+					assert_int_equal(out.record[i].bytes[k], 'a' + i);
+			}
+			senml_pack_free(&out);
+			assert_null(out.record);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +532,8 @@ int main(void)
 	    cmocka_unit_test(packs_of_64_kb),
 	    cmocka_unit_test(what_is_written_is_read_again),
 	    cmocka_unit_test(packs_without_records_are_well_formed),
+	    cmocka_unit_test(names_have_the_characters_of_the_standard),
+	    cmocka_unit_test(short_packs_and_long_ones_are_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
