@@ -218,7 +218,7 @@ static double median(double *value, int n)
 static void ingest(const struct bench *b)
 {
 	int rounds = b->is_short ? 1 : ROUNDS;
-	double ratio[ROUNDS], rate[ROUNDS];
+	double ratio[ROUNDS], rate[ROUNDS], alone[ROUNDS], sink_alone[ROUNDS];
 	char db[128];
 
 	snprintf(db, sizeof(db), "%s/ingest.db", b->folder);
@@ -233,6 +233,8 @@ static void ingest(const struct bench *b)
 			     taken = gateway_round(b, &p, &s, db, b->readings);
 		rate[i] = taken.rate;
 		ratio[i] = taken.rate / sink.rate;
+		alone[i] = 1 / taken.cpu.first;
+		sink_alone[i] = 1 / sink.cpu.all;
 		printf("  sink %.0f/s, %.2f us CPU; gateway %.0f/s, %.2f us CPU (busiest threads %.2f and "
 		       "%.2f us); ratio %.2f\n",
 		       sink.rate, sink.cpu.all * 1e6, taken.rate, taken.cpu.all * 1e6, taken.cpu.first * 1e6,
@@ -240,6 +242,9 @@ static void ingest(const struct bench *b)
 	}
 	printf("  median: %.0f readings/s committed, %.2f of the sink\n", median(rate, rounds),
 	       median(ratio, rounds));
+	/* with the senders elsewhere: its two threads on a core each, the one of the sink on one */
+	printf("  by CPU time alone: %.0f/s, sink %.0f/s\n", median(alone, rounds),
+	       median(sink_alone, rounds));
 	sender_close(&s);
 	process_stop(&p);
 }

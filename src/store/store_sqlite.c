@@ -30,6 +30,9 @@ static const char *const text[SQL_N] = {
 	[SQL_ADD_FIRST] = "INSERT INTO arrival (" READING ") SELECT " READING " FROM coming",
 	[SQL_ADD_NEXT] = "INSERT INTO arrival (series, time, unit, value, sum, received, expires) "
 		"SELECT series, time, unit, value, sum, received, expires FROM coming",
+	/* and what is nearly always NULL is not asked for where it always is */
+	[SQL_ADD_NEXT_PLAIN] = "INSERT INTO arrival (series, time, value, received) "
+		"SELECT series, time, value, received FROM coming",
 	[SQL_ADD_DOCUMENT] = "INSERT INTO document (path, received, expires, format, body) VALUES (?, ?, ?, ?, ?)",
 	[SQL_SET_DEVICE] = "INSERT INTO device (name, known, label, location, type, \"group\", unit, extra, sleeping) "
 		"VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE SET known = 1, label = ?2, "
@@ -132,7 +135,7 @@ static void forget(struct sqlite_store *s)
 	s->series.n = 0;
 	s->pending.n = 0;
 	s->order_n = 0;
-	s->crowded = s->partial = false;
+	s->crowded = s->wide = s->partial = false;
 	if (s->index.slot)
 		memset(s->index.slot, 0, ((size_t)s->index.mask + 1) * sizeof(*s->index.slot));
 	s->fresh = false;
@@ -258,6 +261,7 @@ static void take_arrival(struct sqlite_store *s, sqlite3_stmt *st, struct sqlite
 	}
 	p->value.number = sqlite3_column_double(st, COL_VALUE);
 	s->partial |= sqlite3_column_type(st, COL_UNIT) != SQLITE_NULL;
+	s->wide |= s->partial || p->has_sum || p->expires != STORE_NEVER;
 }
 
 static int read_arrivals(struct sqlite_store *s)
@@ -379,6 +383,7 @@ static int put_reading(struct sqlite_store *s, const struct store_reading *r)
 		p->unit = r->unit;
 		s->partial = true;
 	}
+	s->wide |= p->unit || r->has_sum || r->expires != STORE_NEVER;
 	return STORE_OK;
 }
 
@@ -402,7 +407,7 @@ static int put_arrivals(struct sqlite_store *s, size_t from)
 	const size_t n = s->pending.n - from;
 	int result = feed(s, SQL_ADD_FIRST, from, 1, NULL);
 	if (result == STORE_OK && n > 1)
-		result = feed(s, SQL_ADD_NEXT, from + 1, n - 1, NULL);
+		result = feed(s, s->wide ? SQL_ADD_NEXT : SQL_ADD_NEXT_PLAIN, from + 1, n - 1, NULL);
 	if (result == STORE_OK && sqlite3_last_insert_rowid(s->db) != s->next - 1)
 		result = STORE_DAMAGED; /* its ids are none of ours */
 	for (size_t i = s->partial ? from : s->pending.n; i < s->pending.n; i++) {
@@ -528,7 +533,7 @@ static int merge(struct sqlite_store *s)
 		series->pending_n = series->newest = 0;
 	}
 	s->pending.n = 0;
-	s->crowded = s->partial = false;
+	s->crowded = s->wide = s->partial = false;
 	return STORE_OK;
 }
 

@@ -23,6 +23,7 @@ enum statement {
 	SQL_ADD_SERIES,
 	SQL_ADD_FIRST,
 	SQL_ADD_NEXT,
+	SQL_ADD_NEXT_PLAIN,
 	SQL_ADD_DOCUMENT,
 	SQL_SET_DEVICE,
 	SQL_FORGET_DEVICE,
@@ -103,6 +104,7 @@ struct sqlite_store {
 	size_t merge_from; /* nothing is merged with fewer arrivals: the last time it failed */
 	bool fresh;        /* series and pending agree with the database */
 	bool crowded;      /* a series has SQLITE_MERGE_SERIES arrivals */
+	bool wide;         /* something pending has a unit of its own, a sum or a term */
 	bool partial;      /* `pending` lacks texts or units of some: only the database knows all of them */
 };
 
