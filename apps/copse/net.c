@@ -144,6 +144,7 @@ static int open_stream(struct net *net, const struct net_config *wanted, const s
 						.secure = secure->keys,
 						.websocket = wanted->websocket,
 						.host = wanted->authority,
+						.look_up = true,
 						.connections = 8,
 						.handshake_ms = secure->handshake_ms};
 	int err = copse_tcp_open(&config, &net->transport, why, why_cap);

@@ -55,21 +55,28 @@ int copse_frame_of_datagram(struct copse_frame *f, const void *datagram, size_t 
 
 /* ---- signaling (RFC 8323 §5) ---- */
 
-#define COPSE_SIGNAL_MAX  300u /* room for any that copse_signal_write makes */
-#define COPSE_SIGNAL_TEXT 200u /* longest text that it writes */
+#define COPSE_SIGNAL_MAX       300u /* room for any that copse_signal_write makes */
+#define COPSE_SIGNAL_TEXT      200u /* longest text that it writes */
+#define COPSE_SIGNAL_ADDRESSES 4u   /* of a Release: further ones are passed over */
+
+/* Where else a server is, as "host:port": a view, not terminated. */
+struct copse_signal_address {
+	const uint8_t *text;
+	size_t len; /* 1 to 255 */
+};
 
 /* A signaling message. What the message does not have is as in = {0}. */
 struct copse_signal {
 	uint8_t code; /* COPSE_CODE_CSM, _PING, _PONG, _RELEASE or _ABORT */
 	uint8_t token_len;
-	const uint8_t *token;   /* of Ping and Pong */
-	bool has_max_message;   /* CSM */
-	uint32_t max_message;   /* CSM: Max-Message-Size */
-	bool block_wise;        /* CSM: Block-Wise-Transfer */
-	bool custody;           /* Ping and Pong */
-	uint32_t hold_off;      /* Release: seconds until a connection may be made again */
-	const uint8_t *address; /* Release: the first Alternative-Address */
-	size_t address_len;
+	const uint8_t *token; /* of Ping and Pong */
+	bool has_max_message; /* CSM */
+	uint32_t max_message; /* CSM: Max-Message-Size */
+	bool block_wise;      /* CSM: Block-Wise-Transfer */
+	bool custody;         /* Ping and Pong */
+	uint32_t hold_off;    /* Release: seconds until a connection may be made again */
+	unsigned address_n;   /* Release: Alternative-Address, in the peer's order */
+	struct copse_signal_address address[COPSE_SIGNAL_ADDRESSES];
 	uint32_t bad_csm_option; /* Abort: the option of our CSM that was not understood; 0: none */
 	const uint8_t *text;     /* Release and Abort: what the payload says */
 	size_t text_len;

@@ -20,8 +20,9 @@
  * complete `frame_ms` after it began, or whose beginning takes longer than `handshake_ms`, is ended. An idle one has no
  * buffers. A server that releases a connection may ask for none for a while (Hold-Off): what is sent to it
  * meanwhile fails, as to
- * one that cannot be reached; or for one elsewhere (Alternative-Address): to an IP address, which in the
- * clear must be its own.
+ * one that cannot be reached; or for one elsewhere (Alternative-Address): to an IP address, or with `look_up` to a host by
+ * its name, which in the clear must be its own. Of several the first four are tried in turn, one for each connection that
+ * is to be made, until one can be reached.
  * A client that releases a connection gets the answers to what it has asked, for a minute at most; then it is
  * closed.
  * All are counted (registry/tcp_counters.def).
@@ -51,8 +52,10 @@ struct copse_tcp_config {
 	struct copse_secure *secure; /* finished, for the same side: TLS. NULL: in the clear. Held. */
 	bool websocket;              /* over WebSockets: coap+ws, coaps+ws */
 	const char
-	    *host; /* client, websocket: what the request says of the host (with the port unless it is the
+	    *host;    /* client, websocket: what the request says of the host (with the port unless it is the
 				* scheme's); NULL: the address. Copied. */
+	bool look_up; /* client: an Alternative-Address may be a name, which copse_resolve is asked for: this
+		       * blocks, so it is for tools */
 	const char *
 	    origins; /* server, websocket: from which pages a browser may connect, beside those of the same host: as
 				* "https://a.example https://b.example:8443"; "*": all. NULL: none. Copied. */

@@ -190,10 +190,8 @@ static bool take_field(struct copse_signal *s, const struct field *o, bool again
 	case COPSE_CODE(COPSE_CODE_RELEASE & 31, 0) | OPT_ALTERNATIVE: /* repeatable */
 		if (o->len == 0 || o->len > 255)
 			return false;
-		if (!s->address) {
-			s->address = o->value;
-			s->address_len = o->len;
-		}
+		if (s->address_n < COPSE_SIGNAL_ADDRESSES)
+			s->address[s->address_n++] = (struct copse_signal_address){o->value, o->len};
 		return true;
 	case COPSE_CODE(COPSE_CODE_RELEASE & 31, 0) | OPT_HOLD_OFF:
 		if (o->len > 3 || again)

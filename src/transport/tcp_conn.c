@@ -200,7 +200,7 @@ void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool networ
 	++*counter;
 	say_why(t, why, network);
 	if (c->state < TCP_OPEN && !t->config.server)
-		tcp_release_forget(t, &peer);
+		tcp_release_next(t, &peer);
 	leave_peer(c);
 	if (c->by_address)
 		core_table_remove(&t->by_address, c->address_hash, number);
@@ -659,7 +659,7 @@ struct tcp_conn *tcp_connect(struct copse_tcp *t, const struct copse_peer *peer,
 		if (err && fd >= 0)
 			close(fd);
 		t->count.failed += err != 0;
-		tcp_release_forget(t, peer);
+		tcp_release_next(t, peer);
 		refuse_connection(t, peer, err ? strerror_r(err, text, sizeof(text)) : NULL);
 		return NULL;
 	}

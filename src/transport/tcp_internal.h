@@ -77,9 +77,10 @@ struct tcp_local {
 
 /* What a server has asked for when it released a connection. */
 struct tcp_hold {
-	struct copse_peer peer;       /* len 0: there is none */
-	copse_ms until;               /* no connection before */
-	struct copse_address instead; /* len 0: where it was */
+	struct copse_peer peer;                               /* len 0: there is none */
+	copse_ms until;                                       /* no connection before */
+	unsigned instead_n;                                   /* 0: where it was */
+	struct copse_address instead[COPSE_SIGNAL_ADDRESSES]; /* the first is the next to be tried */
 };
 
 struct copse_tcp {
@@ -184,8 +185,8 @@ void tcp_release_take(struct copse_tcp *t, const struct copse_peer *peer, const 
 /* Whether a connection may be made; `*to` becomes where, if that is elsewhere. */
 bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now,
 			struct copse_address *to);
-/* There is nobody elsewhere. */
-void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer);
+/* There is nobody where tcp_release_allows led to: on to the next place, at last to where it was. */
+void tcp_release_next(struct copse_tcp *t, const struct copse_peer *peer);
 
 /* Server: `f` is a request that has come, or a response that leaves, or is dropped. */
 void tcp_release_note(struct tcp_conn *c, const struct copse_frame *f);

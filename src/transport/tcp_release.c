@@ -1,5 +1,5 @@
 /* What servers have asked for when they released a connection (RFC 8323 §5.5): no other one for a while, or one
- * elsewhere. And when a connection ends that a client has released.
+ * elsewhere, of several places the first that can be reached. And when a connection ends that a client has released.
  *
  * Bounded: TCP_HOLDS servers are remembered; beyond, the one that was told first is forgotten, which is
  * met as if it had said
@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "tcp_internal.h"
 
+#include <copse/resolve.h>
 #include <copse/uri.h>
 
 #include <string.h>
@@ -34,38 +35,66 @@ static bool same_host(const struct copse_address *a, const struct copse_address 
 	return copse_address_equal(&c, b);
 }
 
-/* Where else; len 0: nowhere. Names are not looked up. */
-static struct copse_address alternative(const struct copse_tcp *t, const struct copse_peer *peer,
-					const struct copse_signal *s)
+/* An address as the server wrote it, or the first one of a name where names may be looked up. */
+static int parse(const struct copse_tcp *t, char *text, uint16_t port, int family, struct copse_address *to)
+{
+	static const char bytes_of_names[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+	char *colon = strchr(text, ':');
+
+	if (copse_address_parse(text, port, to) == COPSE_OK)
+		return COPSE_OK;
+	if (!t->config.look_up)
+		return COPSE_ERR_ARGUMENT;
+	if (colon) {
+		const char *digits = colon + 1;
+		unsigned number = 0;
+
+		for (; *digits >= '0' && *digits <= '9' && number <= UINT16_MAX; digits++)
+			number = number * 10 + (unsigned)(*digits - '0');
+		if (*digits || number == 0 || number > UINT16_MAX)
+			return COPSE_ERR_ARGUMENT;
+		port = (uint16_t)number;
+		*colon = '\0';
+	}
+	if (strspn(text, bytes_of_names) != strlen(text))
+		return COPSE_ERR_ARGUMENT;
+	return copse_resolve(text, port, family, to, 1, NULL) == 1 ? COPSE_OK : COPSE_ERR_ARGUMENT;
+}
+
+/* Whether `a` is one to go to instead of `from`. */
+static bool is_alternative(const struct copse_tcp *t, const struct copse_address *from,
+			   const struct copse_signal_address *a, struct copse_address *to)
 {
 	const uint16_t port =
 	    copse_scheme_port(copse_scheme_from_text(t->base.scheme, strlen(t->base.scheme)));
-	struct copse_address to, from;
-	char text[COPSE_ADDRESS_TEXT];
+	char text[256];
 
-	if (s->address_len == 0 || s->address_len >= sizeof(text) ||
-	    memchr(s->address, '\0', s->address_len) || copse_peer_address(peer, &from) != COPSE_OK)
-		return (struct copse_address){0};
-	memcpy(text, s->address, s->address_len);
-	text[s->address_len] = '\0';
-	if (copse_address_parse(text, port, &to) != COPSE_OK || copse_address_is_group(&to) ||
-	    copse_address_is_any(&to) || !(t->secure || same_host(&to, &from)))
-		return (struct copse_address){0};
-	return to;
+	if (a->len >= sizeof(text) || memchr(a->text, '\0', a->len))
+		return false;
+	memcpy(text, a->text, a->len);
+	text[a->len] = '\0';
+	return parse(t, text, port, from->sa.sa_family, to) == COPSE_OK && !copse_address_is_group(to) &&
+	       !copse_address_is_any(to) && (t->secure || same_host(to, from));
 }
 
 void tcp_release_take(struct copse_tcp *t, const struct copse_peer *peer, const struct copse_signal *s,
 		      copse_ms now)
 {
 	struct tcp_hold *h = find(t, peer);
+	struct copse_address from;
 
-	if (!h && s->hold_off == 0 && s->address_len == 0)
+	if (!h && s->hold_off == 0 && s->address_n == 0)
 		return;
 	if (!h) {
 		h = &t->hold[t->hold_next];
 		t->hold_next = (t->hold_next + 1) % TCP_HOLDS;
 	}
-	*h = (struct tcp_hold){*peer, now + COPSE_SECONDS(s->hold_off), alternative(t, peer, s)};
+	*h = (struct tcp_hold){.peer = *peer, .until = now + COPSE_SECONDS(s->hold_off)};
+	if (copse_peer_address(peer, &from) != COPSE_OK)
+		return;
+	for (unsigned i = 0; i < s->address_n; i++)
+		h->instead_n += is_alternative(t, &from, &s->address[i], &h->instead[h->instead_n]);
 }
 
 bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, copse_ms now,
@@ -75,17 +104,19 @@ bool tcp_release_allows(struct copse_tcp *t, const struct copse_peer *peer, cops
 
 	if (h && now < h->until)
 		return false;
-	if (h && h->instead.len)
-		*to = h->instead;
+	if (h && h->instead_n)
+		*to = h->instead[0];
 	return true;
 }
 
-void tcp_release_forget(struct copse_tcp *t, const struct copse_peer *peer)
+void tcp_release_next(struct copse_tcp *t, const struct copse_peer *peer)
 {
 	struct tcp_hold *h = find(t, peer);
 
-	if (h)
-		h->instead = (struct copse_address){0};
+	if (!h || h->instead_n == 0)
+		return;
+	h->instead_n--;
+	memmove(h->instead, h->instead + 1, h->instead_n * sizeof(h->instead[0]));
 }
 
 /* ---- what clients release ---- */

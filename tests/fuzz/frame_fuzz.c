@@ -18,7 +18,10 @@ static void check_signal(const struct copse_frame *f)
 
 	if (copse_signal_parse(&s, f))
 		return;
-	MESSAGE_CHECK(s.text_len <= f->rest_len && s.address_len <= f->rest_len);
+	MESSAGE_CHECK(s.text_len <= f->rest_len && s.address_n <= COPSE_SIGNAL_ADDRESSES);
+	for (unsigned i = 0; i < s.address_n; i++)
+		MESSAGE_CHECK(s.address[i].text >= f->rest && s.address[i].len > 0 &&
+			      s.address[i].len <= (size_t)(f->rest + f->rest_len - s.address[i].text));
 	const int n = copse_signal_write(&s, buf, sizeof(buf));
 	MESSAGE_CHECK(n > 0 && copse_frame_parse(&g, buf, (size_t)n, MAX) == 1 && g.len == (size_t)n);
 	MESSAGE_CHECK(copse_signal_parse(&again, &g) == 0);

@@ -198,10 +198,17 @@ static void release_and_abort(void **state)
 	(void)state;
 	/* Len 9; 7.04; two Alternative-Address (2), "ab" and "c"; Hold-Off (4): 300; payload "x" */
 	assert_int_equal(SIGNAL(&s, 0xa0, 0xe4, 0x22, 'a', 'b', 0x01, 'c', 0x22, 0x01, 0x2c, 0xff, 'x'), 0);
-	assert_int_equal(s.address_len, 2);
-	assert_memory_equal(s.address, "ab", 2);
+	assert_int_equal(s.address_n, 2);
+	assert_int_equal(s.address[0].len, 2);
+	assert_memory_equal(s.address[0].text, "ab", 2);
+	assert_int_equal(s.address[1].len, 1);
+	assert_memory_equal(s.address[1].text, "c", 1);
 	assert_int_equal(s.hold_off, 300);
 	assert_int_equal(s.text_len, 1);
+	/* five of them, of which the last is passed over */
+	assert_int_equal(SIGNAL(&s, 0xa0, 0xe4, 0x21, 'a', 0x01, 'b', 0x01, 'c', 0x01, 'd', 0x01, 'e'), 0);
+	assert_int_equal(s.address_n, COPSE_SIGNAL_ADDRESSES);
+	assert_memory_equal(s.address[3].text, "d", 1);
 	/* 7.05; Bad-CSM-Option (2): 527; payload "no" */
 	assert_int_equal(SIGNAL(&s, 0x60, 0xe5, 0x22, 0x02, 0x0f, 0xff, 'n', 'o'), 0);
 	assert_int_equal(s.bad_csm_option, 527);

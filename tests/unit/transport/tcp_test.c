@@ -6,10 +6,12 @@
 #include "suite.h"
 
 #include <copse/frame.h>
+#include <copse/resolve.h>
 #include <copse/tcp.h>
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -1050,6 +1052,76 @@ static void wishes_with_a_release(void **state)
 	copse_transport_close(t);
 }
 
+/* A Release whose Alternative-Addresses (2) are `to`, each of 13 to 250 bytes. Returns its length. */
+static size_t alternatives(uint8_t *frame, const char *const *to, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const size_t text = strlen(to[i]);
+
+		assert_in_range(text, 13, 250);
+		frame[4 + len++] = i == 0 ? 0x2d : 0x0d;
+		frame[4 + len++] = (uint8_t)(text - 13);
+		memcpy(frame + 4 + len, to[i], text);
+		len += text;
+	}
+	assert_in_range(len, 269, 1000);
+	frame[0] = 0xe0;
+	frame[1] = (uint8_t)((len - 269) >> 8);
+	frame[2] = (uint8_t)(len - 269);
+	frame[3] = 0xe4;
+	return 4 + len;
+}
+
+/* One after the other, without those that are not to be believed, and home again. */
+static void release_to_several(struct copse_tcp_config config, const char *name)
+{
+	struct copse_transport *t = client_of(config);
+	struct copse_address at, first_at, named_at;
+	struct copse_peer peer;
+	int listener = raw_listen(&at), first = raw_listen(&first_at), named = raw_listen(&named_at), fd;
+	uint8_t get[] = {0x51, 0x01, 0, 1, 7}, release[1024];
+	char one[COPSE_ADDRESS_TEXT], two[300], long_one[230];
+	struct copse_datagram d = {.peer = peer, .data = get, .len = sizeof get}, *list = &d;
+
+	memset(long_one, '!', sizeof long_one - 1);
+	long_one[sizeof long_one - 1] = '\0';
+	copse_address_text(&first_at, one, sizeof one);
+	snprintf(two, sizeof two, "%s:%05u", name, copse_address_port(&named_at));
+	assert_int_equal(copse_transport_peer(t, &at, &peer), 0);
+	d.peer = peer;
+	release_with(t, listener, &peer, release,
+		     alternatives(release, (const char *const[]){long_one, one, "127.0.0.9:5683", two}, 4));
+	assert_int_equal(copse_transport_send(t, &list, 1, 0), 1);
+	fd = raw_accept(first);
+	close(fd);
+	UNTIL(t, NULL, NULL, 0, count_of(t)->failed == 1);
+	assert_int_equal(copse_transport_send(t, &list, 1, 0), 1);
+	if (config.look_up) {
+		fd = raw_accept(named);
+		close(fd);
+		UNTIL(t, NULL, NULL, 0, count_of(t)->failed == 2);
+		assert_int_equal(copse_transport_send(t, &list, 1, 0), 1);
+	}
+	fd = raw_accept(listener);
+	close(fd);
+	close(listener);
+	close(first);
+	close(named);
+	copse_transport_close(t);
+}
+
+static void a_release_to_several_places(void **state)
+{
+	struct copse_address a;
+	(void)state;
+	release_to_several((struct copse_tcp_config){0}, "localhost");
+	/* a name that is one everywhere; if not, an address stands for it */
+	const bool known = copse_resolve("localhost", 1, AF_INET, &a, 1, NULL) == 1;
+	release_to_several((struct copse_tcp_config){.look_up = true}, known ? "localhost" : "127.0.0.1");
+}
+
 /* What the peer says when it aborts is told, on one line and without its control characters. */
 static void an_abort_has_reasons(void **state)
 {
@@ -1242,6 +1314,7 @@ int main(void)
 	    cmocka_unit_test(a_client_that_releases_in_vain),
 	    cmocka_unit_test(a_server_that_releases),
 	    cmocka_unit_test(wishes_with_a_release),
+	    cmocka_unit_test(a_release_to_several_places),
 	    cmocka_unit_test(an_abort_has_reasons),
 	    cmocka_unit_test(tls_with_pre_shared_keys),
 	    cmocka_unit_test(tls_with_certificates),
