@@ -39,8 +39,8 @@ struct copse_params {
 	uint32_t ack_timeout_ms;     /* ACK_TIMEOUT, 1 to 600,000 */
 	uint16_t ack_random_percent; /* ACK_RANDOM_FACTOR in hundredths, 100 to 400 */
 	uint8_t max_retransmit;      /* MAX_RETRANSMIT, 0 to 20 */
-	uint8_t token_len;           /* length of the tokens we make, 1 to 8; 8 cannot be guessed */
-	uint16_t nstart;             /* NSTART: requests at a time to one peer, 1 or more */
+	uint8_t token_len; /* length of the tokens we make, 1 to 8; 8 cannot be guessed (RFC 7252 §5.3.1) */
+	uint16_t nstart;   /* NSTART: requests at a time to one peer, 1 or more */
 	/* DEFAULT_LEISURE: a multicast request is answered after up to this (§8.2); at most 4,000,000. */
 	uint32_t default_leisure_ms;
 	/* PROBING_RATE: bytes a second of NON to a peer that stays silent (0: no limit), and what may precede it. */
@@ -82,7 +82,7 @@ const char *copse_params_check(const struct copse_params *p);
 struct copse_config {
 	struct copse_params group[COPSE_GROUPS_MAX];
 	uint8_t group_n; /* groups in use, 1 or more */
-	/* Requests and confirmable messages of ours under way; beyond: COPSE_ERR_NOROOM. */
+	/* Requests and confirmable messages of ours under way, at most 2^24; beyond: COPSE_ERR_NOROOM. */
 	uint32_t exchange_cap;
 	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may safely be
 	 * forgotten goes (RFC 7252 §4.5), else the oldest non-confirmable one that is over, else the new message is

@@ -119,7 +119,8 @@ struct copse_endpoint *copse_endpoint_init(void *memory, size_t len, const struc
 	COPSE_ASSERT(config->group_n >= 1 && config->group_n <= COPSE_GROUPS_MAX);
 	COPSE_ASSERT(!EP_SHARES_IDS || (config->id_tag & ~config->id_mask) == 0);
 	COPSE_ASSERT(config->exchange_cap > 0 && config->incoming_cap > 0 && config->peer_cap > 0 &&
-		     config->chunk_cap > 0 && config->reply_cap > 0 && config->token_max <= COPSE_TOKEN_LONG);
+		     config->chunk_cap > 0 && (!EP_NAMES_TOKENS || config->exchange_cap <= 0x1000000) &&
+		     config->reply_cap > 0 && config->token_max <= COPSE_TOKEN_LONG);
 	struct copse_endpoint *ep = memory;
 	memset(memory, 0, needed);
 	struct core_carver cut = {memory, 0};
@@ -358,6 +359,24 @@ static int receive_unasked(struct copse_endpoint *ep, uint32_t peer_hash)
 	return event(ep, COPSE_EVENT_UNASKED, COPSE_NO_HANDLE, NULL);
 }
 
+/* §4.2, §4.3: context is missing. A non-confirmable response may be a copy of one that ended its exchange: who sent it
+ * expects nothing more, unless it sends others (RFC 7641 §3.6). */
+static bool wants_reset(const struct copse_message *m)
+{
+	return m->type == COPSE_CON || copse_message_option(m, COPSE_OPTION_OBSERVE);
+}
+
+/* A non-confirmable response that ends its exchange: a copy of it will find none, so that it need not be remembered.
+ * NULL: it is something else. */
+static struct exchange *ended_by(struct copse_endpoint *ep)
+{
+	const struct copse_message *m = &ep->message;
+	if (m->type != COPSE_NON || copse_code_is_request(m->code))
+		return NULL;
+	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
+	return x && x->kind == X_REQUEST && !(x->flags & COPSE_REQUEST_MANY) ? x : NULL;
+}
+
 static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 {
 	const struct copse_message *m = &ep->message;
@@ -365,7 +384,7 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
 	if (EP_TAKES_UNASKED && !x && ep->unasked && m->type == COPSE_NON && copse_code_is_success(m->code))
 		return receive_unasked(ep, peer_hash);
 	if (!x || x->kind != X_REQUEST)
-		return unmatched(ep, true); /* §4.2, §4.3: context is missing */
+		return unmatched(ep, wants_reset(m));
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
 	const bool con = m->type == COPSE_CON && !EP_RELIABLE(&ep->event_peer);
 	const int n = take_response(ep, x);
@@ -434,6 +453,9 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
 		return 0;
 	}
+	struct exchange *ended = ended_by(ep);
+	if (ended)
+		return take_response(ep, ended);
 	struct incoming *in =
 	    EP_RELIABLE(&ep->event_peer) ? NULL : ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
 	if (in && in_superseded(in, m)) {

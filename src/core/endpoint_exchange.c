@@ -151,9 +151,40 @@ static uint32_t token_hash(const uint8_t *token, size_t len)
 	return h * 0x9e3779b1u;
 }
 
+/* A token of full length names its exchange in its last bytes, and needs no place in the table. What is left of it to
+ * chance is more than the 32 bits that RFC 7252 §5.3.1 asks for. */
+static bool is_named(size_t token_len)
+{
+	return EP_NAMES_TOKENS && token_len == COPSE_TOKEN_MAX;
+}
+
+static size_t name_len(const struct copse_endpoint *ep)
+{
+	return ep->config.exchange_cap > 0x10000 ? 3 : 2;
+}
+
+static void put_name(const struct copse_endpoint *ep, struct exchange *x)
+{
+	uint32_t n = (uint32_t)(x - ep->exchange);
+	for (size_t i = 0; i < name_len(ep); i++, n >>= 8)
+		x->token[COPSE_TOKEN_MAX - 1 - i] = (uint8_t)n;
+}
+
+static struct exchange *named_by(const struct copse_endpoint *ep, const uint8_t *token)
+{
+	uint32_t n = 0;
+	for (size_t i = COPSE_TOKEN_MAX - name_len(ep); i < COPSE_TOKEN_MAX; i++)
+		n = n << 8 | token[i];
+	struct exchange *x = n < ep->config.exchange_cap ? &ep->exchange[n] : NULL;
+	return x && x->has_token && x->token_len == COPSE_TOKEN_MAX &&
+		       memcmp(x->token, token, COPSE_TOKEN_MAX) == 0
+		   ? x
+		   : NULL;
+}
+
 static void drop_token(struct copse_endpoint *ep, struct exchange *x)
 {
-	if (x->has_token)
+	if (x->has_token && !is_named(x->token_len))
 		core_table_remove(&ep->table, token_hash(x->token, x->token_len),
 				  EP_VALUE(EP_TOKEN, x - ep->exchange));
 	x->has_token = false;
@@ -210,15 +241,23 @@ static struct exchange *token_walk(const struct copse_endpoint *ep, const uint8_
 	return NULL;
 }
 
+/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
+static bool may_answer(const struct exchange *x, const struct copse_peer *peer)
+{
+	return (x->remote->peer.flags & COPSE_PEER_MULTICAST) || copse_peer_equal(&x->remote->peer, peer);
+}
+
 struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer *peer, const uint8_t *token,
 			      size_t token_len)
 {
-	uint32_t pos = token_hash(token, token_len) & ep->table.mask;
 	struct exchange *x;
-	/* RFC 7252 §5.3.2: the endpoint must be the one that was asked; §8.2: any, when a group was asked. */
+	if (is_named(token_len)) {
+		x = named_by(ep, token);
+		return x && may_answer(x, peer) ? x : NULL;
+	}
+	uint32_t pos = token_hash(token, token_len) & ep->table.mask;
 	while ((x = token_walk(ep, token, token_len, &pos)) != NULL) {
-		if ((x->remote->peer.flags & COPSE_PEER_MULTICAST) ||
-		    copse_peer_equal(&x->remote->peer, peer))
+		if (may_answer(x, peer))
 			return x;
 	}
 	return NULL;
@@ -228,6 +267,13 @@ struct exchange *x_find_token(struct copse_endpoint *ep, const struct copse_peer
 static bool new_token(struct copse_endpoint *ep, struct exchange *x)
 {
 	x->token_len = ep_params(ep, &x->remote->peer)->token_len;
+	if (is_named(x->token_len)) {
+		const uint64_t random = ep_random(ep);
+		memcpy(x->token, &random, COPSE_TOKEN_MAX);
+		put_name(ep, x);
+		x->has_token = true;
+		return true;
+	}
 	for (int tries = 0; tries < 256; tries++) {
 		const uint64_t random = ep_random(ep);
 		memcpy(x->token, &random, x->token_len);

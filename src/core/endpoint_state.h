@@ -66,7 +66,7 @@ struct exchange {
 	uint8_t sent; /* how often it was transmitted */
 	uint8_t token_len;
 	bool has_id;      /* in ep->table */
-	bool has_token;   /* in ep->table */
+	bool has_token;   /* found by it, in ep->table or by what it says */
 	bool outstanding; /* counted in remote->outstanding */
 	bool wants_event;
 	bool outdated; /* acknowledged was an older state than the newest: for the event */
@@ -173,7 +173,7 @@ struct copse_endpoint {
 	struct incoming *incoming;
 	struct remote *remote;
 	struct core_table
-	    table; /* of exchanges by ID and by token, of incoming by ID, of remotes: see enum ep_kind */
+	    table; /* of exchanges by ID and by short token, of incoming by ID, of remotes: see enum ep_kind */
 	struct core_heap timers;
 	struct core_store store;
 	bool forwards, unasked;
@@ -253,6 +253,13 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #define EP_SHARES_IDS false
 #else
 #define EP_SHARES_IDS true
+#endif
+
+/* A microcontroller's tokens are short, and its table is small. */
+#ifdef COPSE_SMALL
+#define EP_NAMES_TOKENS false
+#else
+#define EP_NAMES_TOKENS true
 #endif
 
 /* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2): what has been answered need not be

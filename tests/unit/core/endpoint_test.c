@@ -142,17 +142,25 @@ static copse_handle request(struct bench *b, const struct copse_peer *to, const 
 	return h;
 }
 
-static int reply_to_sent(struct bench *b, const struct copse_peer *from, enum copse_type type, uint8_t code,
-			 uint16_t id)
+static int reply_with(struct bench *b, const struct copse_peer *from, enum copse_type type, uint8_t code,
+		      uint16_t id, const char *observe)
 {
 	uint8_t buf[64];
 	struct copse_builder m;
 	copse_build_message(&m, buf, sizeof buf, type, code, id, copse_message_token(&b->sent),
 			    code ? b->sent.token_len : 0);
+	if (observe)
+		copse_build_option(&m, COPSE_OPTION_OBSERVE, observe, strlen(observe));
 	const int n = copse_build_finish(&m);
 	static uint8_t keep[64];
 	memcpy(keep, buf, (size_t)n);
 	return copse_endpoint_receive(b->ep, from, keep, (size_t)n, b->now);
+}
+
+static int reply_to_sent(struct bench *b, const struct copse_peer *from, enum copse_type type, uint8_t code,
+			 uint16_t id)
+{
+	return reply_with(b, from, type, code, id, NULL);
 }
 
 /* ---- server ---- */
@@ -709,9 +717,67 @@ static void observation_stays_open(void **state)
 	next_event(&b, COPSE_EVENT_RESPONSE);
 	copse_endpoint_cancel(b.ep, h, b.now);
 	assert_int_equal(copse_endpoint_request_again(b.ep, h, &get, b.now), COPSE_ERR_GONE);
-	assert_int_equal(reply_to_sent(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 200), COPSE_ERR_UNMATCHED);
+	assert_int_equal(reply_with(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 200, "\x07"), COPSE_ERR_UNMATCHED);
 	assert_empty_sent(&b, COPSE_RST,
 			  200); /* RFC 7641 §3.6: the notification of a forgotten observation */
+	done(&b);
+}
+
+/* What ends an exchange leaves nothing behind: a copy of it finds no exchange, and is passed over in silence. */
+static void copy_of_a_non_response(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1);
+	struct copse_endpoint_usage usage;
+	for (int con = 0; con < 2; con++) {
+		const copse_handle h = request(&b, &p, con ? &get : &get_non, 0);
+		assert_true(transmit(&b));
+		assert_int_equal(reply_to_sent(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 700), 1);
+		assert_true(next_event(&b, COPSE_EVENT_RESPONSE).exchange == h);
+		copse_endpoint_usage(b.ep, &usage);
+		assert_int_equal(usage.incoming, 0);
+		assert_int_equal(usage.exchanges, 0);
+		assert_int_equal(reply_to_sent(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 700),
+				 COPSE_ERR_UNMATCHED);
+		no_event(&b);
+		at(&b, b.now + 100000);
+		assert_false(transmit(&b));
+	}
+	/* of a confirmable one the copy is acknowledged, so that one is remembered */
+	request(&b, &p, &get, 0);
+	assert_true(transmit(&b));
+	assert_int_equal(reply_to_sent(&b, &p, COPSE_CON, COPSE_CODE_CONTENT, 701), 1);
+	next_event(&b, COPSE_EVENT_RESPONSE);
+	copse_endpoint_usage(b.ep, &usage);
+	assert_int_equal(usage.incoming, 1);
+	done(&b);
+}
+
+/* A token says which exchange it belongs to: it must be that one's to the last bit, and the exchange under way. */
+static void a_token_of_another_exchange(void **state)
+{
+	(void)state;
+	struct bench b = bench();
+	const struct copse_peer p = peer(1), q = peer(2);
+	request(&b, &p, &get_non, 0);
+	assert_true(transmit(&b));
+	const copse_handle h = request(&b, &q, &get_non, 0);
+	assert_true(transmit(&b));
+	uint8_t *token = b.out + 4;
+	b.sent.token_len = 8;
+	for (unsigned bit = 0; bit < 64;
+	     bit++) { /* also those that name exchanges that are free, or out of range */
+		token[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(reply_to_sent(&b, &q, COPSE_NON, COPSE_CODE_CONTENT, (uint16_t)(900 + bit)),
+				 COPSE_ERR_UNMATCHED);
+		token[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_int_equal(reply_to_sent(&b, &p, COPSE_NON, COPSE_CODE_CONTENT, 890),
+			 COPSE_ERR_UNMATCHED); /* RFC 7252 §5.3.2: from another endpoint */
+	assert_int_equal(reply_to_sent(&b, &q, COPSE_NON, COPSE_CODE_CONTENT, 891), 1);
+	assert_true(next_event(&b, COPSE_EVENT_RESPONSE).exchange == h);
+	assert_false(transmit(&b));
 	done(&b);
 }
 
@@ -1295,18 +1361,19 @@ static void tokens_differ_and_look_random(void **state)
 	(void)state;
 	struct bench b = bench();
 	const struct copse_peer p = peer(1);
-	uint64_t tokens[1000];
+	uint64_t tokens[1000], drawn;
 	unsigned ones = 0;
+	memcpy(&drawn, "\xff\xff\xff\xff\xff\xff\0", 8); /* the last two bytes name the exchange */
 	for (int i = 0; i < 1000; i++) {
 		const copse_handle h = request(&b, &p, &get, 0);
 		assert_true(transmit(&b));
 		memcpy(&tokens[i], copse_message_token(&b.sent), 8);
-		ones += (unsigned)__builtin_popcountll(tokens[i]);
+		ones += (unsigned)__builtin_popcountll(tokens[i] & drawn);
 		for (int k = 0; k < i; k++)
 			assert_true(tokens[k] != tokens[i]);
 		copse_endpoint_cancel(b.ep, h, b.now);
 	}
-	assert_in_range(ones, 31500, 32500); /* 32000 expected, sigma 126 */
+	assert_in_range(ones, 23500, 24500); /* 24000 expected, sigma 110 */
 	done(&b);
 }
 
@@ -1383,6 +1450,8 @@ int main(void)
 	    cmocka_unit_test(pinging),
 	    cmocka_unit_test(bad_response_is_rejected),
 	    cmocka_unit_test(observation_stays_open),
+	    cmocka_unit_test(copy_of_a_non_response),
+	    cmocka_unit_test(a_token_of_another_exchange),
 	    cmocka_unit_test(multicast_collects),
 	    cmocka_unit_test(priority_behind_nstart),
 	    cmocka_unit_test(cancelling_frees_the_queue),
