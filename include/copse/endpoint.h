@@ -84,9 +84,11 @@ struct copse_config {
 	uint8_t group_n; /* groups in use, 1 or more */
 	/* Requests and confirmable messages of ours under way, at most 2^24; beyond: COPSE_ERR_NOROOM. */
 	uint32_t exchange_cap;
-	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may safely be
-	 * forgotten goes (RFC 7252 §4.5), else the oldest non-confirmable one that is over, else the new message is
-	 * dropped. */
+	/* Messages remembered for duplicate detection, answered requests included; beyond: the oldest that may run twice
+	 * is forgotten (RFC 7252 §4.5) of a peer that has at least half of its fair share of the memory, else the oldest
+	 * that may, else the new message is dropped. Requests that must not run twice (POST, PATCH) are never forgotten
+	 * before their lifetime; a peer gets 5.03 for a new one when it has as many remembered as there would be places
+	 * left for all. A microcontroller's build has no shares, and forgets the oldest non-confirmable POST at last. */
 	uint32_t incoming_cap;
 	/* Peers that we send requests to at a time; beyond: the longest idle is forgotten. */
 	uint32_t peer_cap;
@@ -119,6 +121,10 @@ struct copse_config {
 
 /* Bytes of memory for copse_endpoint_init, for `config`. */
 size_t copse_endpoint_bytes(const struct copse_config *config);
+
+/* Bytes of copse_endpoint_bytes for each message of `incoming_cap`, without its reply; the table of all records, which has
+ * a power of two of places, may need up to twice its part of that. Not in a microcontroller's build. */
+size_t copse_endpoint_incoming_bytes(void);
 
 /* Make an endpoint in `memory`, which has copse_endpoint_bytes(config) bytes, is aligned for uint64_t and stays the
  * endpoint's until it is no longer used; there is nothing to close. `config` is copied.
@@ -228,6 +234,12 @@ int copse_endpoint_acknowledge(struct copse_endpoint *ep, copse_handle exchange,
 
 /* Leave a request unanswered (No-Response, multicast errors): a CON is acknowledged, nothing else is sent. */
 int copse_endpoint_ignore(struct copse_endpoint *ep, copse_handle exchange, copse_ms now);
+
+/* The request may run twice though its method is not idempotent: because what it does is the same the second time, or
+ * because a copy is recognized elsewhere. To be said before it is answered: then it may be forgotten when room is needed,
+ * and does not count as one that must not. Not in a microcontroller's build.
+ * Returns 0, or  COPSE_ERR_GONE  answered before, or no longer remembered */
+int copse_endpoint_repeatable(struct copse_endpoint *ep, copse_handle exchange);
 
 /* Attach `user` to an incoming request: the events of its answer bear it. */
 int copse_endpoint_tag(struct copse_endpoint *ep, copse_handle exchange, void *user);

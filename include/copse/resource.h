@@ -43,8 +43,10 @@ enum copse_resource_flag {
 	    32, /* methods that are not safe are run for an address that is not verified, too: for peers that know
 		   no Echo, or send only. Of an answer longer than the bound only the code is sent */
 	COPSE_RESOURCE_PROVEN =
-	    64 /* safe methods, too, are run for a verified address only: for answers that are deferred, and may
+	    64, /* safe methods, too, are run for a verified address only: for answers that are deferred, and may
 		  then have to be sent several times */
+	COPSE_RESOURCE_REPEATABLE =
+	    128 /* its requests may run twice, whatever their method: see copse_endpoint_repeatable */
 };
 
 /* Lists of Content-Formats for `formats` and `takes`. At file scope they are constant data. */

@@ -415,6 +415,21 @@ static int answer_error(struct copse_endpoint *ep, struct incoming *in, uint8_t 
 	return COPSE_ERR_BADOPTION;
 }
 
+/* It was not run, so that a copy of it may come as if it were the first: 5.03, or silence to a group's sender. */
+static int refuse_share(struct copse_endpoint *ep, struct incoming *in)
+{
+	static const char busy[] = "\xd1\x01\x0a" /* Max-Age (14): 10 */
+				   "\xff"
+				   "too many requests of yours are remembered";
+	EP_COUNT(ep, refused_share);
+	ep_share_repeatable(ep, in);
+	if (ep->event_peer.flags & COPSE_PEER_MULTICAST)
+		in_forget(ep, in);
+	else
+		answer_error(ep, in, COPSE_CODE_SERVICE_UNAVAILABLE, busy, sizeof busy);
+	return COPSE_ERR_NOROOM;
+}
+
 static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 {
 	const struct copse_message *m = &ep->message;
@@ -426,11 +441,14 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 		EP_COUNT(ep, rejected_options);
 		return COPSE_ERR_BADOPTION;
 	}
+	const bool shares = !in_is_once(m) || EP_RELIABLE(&ep->event_peer) || ep_share_allows(ep, peer_hash);
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
 	if (!in) {
 		EP_COUNT(ep, refused_incoming);
 		return COPSE_ERR_NOROOM;
 	}
+	if (!shares)
+		return refuse_share(ep, in);
 	if (bad) {
 		EP_COUNT(ep, rejected_options);
 		static const char proxy[] = "\xffnot a proxy", option[] = "\xff"

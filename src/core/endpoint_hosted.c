@@ -81,3 +81,81 @@ bool copse_endpoint_hasten(struct copse_endpoint *ep, copse_handle exchange, cop
 	core_heap_set(&ep->timers, &x->timer, ep->now);
 	return true;
 }
+
+/* ---- shares of the memory of messages ---- */
+
+static struct ep_share *share_of(struct copse_endpoint *ep, const struct incoming *in)
+{
+	return &ep->share[in_peer_hash(in) % EP_SHARES];
+}
+
+/* `by` modulo 2^32, as what is given back was taken before. */
+static void change(struct copse_endpoint *ep, struct ep_share *s, uint32_t by)
+{
+	ep->sharers -= s->pieces != 0;
+	s->pieces += by;
+	ep->shared += by;
+	ep->sharers += s->pieces != 0;
+}
+
+void ep_share_take(struct copse_endpoint *ep, const struct incoming *in)
+{
+	struct ep_share *s = share_of(ep, in);
+
+	change(ep, s, EP_RECORD_PIECES);
+	s->once += in->once;
+	ep->once_n += in->once;
+}
+
+void ep_share_give(struct copse_endpoint *ep, const struct incoming *in)
+{
+	struct ep_share *s = share_of(ep, in);
+
+	change(ep, s, 0u - EP_RECORD_PIECES);
+	s->once -= in->once;
+	ep->once_n -= in->once;
+}
+
+void ep_share_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces)
+{
+	change(ep, share_of(ep, in), pieces);
+}
+
+void ep_share_no_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces)
+{
+	change(ep, share_of(ep, in), 0u - pieces);
+}
+
+bool ep_share_is_large(const struct copse_endpoint *ep, const struct incoming *in)
+{
+	const struct ep_share *s = &ep->share[in_peer_hash(in) % EP_SHARES];
+
+	return (uint64_t)s->pieces * ep->sharers * 2 >= ep->shared;
+}
+
+bool ep_share_allows(const struct copse_endpoint *ep, uint32_t peer_hash)
+{
+	return ep->share[peer_hash % EP_SHARES].once < ep->config.incoming_cap - ep->once_n;
+}
+
+void ep_share_repeatable(struct copse_endpoint *ep, struct incoming *in)
+{
+	share_of(ep, in)->once -= in->once;
+	ep->once_n -= in->once;
+	in->once = false;
+}
+
+size_t copse_endpoint_incoming_bytes(void)
+{
+	return sizeof(struct incoming) + 2 * sizeof(struct core_slot);
+}
+
+int copse_endpoint_repeatable(struct copse_endpoint *ep, copse_handle exchange)
+{
+	struct incoming *in = in_get(ep, exchange);
+
+	if (!in)
+		return COPSE_ERR_GONE;
+	ep_share_repeatable(ep, in);
+	return 0;
+}

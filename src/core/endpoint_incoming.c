@@ -39,10 +39,30 @@ static void wait_in(struct copse_endpoint *ep, struct incoming *in, enum ep_queu
 	core_node_insert(&ep->group[in->peer.group].queue[which], &in->queue);
 }
 
+/* Of a NON the reply is given up as soon as it is sent (in_transmitted): it counts as nobody's. */
+static bool keep_reply(struct copse_endpoint *ep, struct incoming *in, uint16_t id, const uint8_t *token,
+		       const struct copse_out *out)
+{
+	const bool con = in->type == COPSE_CON;
+	if (!ep_keep(ep, &in->reply, con ? COPSE_ACK : COPSE_NON, id, token, in->token_len, out))
+		return false;
+	if (con)
+		ep_share_reply(ep, in, core_store_pieces(in->reply.len));
+	return true;
+}
+
+static void drop_reply(struct copse_endpoint *ep, struct incoming *in)
+{
+	if (in->type == COPSE_CON && in->reply.len)
+		ep_share_no_reply(ep, in, core_store_pieces(in->reply.len));
+	core_store_release(&ep->store, &in->reply);
+}
+
 void in_forget(struct copse_endpoint *ep, struct incoming *in)
 {
 	core_table_remove(&ep->table, in->hash, EP_VALUE(EP_INCOMING, in - ep->incoming));
-	core_store_release(&ep->store, &in->reply);
+	drop_reply(ep, in);
+	ep_share_give(ep, in);
 	if (in->token_len > COPSE_TOKEN_MAX)
 		core_store_release(&ep->store, &in->long_token);
 	core_node_remove(&in->node);
@@ -67,14 +87,29 @@ static struct incoming *oldest_of(struct copse_endpoint *ep, enum ep_queue first
 	return oldest;
 }
 
-/* A non-confirmable request that must not run twice goes when there is nothing else: its like is repeated by nobody, so
- * that to keep it would be to lose what comes next, for NON_LIFETIME (§4.3 and §4.5: SHOULD). A confirmable one never
- * goes: whoever is turned away because of it comes again. */
+/* So many of peers with a small share are passed over at a time. */
+#define SPARED 16
+
+/* The oldest whose repetition does no harm (§4.5), of a peer with a large share: the others' go to the end of their queue,
+ * where they are forgotten late rather than early. NULL: none is left. */
+static struct incoming *oldest_harmless(struct copse_endpoint *ep)
+{
+	for (int spared = 0;; spared++) {
+		struct incoming *in = oldest_of(ep, EP_QUEUE_NON, EP_QUEUE_CON);
+		if (!in || spared == SPARED || ep_share_is_large(ep, in))
+			return in;
+		core_node_remove(&in->queue);
+		core_node_insert(&ep->group[in->peer.group].queue[EP_QUEUE_NON + (in->type == COPSE_CON)],
+				 &in->queue);
+	}
+}
+
+/* What must not run twice stays: whoever is turned away because of it can come again. */
 bool in_forget_oldest(struct copse_endpoint *ep)
 {
-	struct incoming *oldest = oldest_of(ep, EP_QUEUE_NON, EP_QUEUE_CON);
+	struct incoming *oldest = oldest_harmless(ep);
 	const bool harmless = oldest != NULL;
-	if (!harmless)
+	if (EP_FORGETS_ONCE && !harmless)
 		oldest = oldest_of(ep, EP_QUEUE_NON_ONCE, EP_QUEUE_NON_ONCE);
 	if (!oldest)
 		return false;
@@ -174,9 +209,9 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 	in->code = m->code;
 	in->type = m->type;
 	in->state = IN_OPEN;
-	/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. */
-	in->once = m->code == COPSE_CODE_POST || m->code == COPSE_CODE_PATCH;
+	in->once = in_is_once(m);
 	core_table_insert(&ep->table, in->hash, EP_VALUE(EP_INCOMING, in - ep->incoming));
+	ep_share_take(ep, in);
 	if (m->type == COPSE_CON) {
 		in->state = IN_PENDING;
 		wait_in(ep, in, EP_QUEUE_ACK);
@@ -210,7 +245,7 @@ void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
 	if (EP_RELIABLE(&in->peer) && in->state == IN_DONE)
 		in_forget(ep, in);
 	else if (in->type == COPSE_NON)
-		core_store_release(&ep->store, &in->reply); /* §4.3: a duplicate NON is not answered again */
+		drop_reply(ep, in); /* §4.3: a duplicate NON is not answered again */
 }
 
 /* A copy has the same bytes. A client that is started anew for each request and keeps its port (the habit with a gateway
@@ -247,7 +282,7 @@ static int respond_in_place(struct copse_endpoint *ep, struct incoming *in, cons
 	const uint16_t id = con ? in->id : ep_new_id(ep, &in->peer, in_peer_hash(in));
 	uint8_t buf[COPSE_TOKEN_LONG];
 	const uint8_t *token = token_of(ep, in, buf);
-	if (!ep_keep(ep, &in->reply, con ? COPSE_ACK : COPSE_NON, id, token, in->token_len, out))
+	if (!keep_reply(ep, in, id, token, out))
 		return COPSE_ERR_NOROOM;
 	in_queue(ep, in);
 	return 0;

@@ -99,8 +99,7 @@ enum ep_queue {
 	EP_QUEUE_ACK, /* for their empty acknowledgement */
 	EP_QUEUE_NON, /* to be forgotten: NON_LIFETIME */
 	EP_QUEUE_CON, /* EXCHANGE_LIFETIME */
-	/* the same for requests that must not run twice (RFC 7252 §4.5): NON are forgotten early when nothing else is
-	 * left, CON never */
+	/* the same for requests that must not run twice (RFC 7252 §4.5): never forgotten early */
 	EP_QUEUE_NON_ONCE,
 	EP_QUEUE_CON_ONCE,
 	EP_QUEUES
@@ -142,6 +141,15 @@ struct ep_hashed {
 	uint32_t hash;
 };
 
+/* What peers hold of the memory of messages, by the last bits of their hashes: those who meet in a place share one share.
+ * A record counts as much as EP_RECORD_PIECES pieces of a reply. */
+#define EP_SHARES        4096u
+#define EP_RECORD_PIECES 3u
+struct ep_share {
+	uint32_t pieces; /* records and the replies kept with them */
+	uint32_t once;   /* records of requests that must not run twice */
+};
+
 /* And it counts the message IDs of exchanges, by the last bits of their hashes: where there are none, none need be
  * looked for. */
 #define EP_ID_COUNTS 2048u
@@ -158,7 +166,11 @@ struct ep_hashed {
 #define EP_SELF(ep)   ((ep)->shield_self)
 #define EP_HASHED_FIELDS                                                                                     \
 	struct ep_hashed hashed[EP_HASHED];                                                                  \
-	uint32_t id_count[EP_ID_COUNTS];
+	uint32_t id_count[EP_ID_COUNTS];                                                                     \
+	struct ep_share share[EP_SHARES];                                                                    \
+	uint32_t shared;  /* pieces in all places of `share` */                                              \
+	uint32_t sharers; /* those places that hold anything */                                              \
+	uint32_t once_n;  /* records of requests that must not run twice */
 #endif
 
 /* What each datagram touches comes first: a Cortex-M0 reaches 124 bytes from a pointer with a short instruction, and a
@@ -262,6 +274,14 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #define EP_NAMES_TOKENS true
 #endif
 
+/* What it must not run twice it does forget in the end, when nothing else is left: with a handful of records it would else
+ * be deaf for NON_LIFETIME. */
+#ifdef COPSE_SMALL
+#define EP_FORGETS_ONCE true
+#else
+#define EP_FORGETS_ONCE false
+#endif
+
 /* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2): what has been answered need not be
  * remembered. A microcontroller's build knows none. */
 #ifdef COPSE_SMALL
@@ -298,6 +318,12 @@ static inline uint16_t ep_lacks(const struct copse_endpoint *ep, const struct co
 	return 0;
 }
 
+/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. */
+static inline bool in_is_once(const struct copse_message *m)
+{
+	return m->code == COPSE_CODE_POST || m->code == COPSE_CODE_PATCH;
+}
+
 /* endpoint_hosted.c: take `seconds` from the Max-Age of an encoded response. */
 void ep_age(uint8_t *bytes, size_t len, uint32_t seconds);
 
@@ -316,6 +342,32 @@ static inline uint32_t in_peer_hash(const struct incoming *in)
 {
 	return in->hash - in->id * EP_ID_STEP;
 }
+
+/* endpoint_hosted.c: who holds how much of the memory of messages.
+ * ep_share_take: a record has been taken, all of its fields but the queues are set; ep_share_give: it is given back. Its
+ * reply, of so many pieces, is kept or is kept no longer: ep_share_reply, ep_share_no_reply.
+ * ep_share_is_large: its peer holds at least half of what would be everybody's share of what is held: what it did goes
+ * before what others did.
+ * ep_share_allows: a request that must not run twice, of a peer with this hash, may be remembered: a peer may hold as many
+ * of them as there would be places left. One alone gets half of all, two a third each, and whoever comes finds some.
+ * ep_share_repeatable: the record's request may run twice after all. */
+#ifdef COPSE_SMALL
+#define ep_share_take(ep, in)             ((void)(ep), (void)(in))
+#define ep_share_give(ep, in)             ((void)(ep), (void)(in))
+#define ep_share_reply(ep, in, pieces)    ((void)(ep), (void)(in), (void)(pieces))
+#define ep_share_no_reply(ep, in, pieces) ((void)(ep), (void)(in), (void)(pieces))
+#define ep_share_is_large(ep, in)         ((void)(ep), (void)(in), true)
+#define ep_share_allows(ep, peer_hash)    ((void)(ep), (void)(peer_hash), true)
+#define ep_share_repeatable(ep, in)       ((void)(ep), (in)->once = false)
+#else
+void ep_share_take(struct copse_endpoint *ep, const struct incoming *in);
+void ep_share_give(struct copse_endpoint *ep, const struct incoming *in);
+void ep_share_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces);
+void ep_share_no_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces);
+bool ep_share_is_large(const struct copse_endpoint *ep, const struct incoming *in);
+bool ep_share_allows(const struct copse_endpoint *ep, uint32_t peer_hash);
+void ep_share_repeatable(struct copse_endpoint *ep, struct incoming *in);
+#endif
 
 /* ep_count_id: an exchange has got, or given up, its message ID. ep_may_have_id: false when no exchange has one under this
  * hash. */

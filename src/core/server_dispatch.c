@@ -19,6 +19,8 @@ static uint8_t find_resource(struct copse_server *s, struct server_work *w)
 	}
 	w->rq.resource = w->ask.resource = n->resource;
 	w->place = (uint32_t)(n - s->node) + 1;
+	if (n->resource->flags & COPSE_RESOURCE_REPEATABLE)
+		srv_repeatable(s, w);
 	return 0;
 }
 

@@ -288,6 +288,9 @@ const struct gw_collector_counters *gw_collector_counters(const struct gw_collec
 		      COPSE_FORMAT_TEXT)
 /* Who sends readings may know no Echo, and may not even listen. */
 #define WHOLE (COPSE_RESOURCE_WHOLE | COPSE_RESOURCE_MULTICAST | COPSE_RESOURCE_UNPROVEN)
+/* More come within NON_LIFETIME than any memory of messages holds. Of confirmable ones the store knows the origin; of the
+ * others a copy that comes late is a reading more. */
+#define READINGS (WHOLE | COPSE_RESOURCE_REPEATABLE)
 /* Answers from the store come later, and may have to be repeated. */
 #define READ COPSE_RESOURCE_PROVEN
 
@@ -298,7 +301,7 @@ static const struct copse_resource resources[] = {
      .post = gw_collector_publish,
      .title = "Readings: POST SenML, a number or bytes",
      .body_max = GW_COLLECTOR_BODY,
-     .flags = WHOLE},
+     .flags = READINGS},
     [DEVICE] = {.path = "devices/*",
 		.get = gw_collector_get_readings,
 		.formats = FORMATS_READINGS,
@@ -334,7 +337,7 @@ static const struct copse_resource resources[] = {
      .post = gw_collector_store_put,
      .put = gw_collector_store_put,
      .body_max = GW_COLLECTOR_BODY,
-     .flags = READ | WHOLE | COPSE_RESOURCE_HIDDEN},
+     .flags = READ | READINGS | COPSE_RESOURCE_HIDDEN},
 };
 
 #define RESOURCES (sizeof(resources) / sizeof(*resources))

@@ -176,6 +176,7 @@ static int take_proxy(struct gw_config *c, cfg_t *proxy)
 	c->transfers_max = (uint32_t)cfg_getint(proxy, "transfers");
 	c->transfer_idle_ms = ms(cfg_getfloat(proxy, "transfer_idle"));
 	c->drain_ms = ms(cfg_getfloat(proxy, "drain"));
+	c->remembered_bytes = (size_t)cfg_getint(proxy, "remembered");
 	c->outside_n = cfg_size(proxy, "outside");
 	c->outside = copse_mem_new(c->outside_n, sizeof(*c->outside));
 	if (!c->outside)
@@ -820,6 +821,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {a->requests_max == b->requests_max, "proxy.requests"},
 	    {a->max_message == b->max_message, "proxy.max_message"},
 	    {a->waiting_max == b->waiting_max, "proxy.waiting"},
+	    {a->remembered_bytes == b->remembered_bytes, "proxy.remembered"},
 	    {a->transfers_max == b->transfers_max, "proxy.transfers"},
 	    {same_groups(a, b), "class (transmission)"},
 	    {a->grants_max == b->grants_max, "sessions.grants"},

@@ -218,7 +218,8 @@ struct gw_config {
 	uint32_t waiting_max; /* messages that wait in lanes */
 	uint32_t transfers_max;
 	copse_ms transfer_idle_ms;
-	copse_ms drain_ms; /* at the end, for what is under way */
+	copse_ms drain_ms;	 /* at the end, for what is under way */
+	size_t remembered_bytes; /* of messages, to recognize copies; at least what the other bounds need */
 	struct gw_prefix *outside;
 	size_t outside_n;
 

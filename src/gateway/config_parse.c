@@ -100,6 +100,7 @@ static const struct range {
     {"proxy", "transfers", 1, 60000},
     {"proxy", "transfer_idle", 1, 86400},
     {"proxy", "drain", 0, 600},
+    {"proxy", "remembered", 0, 100e9},
     {"cache", "entries", 1, 10000000},
     {"cache", "bytes", 0, 100e9},
     {"cache", "waiters", 0, 60000},
@@ -561,15 +562,11 @@ static cfg_opt_t mesh_options[] = {
 };
 
 static cfg_opt_t proxy_options[] = {
-    CFG_INT("requests", 4096, CFGF_NONE),
-    CFG_INT("max_message", 2048, CFGF_NONE),
-    CFG_INT("hop_limit", 16, CFGF_NONE),
-    CFG_INT("waiting", 64, CFGF_NONE),
-    CFG_INT("transfers", 256, CFGF_NONE),
-    CFG_FLOAT("transfer_idle", 60, CFGF_NONE),
-    CFG_STR_LIST("outside", no_list, CFGF_NONE),
-    CFG_FLOAT("drain", 5, CFGF_NONE),
-    CFG_END(),
+    CFG_INT("requests", 4096, CFGF_NONE),        CFG_INT("max_message", 2048, CFGF_NONE),
+    CFG_INT("hop_limit", 16, CFGF_NONE),         CFG_INT("waiting", 64, CFGF_NONE),
+    CFG_INT("transfers", 256, CFGF_NONE),        CFG_FLOAT("transfer_idle", 60, CFGF_NONE),
+    CFG_STR_LIST("outside", no_list, CFGF_NONE), CFG_FLOAT("drain", 5, CFGF_NONE),
+    CFG_INT("remembered", 0, CFGF_NONE),         CFG_END(),
 };
 
 static cfg_opt_t cache_options[] = {

@@ -26,6 +26,8 @@ bool gw_bucket_take(struct gw_bucket *bucket, uint32_t rate, copse_ms now)
 	return true;
 }
 
+#define REMEMBERED_MAX (UINT32_C(1) << 28) /* messages; an endpoint numbers its records by thirty bits */
+
 /* Confirmable notifications under way: more of them wait. */
 static uint32_t notifying_max(const struct gw_config *config, unsigned workers)
 {
@@ -57,6 +59,9 @@ void gw_worker_endpoint_config(const struct gw_config *config, unsigned workers,
 	out->incoming_cap =
 	    gw_cross_share(workers, 65536 > config->sessions_max ? 65536 : config->sessions_max) +
 	    4 * requests;
+	const size_t wanted = config->remembered_bytes / workers / copse_endpoint_incoming_bytes();
+	if (wanted > out->incoming_cap)
+		out->incoming_cap = wanted > REMEMBERED_MAX ? REMEMBERED_MAX : (uint32_t)wanted;
 	out->peer_cap = out->exchange_cap;
 	out->chunk_cap = (requests + spare) * pieces + 65536;
 	out->reply_cap = 4096;

@@ -1151,33 +1151,6 @@ static void what_must_not_run_twice_is_not_forgotten(void **state)
 	done(&b);
 }
 
-/* One that nobody will repeat makes room for the next, when nothing else can; and not while it is being answered. */
-static void what_nobody_repeats_is_forgotten_at_last(void **state)
-{
-	(void)state;
-	struct bench b = bench();
-	for (uint16_t i = 0; i < 8; i++) {
-		const struct copse_peer p = peer((uint8_t)i);
-		assert_int_equal(
-		    receive(&b, &p, COPSE_NON, i == 3 ? COPSE_CODE_GET : COPSE_CODE_POST, i, "t", "a"), 1);
-		copse_endpoint_respond(b.ep, next_event(&b, COPSE_EVENT_REQUEST).exchange, &content, b.now);
-		transmit(&b);
-	}
-	for (uint16_t i = 8; i < 10; i++) {
-		const struct copse_peer p = peer((uint8_t)i);
-		assert_int_equal(receive(&b, &p, COPSE_NON, COPSE_CODE_POST, i, "t", "a"), 1);
-		copse_endpoint_respond(b.ep, next_event(&b, COPSE_EVENT_REQUEST).exchange, &content, b.now);
-		transmit(&b);
-	}
-	/* the GET first, then the oldest POST */
-	assert_int_equal(copse_endpoint_counters(b.ep)->forgotten, 1);
-	assert_int_equal(copse_endpoint_counters(b.ep)->forgotten_once, 1);
-	const struct copse_peer p1 = peer(1), p0 = peer(0);
-	assert_int_equal(receive(&b, &p1, COPSE_NON, COPSE_CODE_POST, 1, "t", "a"), 0);
-	assert_int_equal(receive(&b, &p0, COPSE_NON, COPSE_CODE_POST, 0, "t", "a"), 1);
-	done(&b);
-}
-
 static void short_replies_run_out(void **state)
 {
 	(void)state;
@@ -1464,7 +1437,6 @@ int main(void)
 	    cmocka_unit_test(chunks_run_out),
 	    cmocka_unit_test(remembered_messages_run_out),
 	    cmocka_unit_test(what_must_not_run_twice_is_not_forgotten),
-	    cmocka_unit_test(what_nobody_repeats_is_forgotten_at_last),
 	    cmocka_unit_test(short_replies_run_out),
 	    cmocka_unit_test(too_large_for_the_buffer),
 	    cmocka_unit_test(an_error_answer_without_room_is_given_later),

@@ -305,6 +305,26 @@ static void a_copy_is_stored_once(void **state)
 	end_world();
 }
 
+/* From a sender that does not wait: a copy that comes late is a reading more, but none is turned away. */
+static void more_readings_than_are_remembered(void **state)
+{
+	(void)state;
+	start("open = true");
+	for (unsigned i = 0; i < 600; i++) { /* the memory of messages has 512 places */
+		start_request(COPSE_CODE_POST, next_id++, "publish");
+		request.buf[0] |= COPSE_NON << 4;
+		client[BOB].n = 0;
+		copse_build_uint(&request, COPSE_OPTION_CONTENT_FORMAT, COPSE_FORMAT_SENML_JSON);
+		copse_build_payload(&request, TEMP, strlen(TEMP));
+		send_it(BOB);
+		let_store_pass();
+	}
+	assert_int_equal(collector_counters()->messages, 600);
+	while (collector_counters()->readings < 600)
+		let_store_pass();
+	end_world();
+}
+
 /* --- clocks that jump --- */
 
 static void max_age_is_measured_by_a_clock_that_does_not_jump(void **state)
@@ -494,6 +514,7 @@ int main(void)
 	    cmocka_unit_test(a_full_store_is_told_and_counted),
 	    cmocka_unit_test(a_copy_is_stored_once),
 	    cmocka_unit_test(the_memory_of_a_message_is_used_again),
+	    cmocka_unit_test(more_readings_than_are_remembered),
 	    cmocka_unit_test(max_age_is_measured_by_a_clock_that_does_not_jump),
 	    cmocka_unit_test(a_clock_set_back_does_not_hide_what_comes),
 	    cmocka_unit_test(the_rhythm_survives_a_jump),

@@ -287,11 +287,47 @@ static void test_overload(void **state)
 	end_world();
 }
 
+static uint8_t code_of(unsigned number, uint8_t method, uint16_t id)
+{
+	client[number].n = 0;
+	ask(number, COPSE_NON, method, id, "t", "coap://d1/a");
+	run_for(100);
+	return last(number)->code;
+}
+
+/* What one client asks that must not run twice fills half of the memory of messages at most: it is told so, and others go
+ * on. */
+static void test_shares(void **state)
+{
+	uint16_t id = 1;
+
+	(void)state;
+	begin_world();
+	open_session(BOB, "b");
+	while (code_of(ALICE, COPSE_CODE_POST, id) == COPSE_CODE_CONTENT && id < 1000)
+		id++;
+	assert_in_range(id, 250, 256); /* of 512 */
+	assert_int_equal(last(ALICE)->code, COPSE_CODE_SERVICE_UNAVAILABLE);
+	assert_int_equal(last(ALICE)->max_age, 10);
+	assert_int_equal(copse_endpoint_counters(worker->ep)->refused_share, 1);
+	assert_int_equal(device[DEVICE1].runs, id - 1);
+	assert_int_equal(code_of(BOB, COPSE_CODE_POST, 1), COPSE_CODE_CONTENT);
+	assert_int_equal(code_of(ALICE, COPSE_CODE_PUT, 2000), COPSE_CODE_CONTENT);
+	client[ALICE].n = 0;
+	ask(ALICE, COPSE_NON, COPSE_CODE_POST, 1, "t", "coap://d1/a"); /* the first one, again */
+	run_for(100);
+	assert_int_equal(client[ALICE].n, 0);
+	assert_int_equal(device[DEVICE1].runs, id + 1);
+	run_for(250000);
+	assert_int_equal(code_of(ALICE, COPSE_CODE_POST, 3000), COPSE_CODE_CONTENT);
+	end_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_refused), cmocka_unit_test(test_not_refused), cmocka_unit_test(test_begun),
-	    cmocka_unit_test(test_cached),  cmocka_unit_test(test_overload),
+	    cmocka_unit_test(test_cached),  cmocka_unit_test(test_overload),    cmocka_unit_test(test_shares),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -725,6 +725,14 @@ static void test_room_for_openings(void **state)
 	assert_int_equal(many.incoming_cap - few.incoming_cap,
 			 c->sessions_max - 65536 + 4 * (c->requests_max - config->requests_max));
 	gw_config_free(c);
+	c = read_config("proxy {\n remembered = 1000000000\n}\n");
+	gw_worker_endpoint_config(c, 2, 0, &many);
+	assert_int_equal(many.incoming_cap, 500000000 / copse_endpoint_incoming_bytes());
+	gw_config_free(c);
+	c = read_config("proxy {\n remembered = 1000\n}\n"); /* no less than the other bounds need */
+	gw_worker_endpoint_config(c, 1, 0, &many);
+	assert_int_equal(many.incoming_cap, c->sessions_max + 4 * c->requests_max);
+	gw_config_free(c);
 }
 
 /* Lossy links, both sides: every request ends with one answer, its own, and no device runs one twice. */
