@@ -87,8 +87,8 @@ void close_gate(uint32_t bytes);
 void open_gate(void);
 struct gw_config *read_config(const char *text);
 int64_t wall(void *self);
-extern int64_t
-    wall_ahead; /* seconds by which the gateway's clock has been set forth; a test sets it back to 0 */
+/* Seconds by which the gateway's clock has been set forth; a test sets it back to 0. */
+extern _Atomic int64_t wall_ahead;
 unsigned requests_used(void);
 
 /* LATER: the answer to the request that waits. */
