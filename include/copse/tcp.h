@@ -27,6 +27,10 @@
  * closed.
  * All are counted (registry/tcp_counters.def).
  *
+ * Not spoken: BERT (§6), blocks of SZX 7. A `max_message` above 1152 would announce it, for
+ * Block-Wise-Transfer is always said: so leave that at its default unless the layer above takes such blocks.
+ * Handshakes of TLS are made by the transport's thread.
+ *
  * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose
  * head and whose answer's
  * have at most 8 kB and come within `handshake_ms`; each message is a binary one of the WebSocket, of at
