@@ -15,26 +15,44 @@ static bool stands_above(json_t *seen, const char *ep, const char *target)
 	return above;
 }
 
+/* Whether they are live, late or silent, by their names: the link to the readings says it. */
+static json_t *states_of(const struct buffer *body)
+{
+	struct copse_link_reader reader = links_of(body->bytes, body->len);
+	json_t *states = json_object();
+	struct copse_link link;
+
+	while (copse_link_next(&reader, &link) > 0) {
+		char ep[256], state[32];
+		if (link_attribute(&link, "state", state, sizeof(state))[0])
+			json_object_set_new(states, link_attribute(&link, "ep", ep, sizeof(ep)),
+					    json_string(state));
+	}
+	return states;
+}
+
 static void print_table(const struct buffer *body)
 {
-	static const char *const heads[] = {"DEVICE", "TYPE", "URI"};
+	static const char *const heads[] = {"DEVICE", "TYPE", "STATE", "URI"};
 	struct copse_link_reader reader = links_of(body->bytes, body->len);
-	json_t *seen = json_object();
+	json_t *seen = json_object(), *states = states_of(body);
 	struct copse_link link;
 	struct table t;
 
-	table_begin(&t, heads, 3);
+	table_begin(&t, heads, 4);
 	while (copse_link_next(&reader, &link) > 0) {
 		char ep[256], et[256], target[512];
 		link_attribute(&link, "ep", ep, sizeof(ep));
 		link_target(&link, target, sizeof(target));
+		const char *state = json_string_value(json_object_get(states, ep));
 		if (!stands_above(seen, ep, target))
 			table_add(&t, (const char *const[]){ep, link_attribute(&link, "et", et, sizeof(et)),
-							    target});
+							    state ? state : "", target});
 	}
 	table_print(&t, stdout);
 	table_free(&t);
 	json_decref(seen);
+	json_decref(states);
 }
 
 static void print_json(const struct args *args, const struct buffer *body)

@@ -121,6 +121,8 @@ def test(stage):
     reads(stage, sleeper, "0.42")
     rows = [line.split()[0] for line in tool(stage, "devices").splitlines()[1:]]
     equal(sorted(rows), sorted([silent, sleeper, awake]), "the list has a device once, though it has published")
+    words = next(line.split() for line in tool(stage, "devices").splitlines() if line.startswith(sleeper))
+    check({"live", "late", "silent"} & set(words), f"whether readings still come of it: {words}")
     local = free_port()
     stage.coap_client(local, "-m", "post", "-e", stage.token(ACCOUNT), f"{stage.gateway_uri()}/sessions?security=none")
     said = stage.coap_client(local, "-P", stage.gateway_uri(), "-m", "put", "-e", "77", f"coap://{sleeper}/brightness")
