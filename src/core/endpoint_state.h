@@ -318,10 +318,12 @@ static inline uint16_t ep_lacks(const struct copse_endpoint *ep, const struct co
 	return 0;
 }
 
-/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. */
+/* RFC 7252 §5.1, RFC 8132 §2 and §3: POST and PATCH alone are not idempotent. What OSCORE protects bears POST whatever it
+ * is, and runs once by the window of whoever unprotects it (RFC 8613 §7.4). */
 static inline bool in_is_once(const struct copse_message *m)
 {
-	return m->code == COPSE_CODE_POST || m->code == COPSE_CODE_PATCH;
+	return (m->code == COPSE_CODE_POST || m->code == COPSE_CODE_PATCH) &&
+	       !copse_message_option(m, COPSE_OPTION_OSCORE);
 }
 
 /* endpoint_hosted.c: take `seconds` from the Max-Age of an encoded response. */

@@ -20,6 +20,7 @@ static struct {
 	uint8_t in[64], out[256];
 	struct copse_message sent;
 	struct copse_peer to;
+	bool protect; /* requests have an OSCORE option */
 } e;
 
 static void start(void)
@@ -35,6 +36,7 @@ static void start(void)
 	const size_t len = copse_endpoint_bytes(&c);
 
 	e.now = 5000;
+	e.protect = false;
 	e.memory = malloc(len);
 	assert_non_null(e.memory);
 	e.ep = copse_endpoint_init(e.memory, len, &c, e.now);
@@ -71,6 +73,8 @@ static enum outcome hand_in(unsigned from, enum copse_type type, uint8_t code, u
 	struct copse_event event;
 
 	copse_build_message(&b, e.in, sizeof e.in, type, code, id, "t", 1);
+	if (e.protect)
+		copse_build_option(&b, COPSE_OPTION_OSCORE, "", 0);
 	const int len = copse_build_finish(&b);
 	const int result = copse_endpoint_receive(e.ep, &p, e.in, (size_t)len, e.now);
 	if (result == 1) {
@@ -231,6 +235,20 @@ static void repeatable_posts(void **state)
 	end();
 }
 
+/* What OSCORE protects is a POST to look at, and guarded against running twice by its own window (RFC 8613 §7.4). */
+static void protected_requests(void **state)
+{
+	(void)state;
+	start();
+	e.protect = true;
+	copse_endpoint_forwards(e.ep, true);
+	for (uint16_t id = 0; id < 1000; id++)
+		assert_int_equal(hand_in(LOUD, COPSE_CON, COPSE_CODE_POST, id, false), RAN);
+	assert_int_equal(copse_endpoint_counters(e.ep)->refused_share, 0);
+	assert_int_equal(hand_in(LOUD, COPSE_CON, COPSE_CODE_POST, 999, false), COPY);
+	end();
+}
+
 /* Nothing is said to who asked a group (RFC 7252 §8.2). */
 static void a_group_is_refused_in_silence(void **state)
 {
@@ -262,6 +280,7 @@ int main(void)
 	    cmocka_unit_test(a_flood_forgets_its_own),
 	    cmocka_unit_test(among_equals_the_oldest_goes),
 	    cmocka_unit_test(repeatable_posts),
+	    cmocka_unit_test(protected_requests),
 	    cmocka_unit_test(a_group_is_refused_in_silence),
 	};
 
