@@ -363,7 +363,7 @@ static int receive_unasked(struct copse_endpoint *ep, uint32_t peer_hash)
  * expects nothing more, unless it sends others (RFC 7641 §3.6). */
 static bool wants_reset(const struct copse_message *m)
 {
-	return m->type == COPSE_CON || copse_message_option(m, COPSE_OPTION_OBSERVE);
+	return !EP_FORGETS_ENDED || m->type == COPSE_CON || copse_message_option(m, COPSE_OPTION_OBSERVE);
 }
 
 /* A non-confirmable response that ends its exchange: a copy of it will find none, so that it need not be remembered.
@@ -371,7 +371,7 @@ static bool wants_reset(const struct copse_message *m)
 static struct exchange *ended_by(struct copse_endpoint *ep)
 {
 	const struct copse_message *m = &ep->message;
-	if (m->type != COPSE_NON || copse_code_is_request(m->code))
+	if (!EP_FORGETS_ENDED || m->type != COPSE_NON || copse_code_is_request(m->code))
 		return NULL;
 	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
 	return x && x->kind == X_REQUEST && !(x->flags & COPSE_REQUEST_MANY) ? x : NULL;
