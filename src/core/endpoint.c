@@ -366,21 +366,17 @@ static bool wants_reset(const struct copse_message *m)
 	return !EP_FORGETS_ENDED || m->type == COPSE_CON || copse_message_option(m, COPSE_OPTION_OBSERVE);
 }
 
-/* A non-confirmable response that ends its exchange: a copy of it will find none, so that it need not be remembered.
- * NULL: it is something else. */
-static struct exchange *ended_by(struct copse_endpoint *ep)
+/* A non-confirmable response that ends `x`: a copy of it will find no exchange, so that it need not be remembered. */
+static bool ends(const struct copse_message *m, const struct exchange *x)
 {
-	const struct copse_message *m = &ep->message;
-	if (!EP_FORGETS_ENDED || m->type != COPSE_NON || copse_code_is_request(m->code))
-		return NULL;
-	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
-	return x && x->kind == X_REQUEST && !(x->flags & COPSE_REQUEST_MANY) ? x : NULL;
+	return EP_FORGETS_ENDED && m->type == COPSE_NON && x && x->kind == X_REQUEST &&
+	       !(x->flags & COPSE_REQUEST_MANY);
 }
 
-static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash)
+/* A response with the token of `x`; NULL: of no exchange. */
+static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash, struct exchange *x)
 {
 	const struct copse_message *m = &ep->message;
-	struct exchange *x = x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
 	if (EP_TAKES_UNASKED && !x && ep->unasked && m->type == COPSE_NON && copse_code_is_success(m->code))
 		return receive_unasked(ep, peer_hash);
 	if (!x || x->kind != X_REQUEST)
@@ -441,13 +437,12 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 		EP_COUNT(ep, rejected_options);
 		return COPSE_ERR_BADOPTION;
 	}
-	const bool shares = !in_is_once(m) || EP_RELIABLE(&ep->event_peer) || ep_share_allows(ep, peer_hash);
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
 	if (!in) {
 		EP_COUNT(ep, refused_incoming);
 		return COPSE_ERR_NOROOM;
 	}
-	if (!shares)
+	if (in->once && !EP_RELIABLE(&in->peer) && !ep_share_allows(ep, in))
 		return refuse_share(ep, in);
 	if (bad) {
 		EP_COUNT(ep, rejected_options);
@@ -471,9 +466,11 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		ep_short_reply(ep, &ep->event_peer, COPSE_RST, m->id);
 		return 0;
 	}
-	struct exchange *ended = ended_by(ep);
-	if (ended)
-		return take_response(ep, ended);
+	struct exchange *x = copse_code_is_request(m->code)
+				 ? NULL
+				 : x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
+	if (ends(m, x))
+		return take_response(ep, x);
 	struct incoming *in =
 	    EP_RELIABLE(&ep->event_peer) ? NULL : ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
 	if (in && in_superseded(in, m)) {
@@ -485,7 +482,7 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 		return 0;
 	}
 	return copse_code_is_request(m->code) ? receive_request(ep, peer_hash)
-					      : receive_response(ep, peer_hash);
+					      : receive_response(ep, peer_hash, x);
 }
 
 int copse_endpoint_receive(struct copse_endpoint *ep, const struct copse_peer *peer, const void *datagram,

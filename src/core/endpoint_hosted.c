@@ -126,16 +126,14 @@ void ep_share_no_reply(struct copse_endpoint *ep, const struct incoming *in, uin
 	change(ep, share_of(ep, in), 0u - pieces);
 }
 
-bool ep_share_is_large(const struct copse_endpoint *ep, const struct incoming *in)
+bool ep_share_is_large(struct copse_endpoint *ep, const struct incoming *in)
 {
-	const struct ep_share *s = &ep->share[in_peer_hash(in) % EP_SHARES];
-
-	return (uint64_t)s->pieces * ep->sharers * 2 >= ep->shared;
+	return (uint64_t)share_of(ep, in)->pieces * ep->sharers * 2 >= ep->shared;
 }
 
-bool ep_share_allows(const struct copse_endpoint *ep, uint32_t peer_hash)
+bool ep_share_allows(struct copse_endpoint *ep, const struct incoming *in)
 {
-	return ep->share[peer_hash % EP_SHARES].once < ep->config.incoming_cap - ep->once_n;
+	return share_of(ep, in)->once <= ep->config.incoming_cap - ep->once_n + 1;
 }
 
 void ep_share_repeatable(struct copse_endpoint *ep, struct incoming *in)

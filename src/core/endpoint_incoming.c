@@ -2,7 +2,7 @@
  * request runs twice (RFC 7252 §4.2, §4.3, §4.5); acknowledgements, piggybacked and separate responses (§5.2).
  *
  * What waits, waits equally long with its like: queues in order of arrival take the place of timers. When there is no
- * room left, the oldest message goes whose repetition does no harm, or else the oldest that nobody will repeat.
+ * room left, the oldest message goes whose repetition does no harm, of those who take most of the room first.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "endpoint_state.h"

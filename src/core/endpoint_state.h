@@ -357,8 +357,8 @@ static inline uint32_t in_peer_hash(const struct incoming *in)
  * reply, of so many pieces, is kept or is kept no longer: ep_share_reply, ep_share_no_reply.
  * ep_share_is_large: its peer holds at least half of what would be everybody's share of what is held: what it did goes
  * before what others did.
- * ep_share_allows: a request that must not run twice, of a peer with this hash, may be remembered: a peer may hold as many
- * of them as there would be places left. One alone gets half of all, two a third each, and whoever comes finds some.
+ * ep_share_allows: the record, of a request that must not run twice, may stay: a peer may hold as many of them as there
+ * would be places left. One alone gets half of all, two a third each, and whoever comes finds some.
  * ep_share_repeatable: the record's request may run twice after all. */
 #ifdef COPSE_SMALL
 #define ep_share_take(ep, in)             ((void)(ep), (void)(in))
@@ -366,15 +366,15 @@ static inline uint32_t in_peer_hash(const struct incoming *in)
 #define ep_share_reply(ep, in, pieces)    ((void)0)
 #define ep_share_no_reply(ep, in, pieces) ((void)0)
 #define ep_share_is_large(ep, in)         ((void)(ep), (void)(in), true)
-#define ep_share_allows(ep, peer_hash)    ((void)(ep), (void)(peer_hash), true)
+#define ep_share_allows(ep, in)           ((void)(ep), (void)(in), true)
 #define ep_share_repeatable(ep, in)       ((void)(ep), (in)->once = false)
 #else
 void ep_share_take(struct copse_endpoint *ep, const struct incoming *in);
 void ep_share_give(struct copse_endpoint *ep, const struct incoming *in);
 void ep_share_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces);
 void ep_share_no_reply(struct copse_endpoint *ep, const struct incoming *in, uint32_t pieces);
-bool ep_share_is_large(const struct copse_endpoint *ep, const struct incoming *in);
-bool ep_share_allows(const struct copse_endpoint *ep, uint32_t peer_hash);
+bool ep_share_is_large(struct copse_endpoint *ep, const struct incoming *in);
+bool ep_share_allows(struct copse_endpoint *ep, const struct incoming *in);
 void ep_share_repeatable(struct copse_endpoint *ep, struct incoming *in);
 #endif
 

@@ -420,6 +420,10 @@ void srv_observe_remove(struct copse_server *s, struct server_node *place);
 /* server_echo.c */
 void srv_echo_init(struct copse_server *s);
 bool srv_echo_admit(struct copse_server *s, struct server_work *w);
+bool srv_echo_may_send(struct copse_server *s, const struct server_ask *ask, size_t rest_len);
+/* Make `rs` one that an address that is not verified may get, for what is too long. */
+void srv_echo_shorten(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs);
+void srv_echo_challenge(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs);
 
 /* COPSE_RESOURCE_REPEATABLE; a microcontroller forgets what it has no room for as it is. */
 #ifdef COPSE_SMALL
@@ -430,9 +434,5 @@ static inline void srv_repeatable(const struct copse_server *s, const struct ser
 	(void)copse_endpoint_repeatable(s->ep, w->ask.exchange);
 }
 #endif
-bool srv_echo_may_send(struct copse_server *s, const struct server_ask *ask, size_t rest_len);
-/* Make `rs` one that an address that is not verified may get, for what is too long. */
-void srv_echo_shorten(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs);
-void srv_echo_challenge(struct copse_server *s, const struct server_ask *ask, struct copse_response *rs);
 
 #endif
