@@ -734,7 +734,8 @@ static int set_up(struct sqlite_store *s, const struct store_sqlite_config *conf
 	uint64_t pages = config->max_bytes ? (config->max_bytes + 4095) / 4096 : UINT32_MAX - 1;
 
 	sqlite3_busy_timeout(s->db, 5000);
-	sqlite_feed_offer(s->db, &s->feed);
+	if (sqlite_feed_offer(s->db, &s->feed) != SQLITE_OK)
+		return sqlite_result(s);
 	snprintf(pragmas, sizeof(pragmas),
 		 "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY;"
 		 "PRAGMA cache_size = -65536; PRAGMA max_page_count = %llu; PRAGMA journal_size_limit = %u;",
