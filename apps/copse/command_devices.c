@@ -33,13 +33,13 @@ static json_t *states_of(const struct buffer *body)
 
 static void print_table(const struct buffer *body)
 {
-	static const char *const heads[] = {"DEVICE", "TYPE", "STATE", "URI"};
+	static const char *const heads[] = {"DEVICE", "TYPE", "URI", "STATE"};
 	struct copse_link_reader reader = links_of(body->bytes, body->len);
 	json_t *seen = json_object(), *states = states_of(body);
 	struct copse_link link;
 	struct table t;
 
-	table_begin(&t, heads, 4);
+	table_begin(&t, heads, json_object_size(states) ? 4 : 3);
 	while (copse_link_next(&reader, &link) > 0) {
 		char ep[256], et[256], target[512];
 		link_attribute(&link, "ep", ep, sizeof(ep));
@@ -47,7 +47,7 @@ static void print_table(const struct buffer *body)
 		const char *state = json_string_value(json_object_get(states, ep));
 		if (!stands_above(seen, ep, target))
 			table_add(&t, (const char *const[]){ep, link_attribute(&link, "et", et, sizeof(et)),
-							    state ? state : "", target});
+							    target, state ? state : ""});
 	}
 	table_print(&t, stdout);
 	table_free(&t);

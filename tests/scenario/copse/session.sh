@@ -99,7 +99,7 @@ err_has '4.04'
 run 0 copse session status
 err_has "session default: gateway $gateway, local port $port, account me"
 run 0 copse devices
-out_has '^DEVICE +TYPE +STATE +URI$'
+out_has '^DEVICE +TYPE +URI$'
 out_has "^$meter +[a-z]+ +coap://$meter\$"
 run 0 copse devices --json
 python3 -c "import json; d = json.load(open('out')); assert any(x['ep'] == '$meter' for x in d) and len(d) == 20, d"
