@@ -66,41 +66,24 @@ def coap_server(stage, flavour, *arguments):
         stage.processes.remove(process)
 
 
-class OpensslDevice:
-    """A CoAP server of this test's own behind `openssl s_server`, which does DTLS and nothing else: what comes out of it decrypted is
-    answered by 2.05 with the last segment of the path. It speaks with one client, and a client that comes anew is the same one."""
+class OpensslServer:
+    """A CoAP server of this test's own behind `openssl s_server`, which does the security and nothing else: what comes out of it
+    decrypted is a thread's to answer, serve()."""
 
-    def __init__(self, stage, *arguments):
-        self.port = free_port()
-        self.log = open(stage.path(f"s_server-{self.port}.log"), "xb")
-        self.process = subprocess.Popen([tool("openssl"), "s_server", "-dtls1_2", "-quiet", "-accept", f"127.0.0.1:{self.port}", *arguments],
+    def __init__(self, stage, port, *arguments):
+        self.log = open(stage.path(f"s_server-{next(stage.numbers)}.log"), "xb")
+        self.process = subprocess.Popen([tool("openssl"), "s_server", "-quiet", "-accept", f"127.0.0.1:{port}", *arguments],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
-        stage.cleanups.append(self.stop)
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
-        until(self.listens, "openssl s_server listens")  # it says so to nobody
+        stage.cleanups.append(self.stop)
 
-    def listens(self):
-        check(self.process.poll() is None, "openssl s_server has ended")
-        with open("/proc/net/udp", encoding="ascii") as file:
-            return f" 0100007F:{self.port:04X} " in file.read()
+    def read(self):
+        """What has come next; nothing: it has ended."""
+        return os.read(self.process.stdout.fileno(), 65536)
 
-    def serve(self):
-        while True:
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                return
-            try:
-                request = Message.decode(data)
-            except Failure:
-                continue  # what s_server has to say for itself
-            if request.kind != CON or not request.code:
-                continue
-            path = [value for number, value in request.options if number == 11]
-            try:
-                os.write(self.process.stdin.fileno(), Message(ACK, 0x45, request.mid, request.token, [], path[-1]).encode())
-            except BrokenPipeError:
-                return
+    def say(self, data):
+        os.write(self.process.stdin.fileno(), data)
 
     def stop(self):
         if self.process.poll() is None:
@@ -110,3 +93,32 @@ class OpensslDevice:
         self.process.stdin.close()
         self.process.stdout.close()
         self.log.close()
+
+
+class OpensslDevice(OpensslServer):
+    """By DTLS: answers by 2.05 with the last segment of the path. It speaks with one client, and a client that comes anew is the same
+    one."""
+
+    def __init__(self, stage, *arguments):
+        self.port = free_port()
+        super().__init__(stage, self.port, "-dtls1_2", *arguments)
+        until(self.listens, "openssl s_server listens")  # it says so to nobody
+
+    def listens(self):
+        check(self.process.poll() is None, "openssl s_server has ended")
+        with open("/proc/net/udp", encoding="ascii") as file:
+            return f" 0100007F:{self.port:04X} " in file.read()
+
+    def serve(self):
+        while data := self.read():
+            try:
+                request = Message.decode(data)
+            except Failure:
+                continue  # what s_server has to say for itself
+            if request.kind != CON or not request.code:
+                continue
+            path = [value for number, value in request.options if number == 11]
+            try:
+                self.say(Message(ACK, 0x45, request.mid, request.token, [], path[-1]).encode())
+            except BrokenPipeError:
+                return

@@ -6,10 +6,8 @@ SPDX-License-Identifier: BSD-2-Clause
 """
 import os
 import re
-import subprocess
-import threading
 
-from secure import PSK, make_keys, tool, write_secret
+from secure import PSK, OpensslServer, make_keys, tool, write_secret
 from stage import check, equal, free_port, play, until
 
 CSM = bytes.fromhex("40e122048020")  # Len 4; 7.01; Max-Message-Size (2): 1152; Block-Wise-Transfer (4)
@@ -33,17 +31,11 @@ def listens_at(process):
     return 0
 
 
-class OpensslStream:
-    """A CoAP server of this test's own behind `openssl s_server`: what comes out of it decrypted is answered by a greeting, or by 2.05
-    with "there". Clients come one after the other, and each says whole frames."""
+class OpensslStream(OpensslServer):
+    """By TLS: answers by a greeting, or by 2.05 with "there". Clients come one after the other, and each says whole frames."""
 
     def __init__(self, stage, *arguments):
-        self.log = open(stage.path(f"s_server-{next(stage.numbers)}.log"), "xb")
-        self.process = subprocess.Popen([tool("openssl"), "s_server", "-quiet", "-accept", "127.0.0.1:0", "-alpn", "coap", *arguments],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-        stage.cleanups.append(self.stop)
+        super().__init__(stage, 0, "-alpn", "coap", *arguments)
         self.port = until(lambda: listens_at(self.process), "openssl s_server listens")
 
     def answers(self, data):
@@ -67,21 +59,12 @@ class OpensslStream:
 
     def serve(self):
         data = b""
-        while more := os.read(self.process.stdout.fileno(), 65536):
+        while more := self.read():
             said, data = self.answers(data + more)
             try:
-                os.write(self.process.stdin.fileno(), said)
+                self.say(said)
             except BrokenPipeError:
                 return
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.thread.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.log.close()
 
 
 def asks_openssl(stage):

@@ -1083,7 +1083,7 @@ static void release_to_several(struct copse_tcp_config config, const char *name)
 	int listener = raw_listen(&at), first = raw_listen(&first_at), named = raw_listen(&named_at), fd;
 	uint8_t get[] = {0x51, 0x01, 0, 1, 7}, release[1024];
 	char one[COPSE_ADDRESS_TEXT], two[300], long_one[230];
-	struct copse_datagram d = {.peer = peer, .data = get, .len = sizeof get}, *list = &d;
+	struct copse_datagram d = {.data = get, .len = sizeof get}, *list = &d;
 
 	memset(long_one, '!', sizeof long_one - 1);
 	long_one[sizeof long_one - 1] = '\0';
