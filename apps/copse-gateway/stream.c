@@ -5,12 +5,16 @@
 
 #include "gateway/crossing.h"
 
+#include <copse/frame.h>
+
 struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_config *config,
 				       struct gw_log *log, const struct copse_address *bind,
 				       struct copse_secure *keys, const struct gw_stream_place *place,
 				       const struct gw_stream_ended *ended)
 {
-	/* Max-Message-Size stays RFC 8323's base: what is larger comes in blocks, as devices take it. */
+	/* What is longer than the proxy takes comes in blocks. Beyond RFC 8323's base these may be larger than
+	 * devices take: BERT. */
+	const bool larger = config->max_message > COPSE_FRAME_BASE;
 	const struct copse_tcp_config tcp = {.bind = *bind,
 					     .server = true,
 					     .secure = keys,
@@ -23,6 +27,7 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 					     .connections =
 						 gw_cross_share(place->workers, config->associations),
 					     .rate = gw_cross_share(place->workers, config->handshake_rate),
+					     .max_message = larger ? config->max_message : 0,
 					     .idle_ms = config->association_idle_ms,
 					     .ended = ended->ended,
 					     .self = ended->self};

@@ -505,8 +505,8 @@ static bool make_host(struct gw_thread *t)
 	gw_worker_endpoint_config(t->config, t->workers, t->number, &config.endpoint);
 	config.transports = (uint16_t)(GW_LISTEN_MAX + t->workers * (2 * GW_LISTEN_MAX + 2));
 	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
-	if (config.send_size < COPSE_MESSAGE_LEN) /* of the local resources */
-		config.send_size = COPSE_MESSAGE_LEN;
+	if (config.send_size < GW_LOCAL_MESSAGE)
+		config.send_size = GW_LOCAL_MESSAGE;
 	t->host = copse_host_new(&config, &handler, t->loop, copse_clock_ms());
 	return t->host != NULL;
 }

@@ -16,12 +16,28 @@ static bool is_block(uint16_t number)
 	       number == COPSE_OPTION_Q_BLOCK1 || number == COPSE_OPTION_Q_BLOCK2;
 }
 
+/* RFC 8323 §6: of BERT, which only Block1 and Block2 know, the number tells units of 1024. */
+static int decode_block(uint16_t number, uint32_t value, struct copse_block *block)
+{
+	const bool bert = (number == COPSE_OPTION_BLOCK1 || number == COPSE_OPTION_BLOCK2) &&
+			  (value & 7) == COPSE_BLOCK_SZX_BERT;
+	const int err = copse_block_decode(bert ? value & ~1u : value, block);
+
+	if (bert)
+		block->szx = COPSE_BLOCK_SZX_BERT;
+	return err;
+}
+
 static void print_uint(FILE *out, uint16_t number, uint32_t value)
 {
 	struct copse_block block;
 
-	if (is_block(number) && copse_block_decode(value, &block) == 0) {
-		fprintf(out, "%u/%d/%u", block.num, block.more, copse_block_size(block.szx));
+	if (is_block(number) && decode_block(number, value, &block) == 0) {
+		fprintf(out, "%u/%d/", block.num, block.more);
+		if (block.szx == COPSE_BLOCK_SZX_BERT)
+			fprintf(out, "BERT");
+		else
+			fprintf(out, "%u", copse_block_size(block.szx));
 		return;
 	}
 	fprintf(out, "%u", value);
@@ -119,14 +135,17 @@ static json_t *hex(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
-static json_t *json_block(uint32_t value)
+static json_t *json_block(uint16_t number, uint32_t value)
 {
 	struct copse_block block;
 
-	if (copse_block_decode(value, &block))
+	if (decode_block(number, value, &block))
 		return json_integer(value);
-	return json_pack("{s:i, s:b, s:i}", "num", (int)block.num, "more", (int)block.more, "size",
-			 (int)copse_block_size(block.szx));
+	json_t *object = json_pack("{s:i, s:b, s:i}", "num", (int)block.num, "more", (int)block.more, "size",
+				   (int)copse_block_size(block.szx));
+	if (block.szx == COPSE_BLOCK_SZX_BERT)
+		json_object_set_new(object, "bert", json_true());
+	return object;
 }
 
 static json_t *json_value(const struct copse_message *m, const struct copse_option *o)
@@ -136,7 +155,7 @@ static json_t *json_value(const struct copse_message *m, const struct copse_opti
 	switch (form_of(o)) {
 	case COPSE_FORM_EMPTY: return json_true();
 	case COPSE_FORM_UINT:
-		return is_block(o->number) ? json_block(copse_option_uint(m, o))
+		return is_block(o->number) ? json_block(o->number, copse_option_uint(m, o))
 					   : json_integer(copse_option_uint(m, o));
 	case COPSE_FORM_STRING: text = describe_text(copse_option_value(m, o), o->len); break;
 	case COPSE_FORM_OPAQUE: break;

@@ -10,6 +10,9 @@
 #include <signal.h>
 #include <string.h>
 
+/* By a connection bodies go in messages as long as both sides take. */
+#define STREAM_MESSAGE COPSE_TCP_MESSAGE_MAX
+
 static void on_event(void *self, struct copse_endpoint *ep, const struct copse_event *event, copse_ms now)
 {
 	struct net *net = self;
@@ -63,10 +66,12 @@ static void on_signal(void *self, int signal)
 	net_stop(net);
 }
 
-static int open_client(struct net *net)
+static int open_client(struct net *net, bool stream)
 {
 	struct copse_client_config config = COPSE_CLIENT_DEFAULT;
 
+	if (stream)
+		config.message_len = STREAM_MESSAGE;
 	config.call_cap = 256; /* discover asks every device that answered */
 	copse_host_random(&config.seed, sizeof(config.seed));
 	net->client_memory = copse_mem_new(1, copse_client_bytes(&config));
@@ -107,6 +112,8 @@ static int open_host(struct net *net, const struct net_config *config)
 	host.endpoint.incoming_cap = 4096;
 	host.endpoint.first_id = config->first_id;
 	host.transports = 1;
+	if (config->stream)
+		host.send_size = STREAM_MESSAGE;
 	params->probing_rate = 0; /* a person, or a script with a time limit, is behind every request */
 	params->nstart = 4;       /* of them only what belongs to one call is under way at a time */
 	if (config->response_ms)
@@ -117,7 +124,7 @@ static int open_host(struct net *net, const struct net_config *config)
 		return report_error(EXIT_OTHER, "out of memory");
 	net->ep = copse_host_endpoint(net->host);
 	int code = config->oscore ? open_oscore(net, config->oscore) : 0;
-	return code ? code : open_client(net);
+	return code ? code : open_client(net, config->stream);
 }
 
 /* Returns 0, or an error with `why`. */
@@ -146,6 +153,7 @@ static int open_stream(struct net *net, const struct net_config *wanted, const s
 						.host = wanted->authority,
 						.look_up = true,
 						.connections = 8,
+						.max_message = STREAM_MESSAGE,
 						.handshake_ms = secure->handshake_ms};
 	int err = copse_tcp_open(&config, &net->transport, why, why_cap);
 

@@ -260,7 +260,7 @@ static int add_all(struct request *request, struct copse_builder *b, const struc
 static void begin(struct request *request, uint8_t code)
 {
 	*request = (struct request){
-	    .code = code, .flags = COPSE_CALL_CON, .szx = COPSE_BLOCK_SZX_MAX, .priority = COPSE_COMMAND};
+	    .code = code, .flags = COPSE_CALL_CON, .szx = COPSE_BLOCK_SZX_BERT, .priority = COPSE_COMMAND};
 }
 
 int request_make(struct request *request, const struct args *args, const struct target *target)

@@ -61,7 +61,8 @@ enum copse_call_flag {
 	    8, /* bodies by Q-Block1 and Q-Block2 (RFC 9177), if more than one block long. The peer
 				     must be known to understand them; its group needs an nstart of at least
 				     `max_payloads` and a probing_rate that does not stop them */
-	COPSE_CALL_ONE_BLOCK = 16, /* do not fetch the blocks that follow: what came is the answer. The options may
+	COPSE_CALL_ONE_BLOCK =
+	    16, /* do not fetch the blocks that follow: what came is the answer. The options may
 				     have a Block2 of their own */
 	COPSE_CALL_SILENT =
 	    32 /* nobody waits for an answer: the options have a No-Response for all classes (RFC 7967);
@@ -76,7 +77,9 @@ struct copse_call {
 	uint8_t code;     /* the method */
 	uint8_t priority; /* as in struct copse_out */
 	uint8_t flags;    /* enum copse_call_flag */
-	uint8_t szx;      /* the largest block to send or ask for, 0 to 6 for 16 to 1024 bytes */
+	uint8_t szx;      /* the largest block to send or ask for, 0 to 6 for 16 to 1024 bytes; or
+			   * COPSE_BLOCK_SZX_BERT: by a reliable transport as much as both sides take, at most
+			   * `message_len`, else 1024 (RFC 8323 §6) */
 	bool early;       /* ask for blocks of that size in the first request already (RFC 7959 §2.4) */
 	const uint8_t *
 	    options; /* as copse_build_rest makes them, without payload. Block1, Block2, Q-Block1, Q-Block2, */

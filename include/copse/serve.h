@@ -37,8 +37,8 @@ int copse_service_step(struct copse_service *service, copse_ms now);
 copse_ms copse_service_deadline(const struct copse_service *service);
 
 /* The whole of a small server: offer `n` resources at `address` ("*:5683", "[::1]:5683", "127.0.0.1"; over TCP
- * "tcp://[::]:5683", over WebSockets "ws://[::]:80") with the defaults until SIGINT or SIGTERM. Complaints
- * go to standard error.
+ * "tcp://[::]:5683", over WebSockets "ws://[::]:80") with the defaults, by connections in messages of up to 16 kB, until
+ * SIGINT or SIGTERM. Complaints go to standard error.
  * Returns the status for exit(): 0, or 1 when it could not start. */
 int copse_serve(const char *address, const struct copse_resource *resource, size_t n);
 

@@ -118,12 +118,20 @@ static struct call_slot *acquire(struct copse_client *client)
 	return slot;
 }
 
+static bool speaks_bert(const struct copse_call *call)
+{
+	return CALL_KNOWS_RELIABLE && (call->peer->flags & COPSE_PEER_RELIABLE) &&
+	       !(call->flags & COPSE_CALL_QBLOCK);
+}
+
 static void prepare(struct copse_client *client, struct call_slot *slot, const struct copse_call *call)
 {
 	slot->call = *call;
 	slot->peer = *call->peer;
 	slot->call.peer = &slot->peer;
-	slot->out_szx = slot->in_szx = call->szx;
+	if (call->szx == COPSE_BLOCK_SZX_BERT && !speaks_bert(call))
+		slot->call.szx = COPSE_BLOCK_SZX_MAX;
+	slot->out_szx = slot->in_szx = slot->call.szx;
 	slot->size = COPSE_BODY_UNKNOWN;
 	slot->attempts = slot->restarts = client->config.attempts;
 	slot->tag = client->next_tag++;
@@ -152,7 +160,7 @@ static int tell(struct copse_client *client, struct call_slot *slot, copse_ms no
 int copse_client_start(struct copse_client *client, const struct copse_call *call, copse_ms now,
 		       copse_handle *handle)
 {
-	COPSE_ASSERT(copse_code_is_request(call->code) && call->szx <= COPSE_BLOCK_SZX_MAX);
+	COPSE_ASSERT(copse_code_is_request(call->code) && call->szx <= COPSE_BLOCK_SZX_BERT);
 	COPSE_ASSERT(call->body_len == 0 || call->read);
 
 	struct call_slot *slot = acquire(client);
@@ -225,10 +233,13 @@ int copse_client_take(struct copse_client *client, const struct copse_event *in,
 	struct call_slot *slot = slot_of_user(client, in->user);
 	struct call_turn turn = {.client = client, .slot = slot, .in = in, .now = now, .out = out};
 
-	if (!slot || (in->kind != COPSE_EVENT_RESPONSE && in->kind != COPSE_EVENT_FAILED))
+	if (!slot || (in->kind != COPSE_EVENT_RESPONSE && in->kind != COPSE_EVENT_FAILED &&
+		      in->kind != COPSE_EVENT_PONG))
 		return COPSE_ERR_UNMATCHED;
 	if (slot->handle == COPSE_NO_HANDLE)
 		return 0;
+	if (CALL_KNOWS_RELIABLE && copse_peer_units(in->peer) > 0) /* it has greeted */
+		slot->peer.flags = in->peer->flags;
 	if (in->kind == COPSE_EVENT_RESPONSE)
 		turn.message = in->message;
 	if (in->exchange == slot->registration)

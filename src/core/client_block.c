@@ -40,6 +40,11 @@ static int advance(struct call_turn *turn, enum block_state state)
 	return go(turn, state) ? 1 : call_event(turn, COPSE_CLIENT_PROGRESS, 0);
 }
 
+static int read_block(const struct call_turn *turn, uint16_t number, struct copse_block *block)
+{
+	return copse_block_read_from(turn->in->peer, turn->message, number, block);
+}
+
 static bool use_attempt(uint8_t *left)
 {
 	if (*left == 0)
@@ -49,11 +54,11 @@ static bool use_attempt(uint8_t *left)
 }
 
 /* Where to begin with a body of a request. Returns a state, or what `read` returned. */
-static int first_state(const struct call_slot *slot)
+static int first_state(struct copse_client *client, struct call_slot *slot)
 {
 	if (slot->call.body_len == 0)
 		return BLOCK_ASK;
-	int more = call_body_beyond(slot, copse_block_size(slot->out_szx));
+	int more = call_body_beyond(slot, call_out_len(client, slot));
 	if (more <= 0)
 		return more < 0 ? more : BLOCK_ASK;
 	return BLOCK_SEND;
@@ -63,7 +68,7 @@ static int first_state(const struct call_slot *slot)
 static int begin_anew(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
-	int state = first_state(slot);
+	int state = first_state(turn->client, slot);
 
 	if (state < 0)
 		return block_failed(turn, state);
@@ -113,16 +118,16 @@ static int act_next(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
 	struct copse_block block;
-	int got = copse_block_read(turn->message, COPSE_OPTION_BLOCK1, &block);
+	int got = read_block(turn, COPSE_OPTION_BLOCK1, &block);
 
-	if (got <= 0 || block.num != call_block_number(slot->sent, slot->out_szx))
+	if (got <= 0 || block.num != copse_block_number(slot->sent, slot->out_szx))
 		return block_failed(turn, COPSE_ERR_BLOCK);
-	slot->sent += copse_block_size(slot->out_szx);
+	slot->sent += slot->out_len;
 	if (block.szx < slot->out_szx) {
 		slot->out_szx = block.szx;
 		turn->client->counters.shrunk++;
 	}
-	int more = call_body_beyond(slot, slot->sent + copse_block_size(slot->out_szx));
+	int more = call_body_beyond(slot, slot->sent + call_out_len(turn->client, slot));
 	if (more < 0)
 		return block_failed(turn, more);
 	return advance(turn, more ? BLOCK_SEND : BLOCK_LAST);
@@ -133,7 +138,7 @@ static int act_shrink(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
 	struct copse_block block;
-	int got = copse_block_read(turn->message, COPSE_OPTION_BLOCK1, &block);
+	int got = read_block(turn, COPSE_OPTION_BLOCK1, &block);
 
 	if (got <= 0 || block.szx >= slot->out_szx || slot->call.body_len == 0)
 		return block_done(turn);
@@ -218,7 +223,7 @@ int block_body(struct call_turn *turn)
 	struct call_slot *slot = turn->slot;
 	const struct copse_message *m = turn->message;
 	struct copse_block block = {.num = 0, .more = false, .szx = slot->in_szx};
-	int got = copse_block_read(m, COPSE_OPTION_BLOCK2, &block);
+	int got = read_block(turn, COPSE_OPTION_BLOCK2, &block);
 
 	/* RFC 7959 §2.2: a response bears the block asked for: the first, or with ONE_BLOCK whatever the options said. */
 	bool first = block.num == 0 || slot->call.flags & COPSE_CALL_ONE_BLOCK;
@@ -247,9 +252,11 @@ static int act_body(struct call_turn *turn)
 }
 
 /* A further piece. Returns 0 when it is good, a negative error for `read` and `write`, or 1: begin anew. */
-static int check_piece(const struct call_slot *slot, const struct copse_message *m, struct copse_block *block)
+static int check_piece(const struct call_turn *turn, struct copse_block *block)
 {
-	int got = copse_block_read(m, COPSE_OPTION_BLOCK2, block);
+	const struct call_slot *slot = turn->slot;
+	const struct copse_message *m = turn->message;
+	int got = read_block(turn, COPSE_OPTION_BLOCK2, block);
 
 	if (got < 0 || (got > 0 && !copse_block_fits(block, m->payload_len)))
 		return COPSE_ERR_BLOCK;
@@ -263,7 +270,7 @@ static int act_piece(struct call_turn *turn)
 {
 	struct call_slot *slot = turn->slot;
 	struct copse_block block;
-	int bad = check_piece(slot, turn->message, &block);
+	int bad = check_piece(turn, &block);
 
 	if (bad < 0)
 		return block_failed(turn, bad);
@@ -297,17 +304,18 @@ static block_action *const actions[BLOCK_STATES][SYMBOLS] = {
 		     act_repeat, act_fail},
 };
 
-static enum block_symbol success(const struct call_slot *slot, const struct copse_message *m)
+static enum block_symbol success(const struct call_turn *turn)
 {
+	const struct copse_message *m = turn->message;
 	struct copse_block block;
 
 	/* RFC 7959 §2.3: to a block that is not the last, a server that treats each for itself answers as to a
 	 * request of its own. */
 	if (m->code == COPSE_CODE_CONTINUE)
 		return SYM_CONTINUE;
-	if (slot->block == BLOCK_SEND && copse_message_option(m, COPSE_OPTION_BLOCK1))
+	if (turn->slot->block == BLOCK_SEND && copse_message_option(m, COPSE_OPTION_BLOCK1))
 		return SYM_CONTINUE;
-	return copse_block_read(m, COPSE_OPTION_BLOCK2, &block) > 0 && block.more ? SYM_MORE : SYM_WHOLE;
+	return read_block(turn, COPSE_OPTION_BLOCK2, &block) > 0 && block.more ? SYM_MORE : SYM_WHOLE;
 }
 
 static enum block_symbol classify(const struct call_turn *turn)
@@ -317,7 +325,7 @@ static enum block_symbol classify(const struct call_turn *turn)
 	if (!m)
 		return turn->in->error == COPSE_ERR_TIMEOUT ? SYM_TIMEOUT : SYM_DEAD;
 	if (copse_code_is_success(m->code))
-		return success(turn->slot, m);
+		return success(turn);
 	if (m->code == COPSE_CODE_UNAUTHORIZED && copse_message_option(m, COPSE_OPTION_ECHO))
 		return SYM_ECHO;
 	if (m->code == COPSE_CODE_REQUEST_ENTITY_INCOMPLETE)
@@ -334,8 +342,24 @@ static int take_many(struct call_turn *turn)
 		return call_over(turn, COPSE_CLIENT_FAILED, turn->in->error);
 	turn->slot->received = turn->message->payload_len;
 	call_event(turn, COPSE_CLIENT_RESPONSE, 0);
-	turn->out->partial = copse_block_read(turn->message, COPSE_OPTION_BLOCK2, &block) > 0 && block.more;
+	turn->out->partial = read_block(turn, COPSE_OPTION_BLOCK2, &block) > 0 && block.more;
 	return 1;
+}
+
+/* What the peer takes is known with its greeting (RFC 8323 §5.3), which has come before this. */
+static int take_pong(struct call_turn *turn)
+{
+	struct copse_client *client = turn->client;
+	struct call_slot *slot = turn->slot;
+
+	if (turn->in->kind != COPSE_EVENT_PONG)
+		return block_failed(turn, turn->in->error);
+	int err = block_begin(client, slot, turn->now);
+	if (copse_err_is_transient(err))
+		call_postpone(client, slot, turn->now);
+	else if (err < 0)
+		return block_failed(turn, err);
+	return 0;
 }
 
 int block_take(struct call_turn *turn)
@@ -346,6 +370,8 @@ int block_take(struct call_turn *turn)
 	if (slot->block == BLOCK_MANY)
 		return take_many(turn);
 	slot->exchange = COPSE_NO_HANDLE; /* it is over with this event */
+	if (slot->block == BLOCK_GREET)
+		return take_pong(turn);
 	symbol = classify(turn);
 	block_action *act = actions[slot->block][symbol];
 	COPSE_ASSERT(act);
@@ -367,9 +393,24 @@ int block_send(struct copse_client *client, struct call_slot *slot, copse_ms now
 	return 0;
 }
 
+/* Whether to wait for the peer's greeting: a body of several blocks goes to a peer of which it is not known how much it takes
+ * at once. Asked once: who says nothing of it does not. */
+static bool waits_for_greeting(struct call_slot *slot)
+{
+	if (!CALL_KNOWS_RELIABLE || slot->greeted || slot->out_szx != COPSE_BLOCK_SZX_BERT)
+		return false;
+	slot->greeted = true;
+	return copse_peer_units(&slot->peer) == 0 &&
+	       call_body_beyond(slot, copse_block_size(COPSE_BLOCK_SZX_MAX)) > 0;
+}
+
 int block_begin(struct copse_client *client, struct call_slot *slot, copse_ms now)
 {
-	int state = first_state(slot);
+	if (slot->call.body_len > 0 && waits_for_greeting(slot)) {
+		slot->block = BLOCK_GREET;
+		return copse_endpoint_ping(client->ep, &slot->peer, slot, now, &slot->exchange);
+	}
+	int state = first_state(client, slot);
 
 	if (state < 0)
 		return state;
@@ -394,7 +435,7 @@ int block_begin(struct copse_client *client, struct call_slot *slot, copse_ms no
 
 int block_plain(struct copse_client *client, struct call_slot *slot)
 {
-	int state = first_state(slot);
+	int state = first_state(client, slot);
 
 	if (state != BLOCK_ASK)
 		return state < 0 ? state : COPSE_ERR_ARGUMENT;
@@ -430,7 +471,7 @@ int block_done(struct call_turn *turn)
 		return whole;
 	}
 	call_over(turn, COPSE_CLIENT_RESPONSE, 0);
-	turn->out->partial = copse_block_read(turn->message, COPSE_OPTION_BLOCK2, &block) > 0 && block.more;
+	turn->out->partial = read_block(turn, COPSE_OPTION_BLOCK2, &block) > 0 && block.more;
 	return 1;
 }
 

@@ -22,11 +22,35 @@ static size_t overhead(const struct call_slot *slot)
 	return OVERHEAD + slot->call.options_len + (slot->echo_len ? slot->echo_len + 3u : 0u);
 }
 
+/* RFC 8323 §6: 0 when there is not room for two units. */
+static uint32_t bert_len(const struct copse_client *client, const struct call_slot *slot)
+{
+	const uint32_t unit = copse_block_size(COPSE_BLOCK_SZX_BERT);
+	const uint32_t beside = (uint32_t)overhead(slot), cap = client->config.message_len;
+	uint32_t most = copse_peer_units(&slot->peer) * unit + COPSE_PEER_UNITS_BESIDE;
+
+	if (!CALL_KNOWS_RELIABLE)
+		return 0;
+	most = most < cap ? most : cap;
+	most = most > beside ? (most - beside) / unit * unit : 0;
+	return most > unit ? most : 0;
+}
+
+uint32_t call_out_len(const struct copse_client *client, const struct call_slot *slot)
+{
+	return slot->out_szx == COPSE_BLOCK_SZX_BERT ? bert_len(client, slot)
+						     : copse_block_size(slot->out_szx);
+}
+
 /* Make request blocks so small that they fit into a message. A block under way begins at `sent`, a multiple of every
  * smaller size. Returns 0 or COPSE_ERR_ARGUMENT. */
 static int fit(struct copse_client *client, struct call_slot *slot)
 {
 	if (slot->call.body_len == 0)
+		return 0;
+	if (slot->out_szx == COPSE_BLOCK_SZX_BERT && bert_len(client, slot) == 0)
+		slot->out_szx = COPSE_BLOCK_SZX_MAX;
+	if (slot->out_szx == COPSE_BLOCK_SZX_BERT)
 		return 0;
 	while (overhead(slot) + copse_block_size(slot->out_szx) > client->config.message_len) {
 		if (slot->out_szx == 0)
@@ -63,7 +87,10 @@ static void add_echo(struct copse_builder *b, const struct call_slot *slot)
 
 static void add_block2(struct copse_builder *b, const struct call_slot *slot, uint32_t offset)
 {
-	struct copse_block block = {.num = call_block_number(offset, slot->in_szx), .szx = slot->in_szx};
+	/* RFC 8323 §6: BERT is for a peer that has said that it takes it, as one does that has sent it */
+	const bool plain = slot->in_szx == COPSE_BLOCK_SZX_BERT && copse_peer_units(&slot->peer) < 2;
+	const uint8_t szx = plain ? COPSE_BLOCK_SZX_MAX : slot->in_szx;
+	struct copse_block block = {.num = copse_block_number(offset, szx), .szx = szx};
 
 	copse_build_block(b, COPSE_OPTION_BLOCK2, &block);
 }
@@ -107,7 +134,8 @@ static int build_block1(struct copse_client *client, struct call_slot *slot, uin
 	if (num > COPSE_BLOCK_NUM_MAX)
 		return COPSE_ERR_ARGUMENT;
 	uint32_t offset = copse_block_offset(&block);
-	int more = call_body_beyond(slot, offset + copse_block_size(block.szx));
+	slot->out_len = call_out_len(client, slot);
+	int more = call_body_beyond(slot, offset + slot->out_len);
 	if (more < 0)
 		return more;
 	block.more = more > 0;
@@ -121,7 +149,7 @@ static int build_block1(struct copse_client *client, struct call_slot *slot, uin
 	add_tag(&b, slot);
 	add_echo(&b, slot);
 	client->counters.blocks_out++;
-	return finish(&b, add_body(&b, slot, offset, copse_block_size(block.szx)));
+	return finish(&b, add_body(&b, slot, offset, slot->out_len));
 }
 
 static int build_fetch(struct copse_client *client, const struct call_slot *slot)
@@ -129,7 +157,7 @@ static int build_fetch(struct copse_client *client, const struct call_slot *slot
 	struct copse_builder b;
 	int err = 0;
 
-	if (call_block_number(slot->received, slot->in_szx) > COPSE_BLOCK_NUM_MAX)
+	if (copse_block_number(slot->received, slot->in_szx) > COPSE_BLOCK_NUM_MAX)
 		return COPSE_ERR_BLOCK;
 	begin(client, slot, &b);
 	add_block2(&b, slot, slot->received);
@@ -144,7 +172,7 @@ static int build_fetch(struct copse_client *client, const struct call_slot *slot
 static int build_ask(struct copse_client *client, const struct call_slot *slot, uint32_t observe)
 {
 	size_t want =
-	    slot->call.body_len == COPSE_BODY_UNKNOWN ? copse_block_size(slot->out_szx) : slot->call.body_len;
+	    slot->call.body_len == COPSE_BODY_UNKNOWN ? call_out_len(client, slot) : slot->call.body_len;
 	struct copse_builder b;
 
 	begin(client, slot, &b);
@@ -166,7 +194,7 @@ int call_build(struct copse_client *client, struct call_slot *slot, uint32_t obs
 	case BLOCK_SEND:
 	case BLOCK_LAST:
 		return build_block1(client, slot, COPSE_OPTION_BLOCK1,
-				    call_block_number(slot->sent, slot->out_szx));
+				    copse_block_number(slot->sent, slot->out_szx));
 	case BLOCK_QSEND: return build_block1(client, slot, COPSE_OPTION_Q_BLOCK1, number);
 	case BLOCK_FETCH: return build_fetch(client, slot);
 	default: return build_ask(client, slot, observe);

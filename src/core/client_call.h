@@ -35,6 +35,7 @@ enum block_state {
 	BLOCK_QSEND,  /* a set of Q-Block1 requests is under way */
 	BLOCK_QFETCH, /* a set of Q-Block2 responses is expected */
 	BLOCK_MANY,   /* a multicast request: answers are collected */
+	BLOCK_GREET,  /* a ping is under way: how much the peer takes is not known yet */
 	BLOCK_STATES
 };
 
@@ -82,12 +83,14 @@ struct call_slot {
 	uint8_t restarts; /* left; renewed by each whole body */
 
 	uint8_t out_szx;   /* size of request blocks; smaller than asked when the peer or the room wants it */
+	uint32_t out_len;  /* bytes of the block under way, unless it is the last */
 	uint8_t in_szx;    /* size of response blocks */
 	uint32_t sent;     /* bytes of the request's body acknowledged: where the block under way begins */
 	uint32_t received; /* bytes of the response's body written */
 	uint32_t size;     /* Size2, or COPSE_BODY_UNKNOWN */
 	uint32_t tag;      /* Request-Tag */
 	bool tagged;       /* the body goes in blocks: each request bears the tag */
+	bool greeted;      /* BLOCK_GREET is behind it, or not needed */
 
 	uint8_t etag_len; /* of the representation being fetched; 0: it has none */
 	uint8_t etag[CALL_ETAG_MAX];
@@ -152,14 +155,10 @@ int call_build_missing(struct copse_client *client, struct call_slot *slot, cons
 /* Hand the message of `len` bytes in the scratch buffer to the endpoint. Returns as copse_endpoint_request. */
 int call_request(struct copse_client *client, struct call_slot *slot, int len, unsigned flags, copse_ms now,
 		 copse_handle *exchange);
+/* Bytes of a request block as things are: of BERT as many units as the message, and the peer, have room for. */
+uint32_t call_out_len(const struct copse_client *client, const struct call_slot *slot);
 /* Whether the body of the request has bytes behind `offset`; < 0: what `read` returned. */
 int call_body_beyond(const struct call_slot *slot, uint32_t offset);
-/* The number of the block that begins at `offset`. */
-static inline uint32_t call_block_number(uint32_t offset, uint8_t szx)
-{
-	return offset >> (szx + 4u);
-}
-
 /* client_block.c: begin the transfer; send the request of the present state (again). Errors: only those that end the
  * call; want of room postpones, except for `block_begin`. */
 int block_begin(struct copse_client *client, struct call_slot *slot, copse_ms now);

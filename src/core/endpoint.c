@@ -342,6 +342,8 @@ static int receive_rst(struct copse_endpoint *ep, uint32_t peer_hash)
 		return event(ep, COPSE_EVENT_RESET, COPSE_NO_HANDLE, NULL);
 	}
 	EP_COUNT(ep, resets_in);
+	if (EP_RELIABLE(&ep->event_peer)) /* it has greeted by now: copse_peer_units */
+		x->remote->peer.flags = ep->event_peer.flags;
 	const bool event_due = x->wants_event;
 	x_fail(ep, x, COPSE_ERR_RESET);
 	return event_due;

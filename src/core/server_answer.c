@@ -43,22 +43,62 @@ static bool read_piece(const struct copse_response *rs, uint32_t offset, uint32_
 	return true;
 }
 
-/* The largest block that the server, the peer and the room left in the message allow. */
-static int choose_size(const struct copse_server *s, const struct server_ask *ask, size_t room, uint8_t *szx)
+/* RFC 8323 §6: how many bytes of the body may leave in one message with `room` for them, in whole units; 0: no more than
+ * one block. */
+static uint32_t bert_size(const struct copse_server *s, const struct server_ask *ask, size_t room)
 {
+#ifdef COPSE_SMALL
+	(void)s, (void)ask, (void)room;
+	return 0;
+#else
+	const uint32_t unit = copse_block_size(COPSE_BLOCK_SZX_BERT);
+	uint32_t n = copse_peer_units(&ask->peer) * unit, beside = s->config.message_len - (uint32_t)room;
+
+	if (s->config.szx < COPSE_BLOCK_SZX_MAX ||
+	    (ask->has_block2 && ask->block2.szx < COPSE_BLOCK_SZX_BERT))
+		return 0;
+	/* what does not fit beside the units that the peer takes is at their expense */
+	beside = beside > COPSE_PEER_UNITS_BESIDE ? beside - COPSE_PEER_UNITS_BESIDE : 0;
+	n = n > beside ? n - beside : 0;
+	n = (n < room ? n : (uint32_t)room) / unit * unit;
+	return n > unit ? n : 0;
+#endif
+}
+
+/* The largest block that the server, the peer and the room left in the message allow. */
+static int choose_size(const struct copse_server *s, const struct server_ask *ask, size_t room, uint8_t *szx,
+		       uint32_t *size)
+{
+	*szx = COPSE_BLOCK_SZX_BERT;
+	*size = bert_size(s, ask, room);
+	if (*size > 0)
+		return 0;
 	*szx = s->config.szx;
 	if (ask->has_block2 && ask->block2.szx < *szx)
 		*szx = ask->block2.szx;
 	while (*szx > 0 && copse_block_size(*szx) > room)
 		(*szx)--;
-	return copse_block_size(*szx) <= room ? 0 : COPSE_ERR_NOROOM;
+	*size = copse_block_size(*szx);
+	return *size <= room ? 0 : COPSE_ERR_NOROOM;
 }
 
 static bool fits_whole(const struct copse_server *s, const struct server_ask *ask,
 		       const struct copse_response *rs, size_t room)
 {
 	return !ask->has_block2 && total_known(rs) && rs->body_len <= room &&
-	       rs->body_len <= copse_block_size(s->config.szx);
+	       (rs->body_len <= copse_block_size(s->config.szx) || rs->body_len <= bert_size(s, ask, room));
+}
+
+uint32_t copse_request_piece(const struct copse_request *rq)
+{
+	const struct server_work *w = (const struct server_work *)(const void *)rq;
+	const uint32_t most = bert_size(rq->server, &w->ask, rq->server->config.message_len);
+
+	if (most > 0)
+		return most;
+	return copse_block_size(w->ask.has_block2 && w->ask.block2.szx < rq->server->config.szx
+				    ? w->ask.block2.szx
+				    : rq->server->config.szx);
 }
 
 /* An ETag for a body that leaves in blocks, so that the peer notices when it gets parts of two (RFC 7959 §2.4). What is
@@ -81,14 +121,13 @@ static int choose_block(const struct copse_server *s, const struct server_ask *a
 			const struct copse_response *rs, size_t room, struct copse_block *block,
 			uint32_t *size)
 {
-	*block = ask->has_block2 ? ask->block2 : (struct copse_block){0, false, COPSE_BLOCK_SZX_MAX};
+	*block = ask->has_block2 ? ask->block2 : (struct copse_block){0, false, COPSE_BLOCK_SZX_BERT};
 	*size = rs->body_len;
 	if (fits_whole(s, ask, rs, room))
 		return 0;
 	uint8_t szx;
-	if (choose_size(s, ask, room, &szx) != 0)
+	if (choose_size(s, ask, room, &szx, size) != 0)
 		return COPSE_ERR_NOROOM;
-	*size = copse_block_size(szx);
 	return copse_block_resize(block, szx);
 }
 

@@ -59,7 +59,7 @@ static struct transfer *begin_upload(struct copse_server *s, struct server_work 
 	t->format = w->rq.format;
 	srv_transfer_enter(s, t, T_RECEIVING);
 	/* RFC 7959 §2.3: the server may ask for smaller blocks from the next one on. */
-	if (w->ask.block1.szx > s->config.szx)
+	if (copse_block_unit(w->ask.block1.szx) > s->config.szx)
 		w->ask.block1.szx = s->config.szx;
 	return t;
 }

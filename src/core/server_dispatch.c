@@ -44,8 +44,9 @@ static uint8_t find_method(struct copse_server *s, struct server_work *w)
 
 static uint8_t read_blocks(struct copse_server *s, struct server_work *w)
 {
-	const int one = copse_block_read(w->rq.message, COPSE_OPTION_BLOCK1, &w->ask.block1);
-	const int two = copse_block_read(w->rq.message, COPSE_OPTION_BLOCK2, &w->ask.block2);
+	const struct copse_peer *from = &w->ask.peer;
+	const int one = copse_block_read_from(from, w->rq.message, COPSE_OPTION_BLOCK1, &w->ask.block1);
+	const int two = copse_block_read_from(from, w->rq.message, COPSE_OPTION_BLOCK2, &w->ask.block2);
 	if (one < 0 || two < 0) /* RFC 7959 §2.2 */
 		return COPSE_CODE_BAD_REQUEST;
 	w->ask.has_block1 = one > 0;

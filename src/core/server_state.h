@@ -195,6 +195,7 @@ struct server_view {
 	uint16_t place;      /* number of the server_node */
 	uint16_t len;        /* of `request` */
 	uint8_t szx;
+	uint8_t units; /* copse_peer_units of its observers */
 	bool notified;    /* `last` means something */
 	bool fresh;       /* nothing has changed since it was encoded */
 	uint8_t *request; /* view_len bytes: the request as a message, without token and block */

@@ -36,59 +36,70 @@ static int reduce(struct copse_server *s, const struct server_work *w)
 	return copse_build_finish(&b);
 }
 
-static uint32_t hash_of(const struct copse_server *s, uint32_t place, uint8_t szx, int len)
+/* What tells views apart beside the request in s->request. */
+struct view_names {
+	uint32_t place;
+	int len;
+	uint8_t szx, units;
+};
+
+static uint32_t hash_of(const struct copse_server *s, const struct view_names *n)
 {
-	return (uint32_t)core_siphash(s->config.seed, s->request, (size_t)len, 1, 3) + place * 0x9e3779b1u +
-	       szx;
+	return (uint32_t)core_siphash(s->config.seed, s->request, (size_t)n->len, 1, 3) +
+	       n->place * 0x9e3779b1u + n->szx + n->units * 0x85ebca6bu;
 }
 
-static struct server_view *find(struct copse_server *s, uint32_t hash, uint32_t place, uint8_t szx, int len)
+static struct server_view *find(struct copse_server *s, uint32_t hash, const struct view_names *n)
 {
 	uint32_t pos = hash & s->view_keys.mask;
 	uint32_t number;
 	while ((number = core_table_next(&s->view_keys, hash, &pos)) != 0) {
 		struct server_view *v = srv_view_get(s, number);
-		if (v->place == place && v->szx == szx && v->len == len &&
-		    memcmp(v->request, s->request, (size_t)len) == 0)
+		if (v->place == n->place && v->szx == n->szx && v->units == n->units && v->len == n->len &&
+		    memcmp(v->request, s->request, (size_t)n->len) == 0)
 			return v;
 	}
 	return NULL;
 }
 
-static struct server_view *make(struct copse_server *s, uint32_t hash, uint32_t place, uint8_t szx, int len)
+static struct server_view *make(struct copse_server *s, uint32_t hash, const struct view_names *n)
 {
-	struct core_node *n = core_list_pop(&s->free_views);
-	if (!n)
+	struct core_node *node = core_list_pop(&s->free_views);
+	if (!node)
 		return NULL;
-	struct server_view *v = CORE_OF(n, struct server_view, node);
+	struct server_view *v = CORE_OF(node, struct server_view, node);
 	core_node_init(&v->queue);
 	core_node_init(&v->pending);
 	core_node_init(&v->idle);
 	core_node_init(&v->behind);
 	core_node_init(&v->flight);
 	v->hash = hash;
-	v->place = (uint16_t)place;
-	v->szx = szx;
-	v->len = (uint16_t)len;
+	v->place = (uint16_t)n->place;
+	v->szx = n->szx;
+	v->units = n->units;
+	v->len = (uint16_t)n->len;
 	v->last = 0;
 	v->notified = false;
 	v->fresh = false;
 	v->observer_n = 0;
-	memcpy(v->request, s->request, (size_t)len);
+	memcpy(v->request, s->request, (size_t)n->len);
 	core_table_insert(&s->view_keys, hash, srv_view_number(s, v));
-	core_node_insert(&s->node[place - 1].views, &v->node);
+	core_node_insert(&s->node[n->place - 1].views, &v->node);
 	return v;
 }
 
 struct server_view *srv_view_for(struct copse_server *s, const struct server_work *w)
 {
-	const int len = reduce(s, w);
-	if (len < 0)
+	const unsigned units = copse_peer_units(&w->ask.peer);
+	const struct view_names names = {.place = w->place,
+					 .len = reduce(s, w),
+					 .szx = w->ask.has_block2 ? w->ask.block2.szx : SRV_NO_SZX,
+					 .units = (uint8_t)(units > 1 ? units : 0)};
+	if (names.len < 0)
 		return NULL;
-	const uint8_t szx = w->ask.has_block2 ? w->ask.block2.szx : SRV_NO_SZX;
-	const uint32_t hash = hash_of(s, w->place, szx, len);
-	struct server_view *v = find(s, hash, w->place, szx, len);
-	return v ? v : make(s, hash, w->place, szx, len);
+	const uint32_t hash = hash_of(s, &names);
+	struct server_view *v = find(s, hash, &names);
+	return v ? v : make(s, hash, &names);
 }
 
 void srv_view_unused(struct copse_server *s, struct server_view *v)
@@ -127,6 +138,7 @@ void srv_view_encode(struct copse_server *s, struct server_view *v)
 	w.view = v;
 	w.ask.has_block2 = v->szx != SRV_NO_SZX;
 	w.ask.block2.szx = v->szx;
+	w.ask.peer.flags = (uint8_t)(v->units << COPSE_PEER_UNITS_SHIFT);
 	(void)srv_check_accept(&w);
 	v->fresh = true; /* unless the handler says that it has changed again */
 	srv_response_init(s, &rs);

@@ -249,10 +249,10 @@ static bool wanted(const struct copse_request *rq, uint32_t *offset, uint32_t *s
 {
 	struct copse_block block = {.szx = COPSE_BLOCK_SZX_MAX};
 
-	if (copse_block_read(rq->message, COPSE_OPTION_BLOCK2, &block) < 0)
+	if (copse_block_read_from(rq->peer, rq->message, COPSE_OPTION_BLOCK2, &block) < 0)
 		return false;
 	*offset = copse_block_offset(&block);
-	*size = copse_block_size(block.szx);
+	*size = copse_request_piece(rq);
 	return true;
 }
 

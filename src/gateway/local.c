@@ -564,6 +564,7 @@ bool gw_local_new(struct gw_worker *w, copse_ms now)
 	struct copse_server_config config = COPSE_SERVER_DEFAULT;
 	size_t len;
 
+	config.message_len = GW_LOCAL_MESSAGE;
 	config.collect_len = GW_TOKEN_MAX;
 	config.scratch_len = GW_TOKEN_MAX;
 	config.transfer_cap = 256;

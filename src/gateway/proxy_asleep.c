@@ -82,7 +82,7 @@ static bool fits(const struct copse_message *m, size_t len)
 {
 	struct copse_block b2 = {.szx = 6};
 
-	return copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) >= 0 && b2.num == 0 && b2.szx <= 6 &&
+	return gw_options_wanted(m, &b2) >= 0 && b2.num == 0 && b2.szx <= 6 &&
 	       len <= (size_t)16 << b2.szx;
 }
 

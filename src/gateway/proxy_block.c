@@ -20,9 +20,19 @@ static struct gw_transfer *transfer_of(const struct gw_worker *w, const struct g
 	return r && r->transfer ? gw_transfer_at(w->transfers, r->transfer) : NULL;
 }
 
-static bool is_part(const struct copse_message *m, struct copse_block *b1)
+/* Whether the request is a block of a body, and which. By a reliable transport it may be larger than any block for a device:
+ * then it is a body of one block, of BERT's (RFC 8323 §6), whether it says so or not. */
+static bool is_part(const struct gw_pass *p, struct copse_block *b1)
 {
-	return copse_block_read(m, COPSE_OPTION_BLOCK1, b1) > 0 && (b1->num || b1->more);
+	const struct copse_peer *from = p->event->peer;
+	const int got = copse_block_read_from(from, p->m, COPSE_OPTION_BLOCK1, b1);
+
+	if (got > 0 && b1->szx != COPSE_BLOCK_SZX_BERT)
+		return b1->num || b1->more;
+	if (got == 0)
+		*b1 = (struct copse_block){.szx = COPSE_BLOCK_SZX_BERT};
+	return got > 0 || (from->flags & COPSE_PEER_RELIABLE &&
+			   p->m->payload_len > copse_block_size(COPSE_BLOCK_SZX_MAX));
 }
 
 /* Whether `m` asks for a further piece of an answer that only a transfer knows. */
@@ -30,7 +40,7 @@ static bool asks_further(const struct copse_message *m)
 {
 	struct copse_block b2 = {0};
 
-	if (copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) <= 0 || !b2.num)
+	if (gw_options_wanted(m, &b2) <= 0 || !b2.num)
 		return false;
 	return !copse_code_is_safe(m->code) || (m->code == COPSE_CODE_FETCH && !m->payload_len);
 }
@@ -39,10 +49,10 @@ bool gw_block_wants(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 	struct copse_block b1, b2 = {0};
-	bool part = is_part(p->m, &b1) || asks_further(p->m);
+	bool part = is_part(p, &b1) || asks_further(p->m);
 
 	/* a block of GET stands for itself, but it too goes on with something */
-	p->rule.step = copse_block_read(p->m, COPSE_OPTION_BLOCK2, &b2) > 0 && b2.num;
+	p->rule.step = gw_options_wanted(p->m, &b2) > 0 && b2.num;
 
 	if (!part && copse_code_is_safe(p->m->code))
 		return false;
@@ -142,6 +152,7 @@ static void keep(struct gw_pass *p, struct gw_transfer *t, const struct copse_bl
 	t->end = t->begin + (uint32_t)p->w->upstream.payload_len;
 	t->more = b1->more;
 	t->client_szx = b1->szx;
+	t->bare = !copse_message_option(p->m, COPSE_OPTION_BLOCK1);
 }
 
 static void names_of(const struct gw_pass *p, struct gw_transfer *names)
@@ -247,7 +258,7 @@ enum gw_step gw_proxy_block(struct gw_pass *p)
 	p->r->step = GW_STEP_BLOCK;
 	if (asks_further(p->m))
 		return fetch_on(p);
-	if (!is_part(p->m, &b1))
+	if (!is_part(p, &b1))
 		return start(p, true, &b1);
 	return b1.num ? go_on(p, &b1) : start(p, false, &b1);
 }
@@ -342,6 +353,8 @@ uint16_t gw_block_answer(struct gw_pass *p, struct copse_builder *b)
 		t->over = true;
 	if (!blocks || (!success && !copse_message_option(p->m, COPSE_OPTION_BLOCK1)))
 		return 0;
+	if (t->bare)
+		return COPSE_OPTION_BLOCK1;
 	/* the client is told of its own block: with 4.13 that smaller ones than the device's would not help
 	 * */
 	const struct copse_block b1 = {

@@ -244,7 +244,7 @@ static bool cap_answer(struct gw_pass *p)
 	struct copse_block b2;
 
 	if ((copse_code_is_safe(p->m->code) && !gw_observe_wants(p)) ||
-	    copse_block_read(p->m, COPSE_OPTION_BLOCK2, &b2) <= 0 || b2.szx <= p->target.class->szx ||
+	    gw_options_wanted(p->m, &b2) <= 0 || b2.szx <= p->target.class->szx ||
 	    copse_block_resize(&b2, p->target.class->szx) != 0)
 		return true;
 	p->asked.reblock = true;

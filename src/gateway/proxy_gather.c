@@ -25,7 +25,7 @@ void gw_gather_size(struct gw_pass *p)
 {
 	struct copse_block b2;
 
-	p->has_b2 = p->sharable && copse_block_read(p->m, COPSE_OPTION_BLOCK2, &p->b2) > 0;
+	p->has_b2 = p->sharable && gw_options_wanted(p->m, &p->b2) > 0;
 	if (!p->has_b2)
 		return;
 	b2 = p->b2;

@@ -69,13 +69,22 @@ static struct gw_refusal check_options(const struct copse_message *m)
 	return no_refusal;
 }
 
+int gw_options_wanted(const struct copse_message *m, struct copse_block *b2)
+{
+	static const struct copse_peer any = {.flags = COPSE_PEER_RELIABLE}; /* check_blocks knows whose it is */
+	const int got = copse_block_read_from(&any, m, COPSE_OPTION_BLOCK2, b2);
+
+	b2->szx = got > 0 ? copse_block_unit(b2->szx) : b2->szx;
+	return got;
+}
+
 /* What the blocks of a body mean is known where transfers are (proxy_block.c). */
-static struct gw_refusal check_blocks(const struct copse_message *m)
+static struct gw_refusal check_blocks(const struct copse_peer *from, const struct copse_message *m)
 {
 	struct copse_block b1 = {0}, b2 = {0};
 
-	if (copse_block_read(m, COPSE_OPTION_BLOCK1, &b1) < 0 ||
-	    copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) < 0)
+	if (copse_block_read_from(from, m, COPSE_OPTION_BLOCK1, &b1) < 0 ||
+	    copse_block_read_from(from, m, COPSE_OPTION_BLOCK2, &b2) < 0)
 		return REFUSAL(BAD_REQUEST, "reserved block size");
 	if ((b1.more || b1.num) && !copse_block_fits(&b1, m->payload_len))
 		return REFUSAL(BAD_REQUEST, "the payload is not as long as its block");
@@ -136,8 +145,19 @@ static struct gw_refusal by_proxy_scheme(const struct copse_message *m, const st
 	return no_refusal;
 }
 
-struct gw_refusal gw_options_asked(const struct copse_message *m, uint8_t add_hop_limit,
-				   struct gw_asked *asked)
+/* No device is asked for BERT. */
+static void reblock(const struct copse_message *m, struct gw_asked *asked)
+{
+	struct copse_block b2;
+
+	if (copse_block_read(m, COPSE_OPTION_BLOCK2, &b2) >= 0 || gw_options_wanted(m, &b2) <= 0)
+		return;
+	asked->reblock = true;
+	asked->block2 = copse_block_value(&b2);
+}
+
+struct gw_refusal gw_options_asked(const struct copse_peer *from, const struct copse_message *m,
+				   uint8_t add_hop_limit, struct gw_asked *asked)
 {
 	const struct copse_option *uri = copse_message_option(m, COPSE_OPTION_PROXY_URI);
 	const struct copse_option *scheme = copse_message_option(m, COPSE_OPTION_PROXY_SCHEME);
@@ -155,7 +175,9 @@ struct gw_refusal gw_options_asked(const struct copse_message *m, uint8_t add_ho
 	if (!refusal.code)
 		refusal = check_hops(m, add_hop_limit, asked);
 	if (!refusal.code)
-		refusal = check_blocks(m);
+		refusal = check_blocks(from, m);
+	if (!refusal.code)
+		reblock(m, asked);
 	return refusal;
 }
 

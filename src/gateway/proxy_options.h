@@ -4,6 +4,7 @@
 #ifndef GATEWAY_PROXY_OPTIONS_H
 #define GATEWAY_PROXY_OPTIONS_H
 
+#include <copse/block.h>
 #include <copse/uri.h>
 
 /* What to say when a message cannot be forwarded. */
@@ -27,11 +28,15 @@ struct gw_asked {
 	uint8_t no_response;
 };
 
-/* Find out what `m` asks; `add_hop_limit` is the one for requests that have none, 0 to add none.
+/* Find out what `m` from the client `from` asks; `add_hop_limit` is the one for requests that have none, 0 to add none.
  * Returns the refusal: 4.00 for a URI or option that is not well formed, 4.02 for an option that we must understand
  * and do not, 5.05 for a scheme other than coap, 5.08 when the Hop-Limit is used up. */
-struct gw_refusal gw_options_asked(const struct copse_message *m, uint8_t add_hop_limit,
-				   struct gw_asked *asked);
+struct gw_refusal gw_options_asked(const struct copse_peer *from, const struct copse_message *m,
+				   uint8_t add_hop_limit, struct gw_asked *asked);
+
+/* As copse_block_read: the block of the answer that the request `m` of a client asks for. BERT (RFC 8323 §6) is answered in
+ * blocks of 1024, which are counted alike. */
+int gw_options_wanted(const struct copse_message *m, struct copse_block *b2);
 
 /* Append what goes to the device: options and payload. `uri_host` is sent as Uri-Host unless it is "".
  * Errors stick in `b`. */

@@ -50,6 +50,7 @@ struct gw_transfer {
 	uint32_t piece;      /* bytes of it that are under way */
 	bool more;           /* the client has more */
 	bool last;           /* the piece under way is the last one of the body */
+	bool bare;           /* the client named no block: it is not told of one */
 	uint8_t client_szx;
 	uint32_t request; /* that is under way, or held: its number; 0: none */
 

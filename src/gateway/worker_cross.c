@@ -58,7 +58,7 @@ static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, co
 	const struct copse_message *m = &w->routed;
 	struct gw_asked asked;
 
-	if (gw_options_asked(m, w->config->hop_limit, &asked).code)
+	if (gw_options_asked(peer, m, w->config->hop_limit, &asked).code)
 		return;
 	if (gw_proxy_is_here(w, peer, &asked)) {
 		route->to = GW_FIRST;

@@ -51,6 +51,7 @@ struct copse_oscore {
 	uint8_t *opened;         /* what has come: the application's until the next event */
 	size_t opened_cap;
 	struct copse_message message;
+	struct copse_peer peer; /* of what was opened last */
 	struct copse_oscore_counters counters;
 };
 
@@ -467,6 +468,25 @@ static void remember(struct copse_oscore *o, struct bound *b, const struct copse
 	set_handle(o, b, e->exchange);
 }
 
+/* BERT (RFC 8323 §6) leaves no room for what protects a message: inside, blocks are of 1024 bytes at most. */
+static void narrow(struct copse_oscore *o, struct copse_event *e)
+{
+	if (!e->peer || copse_peer_units(e->peer) < 2)
+		return;
+	o->peer = *e->peer;
+	o->peer.flags = (uint8_t)((o->peer.flags & ((1u << COPSE_PEER_UNITS_SHIFT) - 1)) |
+				  1u << COPSE_PEER_UNITS_SHIFT);
+	e->peer = &o->peer;
+}
+
+/* What `e` tells is what was sealed in its message. */
+static void show_opened(struct copse_oscore *o, struct copse_event *e)
+{
+	o->counters.opened++;
+	e->message = &o->message;
+	narrow(o, e);
+}
+
 /* A request in the clear. */
 static bool plain_request(struct copse_oscore *o, struct copse_event *e, copse_ms now)
 {
@@ -502,9 +522,8 @@ static bool protected_request(struct copse_oscore *o, struct copse_event *e, str
 		refuse(o, e, code ? code : COPSE_CODE_BAD_REQUEST, sentence(n), now);
 		return false;
 	}
-	o->counters.opened++;
+	show_opened(o, e);
 	b->deregisters = copse_message_uint(&o->message, COPSE_OPTION_OBSERVE, 0) == 1;
-	e->message = &o->message;
 	if (copse_endpoint_lacks(o->ep, &o->message)) { /* RFC 7252 §5.4.1, inside */
 		const struct copse_out out = {.code = COPSE_CODE_BAD_OPTION};
 		(void)on_respond(o, o->ep, e->exchange, &out, now);
@@ -577,8 +596,7 @@ static bool response_came(struct copse_oscore *o, struct copse_event *e)
 		n = COPSE_ERR_BADOPTION;
 	if (n < 0)
 		return dropped(o, e, b, n);
-	o->counters.opened++;
-	e->message = &o->message;
+	show_opened(o, e);
 	if (!b->many)
 		let_go(o, b);
 	return true;
@@ -590,6 +608,8 @@ static bool on_event(void *self, struct copse_endpoint *ep, struct copse_event *
 	(void)ep;
 	if (e->kind == COPSE_EVENT_REQUEST)
 		return request_came(o, e, now);
+	if (o->ask) /* what is asked is protected */
+		narrow(o, e);
 	if (e->kind == COPSE_EVENT_RESPONSE)
 		return response_came(o, e);
 	struct bound *b = e->exchange != COPSE_NO_HANDLE ? of_handle(o, e->exchange) : NULL;

@@ -98,6 +98,8 @@ copse_ms copse_service_deadline(const struct copse_service *service)
 
 /* ---- the whole of a small server ---- */
 
+#define STREAM_MESSAGE (16u * 1024 + COPSE_PEER_UNITS_BESIDE) /* longest by a connection: 16 units of BERT */
+
 static void on_signal(void *self, int signal)
 {
 	(void)signal;
@@ -132,7 +134,8 @@ static bool offer(struct copse_service *service, const struct copse_resource *re
 static bool listen_stream(struct copse_service *service, const struct copse_address *bind, bool websocket,
 			  char *why, size_t cap)
 {
-	const struct copse_tcp_config config = {.bind = *bind, .server = true, .websocket = websocket};
+	const struct copse_tcp_config config = {
+	    .bind = *bind, .server = true, .websocket = websocket, .max_message = STREAM_MESSAGE};
 	struct copse_transport *t;
 	if (copse_tcp_open(&config, &t, why, cap) != COPSE_OK)
 		return false;
@@ -143,9 +146,19 @@ static bool listen_stream(struct copse_service *service, const struct copse_addr
 	return false;
 }
 
+static bool is_websocket(const char *address)
+{
+	return strncmp(address, "ws://", 5) == 0;
+}
+
+static bool is_stream(const char *address)
+{
+	return is_websocket(address) || strncmp(address, "tcp://", 6) == 0;
+}
+
 static bool listen_at(struct copse_service *service, const char *address, char *why, size_t cap)
 {
-	const bool ws = strncmp(address, "ws://", 5) == 0, stream = ws || strncmp(address, "tcp://", 6) == 0;
+	const bool ws = is_websocket(address), stream = is_stream(address);
 	const char *at = address + (ws ? 5 : stream ? 6 : 0);
 	struct copse_udp_config udp = {0};
 	if (copse_address_parse(at, ws ? 80 : COPSE_PORT, &udp.bind) != 0) {
@@ -165,6 +178,8 @@ int copse_serve(const char *address, const struct copse_resource *resource, size
 	const size_t segments = segments_of(resource, n);
 	if (segments > config.server.node_cap)
 		config.server.node_cap = segments < 65000 ? (uint16_t)segments : 65000;
+	if (is_stream(address))
+		config.host.send_size = config.server.message_len = STREAM_MESSAGE;
 	struct copse_loop *loop = copse_loop_new();
 	struct copse_service *service = loop ? copse_service_new(&config, loop, copse_clock_ms()) : NULL;
 	if (service)

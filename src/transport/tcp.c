@@ -30,7 +30,7 @@ static void stamp(const struct copse_tcp *t, struct copse_peer *peer)
 	peer->key[0] = (uint8_t)(t->base.id >> 8);
 	peer->key[1] = (uint8_t)t->base.id;
 	peer->group = t->config.group;
-	peer->flags = COPSE_PEER_RELIABLE;
+	peer->flags |= COPSE_PEER_RELIABLE;
 }
 
 static size_t hand_back(struct copse_tcp *t, struct copse_datagram *batch, size_t n)
@@ -85,10 +85,22 @@ static bool all_fit(const struct tcp_conn *c)
 	return true;
 }
 
+/* RFC 8323 §5.3.2: who takes more than the base size and block-wise transfer takes BERT. */
+static unsigned units_of(const struct tcp_conn *c)
+{
+	const uint32_t n = c->block_wise && c->peer_max > COPSE_FRAME_BASE
+			       ? (c->peer_max - COPSE_PEER_UNITS_BESIDE) / 1024
+			       : 1;
+
+	return n < COPSE_PEER_UNITS_MAX ? n : COPSE_PEER_UNITS_MAX;
+}
+
 static void take_csm(struct tcp_conn *c, const struct copse_signal *s, copse_ms now)
 {
 	if (s->has_max_message)
 		c->peer_max = s->max_message;
+	c->block_wise |= s->block_wise;
+	c->peer.flags = (uint8_t)(COPSE_PEER_RELIABLE | units_of(c) << COPSE_PEER_UNITS_SHIFT);
 	if (c->state != TCP_GREETING)
 		return;
 	if (!all_fit(c)) {
@@ -471,8 +483,9 @@ static int tcp_peer(struct copse_transport *base, const struct copse_address *a,
 
 	if (err || (peer->flags & COPSE_PEER_MULTICAST))
 		return COPSE_ERR_ARGUMENT;
-	peer->flags = COPSE_PEER_RELIABLE;
 	peer->group = tcp_of(base)->config.group;
+	const struct tcp_conn *c = tcp_find(tcp_of(base), peer);
+	peer->flags = c ? c->peer.flags : COPSE_PEER_RELIABLE;
 	return COPSE_OK;
 }
 

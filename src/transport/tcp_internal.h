@@ -62,6 +62,7 @@ struct tcp_conn {
 	bool pinged;
 	uint8_t state;
 	bool by_peer, by_address, ready, paused, dirty, eof;
+	bool block_wise; /* it takes block-wise transfer, as its CSM says */
 };
 
 struct tcp_list {

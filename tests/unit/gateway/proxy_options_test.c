@@ -39,6 +39,8 @@ static void number(uint16_t number, uint32_t value)
 	copse_build_uint(&in, number, value);
 }
 
+static struct copse_peer from;
+
 static void parse(void)
 {
 	int n = copse_build_finish(&in);
@@ -51,7 +53,7 @@ static void parse(void)
 static uint8_t ask(void)
 {
 	parse();
-	return gw_options_asked(&m, 16, &asked).code;
+	return gw_options_asked(&from, &m, 16, &asked).code;
 }
 
 /* A GET for device d's /a by Proxy-Uri, to which an option is added. */
@@ -309,7 +311,7 @@ static void test_hop_limit(void **state)
 	assert_int_equal(ask(), COPSE_CODE_BAD_REQUEST);
 	get_a();
 	parse();
-	assert_int_equal(gw_options_asked(&m, 0, &asked).code, 0);
+	assert_int_equal(gw_options_asked(&from, &m, 0, &asked).code, 0);
 	assert_int_equal(asked.hop_limit, 0); /* none is added */
 }
 
