@@ -1,7 +1,7 @@
 /* Block options (RFC 7959 §2.1, RFC 9177 §4.1): one value of Block1, Block2, Q-Block1 or Q-Block2.
  *
- * Over reliable transports Block1 and Block2 may have SZX 7 (BERT, RFC 8323 §6): blocks are counted in units of 1024 bytes as
- * with SZX 6, and a message has any number of them.
+ * Over reliable transports Block1 and Block2 may have SZX 7 (BERT, RFC 8323 §6): blocks are counted in units of 1024
+ * bytes as with SZX 6, and a message has any number of them.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef COPSE_BLOCK_H
@@ -104,16 +104,12 @@ static inline int copse_block_read(const struct copse_message *m, uint16_t numbe
 static inline int copse_block_read_from(const struct copse_peer *peer, const struct copse_message *m,
 					uint16_t number, struct copse_block *b)
 {
-#ifndef COPSE_SMALL /* which knows no such transports */
-	const struct copse_option *o =
-	    peer->flags & COPSE_PEER_RELIABLE ? copse_message_option(m, number) : NULL;
+	const struct copse_option *o = copse_peer_is_reliable(peer) ? copse_message_option(m, number) : NULL;
 	if (o && (copse_option_uint(m, o) & 7) == COPSE_BLOCK_SZX_BERT) {
 		const int err = copse_block_decode(copse_option_uint(m, o) & ~1u, b);
 		b->szx = COPSE_BLOCK_SZX_BERT;
 		return err ? err : 1;
 	}
-#endif
-	(void)peer;
 	return copse_block_read(m, number, b);
 }
 

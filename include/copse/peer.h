@@ -17,6 +17,13 @@ enum copse_peer_flag {
 	COPSE_PEER_RELIABLE = 2 /* the transport delivers in order and without loss (RFC 8323) */
 };
 
+/* A microcontroller's build knows no such transports. */
+#ifdef COPSE_SMALL
+#define COPSE_PEER_MAY_BE_RELIABLE false
+#else
+#define COPSE_PEER_MAY_BE_RELIABLE true
+#endif
+
 #define COPSE_PEER_UNITS_SHIFT  2 /* the other bits of `flags`: copse_peer_units */
 #define COPSE_PEER_UNITS_MAX    63u
 #define COPSE_PEER_UNITS_BESIDE 128u /* bytes of a message beside them */
@@ -39,10 +46,17 @@ static inline bool copse_peer_equal(const struct copse_peer *a, const struct cop
 }
 
 /* By a reliable transport: how many units of 1024 bytes of a body `peer` takes in one message, which has at most
- * COPSE_PEER_UNITS_BESIDE bytes beside them. 1: it does not take BERT (RFC 8323 §6). 0: not known yet, it has not greeted; or not a reliable one. */
+ * COPSE_PEER_UNITS_BESIDE bytes beside them. 1: it does not take BERT (RFC 8323 §6). 0: not known yet, it has not
+ * greeted; or not a reliable one. */
 static inline unsigned copse_peer_units(const struct copse_peer *peer)
 {
-	return (unsigned)peer->flags >> COPSE_PEER_UNITS_SHIFT;
+	return COPSE_PEER_MAY_BE_RELIABLE ? (unsigned)peer->flags >> COPSE_PEER_UNITS_SHIFT : 0;
+}
+
+/* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2). */
+static inline bool copse_peer_is_reliable(const struct copse_peer *peer)
+{
+	return COPSE_PEER_MAY_BE_RELIABLE && (peer->flags & COPSE_PEER_RELIABLE);
 }
 
 #endif

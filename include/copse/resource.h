@@ -142,8 +142,8 @@ const char *copse_request_query(const struct copse_request *rq, const char *name
  * notification): then the answer is 5.03, unless the handler sets another. */
 copse_handle copse_request_defer(const struct copse_request *rq);
 
-/* The most bytes of a body that the answer to `rq` can have in one message: the size of a block, or several units of 1024 by a
- * reliable transport (RFC 8323 §6). It may have less. For handlers that must have them at hand. */
+/* The most bytes of a body that the answer to `rq` can have in one message: the size of a block, or several units of
+ * 1024 by a reliable transport (RFC 8323 §6). It may have less. For handlers that must have them at hand. */
 uint32_t copse_request_piece(const struct copse_request *rq);
 
 /* Answer `rq` and let no observation come of it (RFC 7641 §4.1): it is answered as if Observe had not been there, and one

@@ -27,9 +27,9 @@
  * closed.
  * All are counted (registry/tcp_counters.def).
  *
- * A `max_message` above 1152 says that blocks of SZX 7 (BERT, §6) are taken, for Block-Wise-Transfer is always said: copse_server
- * and copse_client take them, in requests as long as that and in answers as long as that. How much a peer takes is known
- * when it has greeted, and stands in the peers of what comes from it: copse_peer_units.
+ * A `max_message` above 1152 says that blocks of SZX 7 (BERT, §6) are taken, for Block-Wise-Transfer is always said:
+ * copse_server and copse_client take them. How much a peer takes is known when it has greeted, and stands in the peers of
+ * what comes from it: copse_peer_units.
  * Handshakes of TLS are made by the transport's thread.
  *
  * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose

@@ -120,8 +120,7 @@ static struct call_slot *acquire(struct copse_client *client)
 
 static bool speaks_bert(const struct copse_call *call)
 {
-	return CALL_KNOWS_RELIABLE && (call->peer->flags & COPSE_PEER_RELIABLE) &&
-	       !(call->flags & COPSE_CALL_QBLOCK);
+	return copse_peer_is_reliable(call->peer) && !(call->flags & COPSE_CALL_QBLOCK);
 }
 
 static void prepare(struct copse_client *client, struct call_slot *slot, const struct copse_call *call)
@@ -238,7 +237,7 @@ int copse_client_take(struct copse_client *client, const struct copse_event *in,
 		return COPSE_ERR_UNMATCHED;
 	if (slot->handle == COPSE_NO_HANDLE)
 		return 0;
-	if (CALL_KNOWS_RELIABLE && copse_peer_units(in->peer) > 0) /* it has greeted */
+	if (copse_peer_units(in->peer) > 0) /* it has greeted */
 		slot->peer.flags = in->peer->flags;
 	if (in->kind == COPSE_EVENT_RESPONSE)
 		turn.message = in->message;

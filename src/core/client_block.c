@@ -393,11 +393,11 @@ int block_send(struct copse_client *client, struct call_slot *slot, copse_ms now
 	return 0;
 }
 
-/* Whether to wait for the peer's greeting: a body of several blocks goes to a peer of which it is not known how much it takes
- * at once. Asked once: who says nothing of it does not. */
+/* Whether to wait for the peer's greeting: a body of several blocks goes to a peer of which it is not known how much it
+ * takes at once. Asked once: who says nothing of it does not. */
 static bool waits_for_greeting(struct call_slot *slot)
 {
-	if (!CALL_KNOWS_RELIABLE || slot->greeted || slot->out_szx != COPSE_BLOCK_SZX_BERT)
+	if (!copse_peer_is_reliable(&slot->peer) || slot->greeted || slot->out_szx != COPSE_BLOCK_SZX_BERT)
 		return false;
 	slot->greeted = true;
 	return copse_peer_units(&slot->peer) == 0 &&

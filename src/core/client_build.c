@@ -29,7 +29,7 @@ static uint32_t bert_len(const struct copse_client *client, const struct call_sl
 	const uint32_t beside = (uint32_t)overhead(slot), cap = client->config.message_len;
 	uint32_t most = copse_peer_units(&slot->peer) * unit + COPSE_PEER_UNITS_BESIDE;
 
-	if (!CALL_KNOWS_RELIABLE)
+	if (!copse_peer_is_reliable(&slot->peer))
 		return 0;
 	most = most < cap ? most : cap;
 	most = most > beside ? (most - beside) / unit * unit : 0;

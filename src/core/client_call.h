@@ -18,13 +18,6 @@
 #define CALL_QROW     16  /* most Q-Block payloads in a row */
 #define CALL_QWINDOW  32u /* Q-Block2 payloads behind the first missing one that are taken */
 
-/* A microcontroller's build knows no reliable transports. */
-#ifdef COPSE_SMALL
-#define CALL_KNOWS_RELIABLE false
-#else
-#define CALL_KNOWS_RELIABLE true
-#endif
-
 /* Where the transfer of a body stands. */
 enum block_state {
 	BLOCK_IDLE,   /* nothing under way */

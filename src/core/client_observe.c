@@ -60,7 +60,7 @@ void observe_settle(struct copse_client *client, struct call_slot *slot, copse_m
 /* RFC 8323 §7.1: over a reliable transport the order is that of arrival, and the sequence number says nothing. */
 static bool in_order(const struct call_turn *turn)
 {
-	return CALL_KNOWS_RELIABLE && (turn->in->peer->flags & COPSE_PEER_RELIABLE);
+	return copse_peer_is_reliable(turn->in->peer);
 }
 
 static int act_notified(struct call_turn *turn)

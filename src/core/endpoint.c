@@ -342,7 +342,7 @@ static int receive_rst(struct copse_endpoint *ep, uint32_t peer_hash)
 		return event(ep, COPSE_EVENT_RESET, COPSE_NO_HANDLE, NULL);
 	}
 	EP_COUNT(ep, resets_in);
-	if (EP_RELIABLE(&ep->event_peer)) /* it has greeted by now: copse_peer_units */
+	if (copse_peer_is_reliable(&ep->event_peer)) /* it has greeted by now: copse_peer_units */
 		x->remote->peer.flags = ep->event_peer.flags;
 	const bool event_due = x->wants_event;
 	x_fail(ep, x, COPSE_ERR_RESET);
@@ -384,7 +384,7 @@ static int receive_response(struct copse_endpoint *ep, uint32_t peer_hash, struc
 	if (!x || x->kind != X_REQUEST)
 		return unmatched(ep, wants_reset(m));
 	struct incoming *in = in_remember(ep, &ep->event_peer, peer_hash, m);
-	const bool con = m->type == COPSE_CON && !EP_RELIABLE(&ep->event_peer);
+	const bool con = m->type == COPSE_CON && !copse_peer_is_reliable(&ep->event_peer);
 	const int n = take_response(ep, x);
 	if (n < 0) {
 		if (in)
@@ -444,7 +444,7 @@ static int receive_request(struct copse_endpoint *ep, uint32_t peer_hash)
 		EP_COUNT(ep, refused_incoming);
 		return COPSE_ERR_NOROOM;
 	}
-	if (in->once && !EP_RELIABLE(&in->peer) && !ep_share_allows(ep, in))
+	if (in->once && !copse_peer_is_reliable(&in->peer) && !ep_share_allows(ep, in))
 		return refuse_share(ep, in);
 	if (bad) {
 		EP_COUNT(ep, rejected_options);
@@ -473,8 +473,9 @@ static int receive_new(struct copse_endpoint *ep, uint32_t peer_hash)
 				 : x_find_token(ep, &ep->event_peer, copse_message_token(m), m->token_len);
 	if (ends(m, x))
 		return take_response(ep, x);
-	struct incoming *in =
-	    EP_RELIABLE(&ep->event_peer) ? NULL : ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
+	struct incoming *in = copse_peer_is_reliable(&ep->event_peer)
+				  ? NULL
+				  : ep_find(ep, EP_INCOMING, &ep->event_peer, peer_hash, m->id);
 	if (in && in_superseded(in, m)) {
 		in_forget(ep, in);
 		in = NULL;

@@ -632,7 +632,7 @@ void copse_endpoint_unreachable(struct copse_endpoint *ep, const struct copse_pe
 		next = n->next;
 		struct exchange *x = CORE_OF(n, struct exchange, remote_node);
 		/* What is observed over a connection ends with it (RFC 8323 §7.4); datagrams may get through again. */
-		if (x->state != X_OVER && (x->state != X_OPEN || EP_RELIABLE(peer)))
+		if (x->state != X_OVER && (x->state != X_OPEN || copse_peer_is_reliable(peer)))
 			x_fail(ep, x, COPSE_ERR_TRANSPORT);
 	}
 }

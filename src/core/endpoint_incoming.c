@@ -223,7 +223,7 @@ struct incoming *in_remember(struct copse_endpoint *ep, const struct copse_peer 
 void in_done(struct copse_endpoint *ep, struct incoming *in)
 {
 	in->state = IN_DONE;
-	if (EP_RELIABLE(&in->peer)) {
+	if (copse_peer_is_reliable(&in->peer)) {
 		core_node_remove(&in->queue);
 		if (core_node_alone(&in->node))
 			in_forget(ep, in);
@@ -242,7 +242,7 @@ void in_queue(struct copse_endpoint *ep, struct incoming *in)
 void in_transmitted(struct copse_endpoint *ep, struct incoming *in)
 {
 	core_node_remove(&in->node);
-	if (EP_RELIABLE(&in->peer) && in->state == IN_DONE)
+	if (copse_peer_is_reliable(&in->peer) && in->state == IN_DONE)
 		in_forget(ep, in);
 	else if (in->type == COPSE_NON)
 		drop_reply(ep, in); /* §4.3: a duplicate NON is not answered again */

@@ -289,14 +289,6 @@ static inline const struct copse_params *ep_params(const struct copse_endpoint *
 #define EP_FORGETS_ONCE false
 #endif
 
-/* Over a reliable transport nothing comes twice and nothing is repeated (RFC 8323 §2): what has been answered need not be
- * remembered. A microcontroller's build knows none. */
-#ifdef COPSE_SMALL
-#define EP_RELIABLE(peer) false
-#else
-#define EP_RELIABLE(peer) (((peer)->flags & COPSE_PEER_RELIABLE) != 0)
-#endif
-
 /* A microcontroller says anew what it has to say, or repeats it as it was. */
 #ifdef COPSE_SMALL
 #define EP_AGES false

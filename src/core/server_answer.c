@@ -47,10 +47,6 @@ static bool read_piece(const struct copse_response *rs, uint32_t offset, uint32_
  * one block. */
 static uint32_t bert_size(const struct copse_server *s, const struct server_ask *ask, size_t room)
 {
-#ifdef COPSE_SMALL
-	(void)s, (void)ask, (void)room;
-	return 0;
-#else
 	const uint32_t unit = copse_block_size(COPSE_BLOCK_SZX_BERT);
 	uint32_t n = copse_peer_units(&ask->peer) * unit, beside = s->config.message_len - (uint32_t)room;
 
@@ -62,7 +58,6 @@ static uint32_t bert_size(const struct copse_server *s, const struct server_ask 
 	n = n > beside ? n - beside : 0;
 	n = (n < room ? n : (uint32_t)room) / unit * unit;
 	return n > unit ? n : 0;
-#endif
 }
 
 /* The largest block that the server, the peer and the room left in the message allow. */

@@ -172,7 +172,7 @@ static uint64_t *counter_of(struct gw_counters *c, uint8_t code)
 /* Where does it want to go, and can it be forwarded as it is? */
 static enum gw_step target(struct gw_pass *p)
 {
-	struct gw_refusal refusal = 
+	struct gw_refusal refusal =
 	    gw_options_asked(p->event->peer, p->m, p->w->config->hop_limit, &p->asked);
 
 	p->no_response = p->asked.no_response;

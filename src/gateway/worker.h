@@ -121,8 +121,8 @@ size_t gw_worker_at_once(struct gw_worker *worker, const struct copse_peer *peer
  * anybody. Nothing else is refused like that: neither what observes or ends that, nor further blocks of a body. */
 #define GW_SHED_EACH 3
 
-/* The longest message of the resources of the gateway itself: as many units of BERT (RFC 8323 §6) as a page of the collector's
- * has to spare, for clients that take that much. */
+/* The longest message of the resources of the gateway itself: as many units of BERT (RFC 8323 §6) as a page of the
+ * collector's has to spare, for clients that take that much. */
 #define GW_LOCAL_MESSAGE (16u * 1024 + 128)
 void gw_worker_behind(struct gw_worker *worker, bool behind);
 

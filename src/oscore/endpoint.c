@@ -474,8 +474,8 @@ static void narrow(struct copse_oscore *o, struct copse_event *e)
 	if (!e->peer || copse_peer_units(e->peer) < 2)
 		return;
 	o->peer = *e->peer;
-	o->peer.flags = (uint8_t)((o->peer.flags & ((1u << COPSE_PEER_UNITS_SHIFT) - 1)) |
-				  1u << COPSE_PEER_UNITS_SHIFT);
+	o->peer.flags =
+	    (uint8_t)((o->peer.flags & ((1u << COPSE_PEER_UNITS_SHIFT) - 1)) | 1u << COPSE_PEER_UNITS_SHIFT);
 	e->peer = &o->peer;
 }
 

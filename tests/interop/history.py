@@ -197,4 +197,5 @@ def test(stage):
     peer.close()
 
 
-play(test)
+if __name__ == "__main__":
+    play(test)

@@ -19,12 +19,12 @@ PSK = "a pre-shared key of the tests"
 class Connection:
     """A client whose messages are the codec's, with the head of RFC 8323 in the place of the datagram's."""
 
-    def __init__(self, address):
+    def __init__(self, address, csm=CSM):
         self.socket = socket.create_connection(address, timeout=PATIENCE)
-        self.socket.sendall(CSM)
+        self.socket.sendall(csm)
         self.data = b""
         self.signals = []
-        self.sent, self.heard = [CSM], []  # frames
+        self.sent, self.heard = [csm], []  # frames
         self.codes_sent, self.codes_heard = [0xE1], []
 
     def send(self, code, token, options, payload=b""):

@@ -349,6 +349,17 @@ static void block_values(void **state)
 	b = (struct copse_block){COPSE_BLOCK_NUM_MAX, false, 6};
 	assert_int_equal(copse_block_resize(&b, 5), COPSE_ERR_ARGUMENT);
 	assert_true(b.num == COPSE_BLOCK_NUM_MAX && b.szx == 6);
+	b = (struct copse_block){.num = 5,
+				 .szx = COPSE_BLOCK_SZX_BERT}; /* RFC 8323 §6: counted as those of 1024 */
+	assert_int_equal(copse_block_offset(&b), 5120);
+	assert_int_equal(copse_block_value(&b), 0x57);
+	assert_int_equal(copse_block_resize(&b, 6), 0);
+	assert_true(b.num == 5 && b.szx == 6);
+	b.szx = COPSE_BLOCK_SZX_BERT;
+	assert_int_equal(copse_block_resize(&b, 5), 0);
+	assert_true(b.num == 10 && b.szx == 5);
+	assert_int_equal(copse_block_number(5120, COPSE_BLOCK_SZX_BERT), 5);
+	assert_int_equal(copse_block_number(5120, 4), 20);
 	assert_int_equal(copse_block_szx(0), 0);
 	assert_int_equal(copse_block_szx(31), 0);
 	assert_int_equal(copse_block_szx(32), 1);

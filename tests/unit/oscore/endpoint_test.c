@@ -101,6 +101,7 @@ static int setup(void **state)
 {
 	struct copse_client_config client = COPSE_CLIENT_DEFAULT;
 	struct copse_server_config server = COPSE_SERVER_DEFAULT;
+	client.message_len = server.message_len = 8192; /* longer than what is protected may be */
 	*state = w = calloc(1, sizeof *w);
 	w->now = 1000;
 	end_make(&w->c, 1, false, "01", "02");
@@ -311,6 +312,13 @@ static void bodies_go_block_by_block_inside(void **state)
 	assert_int_equal(w->clear, 0);
 }
 
+/* By a transport that takes BERT (RFC 8323 §6), of which nothing is left inside. */
+static void no_bert_inside(void **state)
+{
+	w->c.peer.flags = w->s.peer.flags = COPSE_PEER_RELIABLE | 16u << COPSE_PEER_UNITS_SHIFT;
+	bodies_go_block_by_block_inside(state);
+}
+
 /* Blocks that follow an answer by themselves are protected as it is, and take the place of no observer: there are four. */
 static void blocks_follow_by_themselves(void **state)
 {
@@ -459,6 +467,7 @@ int main(void)
 	    TEST(a_request_is_answered_and_nobody_sees_it),
 	    TEST(what_is_lost_is_sent_again),
 	    TEST(bodies_go_block_by_block_inside),
+	    TEST(no_bert_inside),
 	    TEST(blocks_follow_by_themselves),
 	    TEST(observations_begin_go_on_and_end),
 	    TEST(a_server_that_starts_again_challenges_once),

@@ -1,5 +1,5 @@
-/* BERT (RFC 8323 §6): bodies over TCP in messages of several units of 1024 bytes, between our server and our client, and against
- * a socket of the system that says each byte.
+/* BERT (RFC 8323 §6): bodies over TCP in messages of several units of 1024 bytes, between our server and our client, and
+ * against a socket of the system that says each byte.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "net.h"
@@ -427,8 +427,8 @@ static void assert_block_at(const struct copse_message *m, uint16_t number, uint
 {
 	const struct copse_option *o = copse_message_option(m, number);
 	if (!o || copse_option_uint(m, o) != (num << 4 | (more ? 8u : 0u) | szx))
-		fail_msg("line %d: block %x of a %02x", line, o ? (unsigned)copse_option_uint(m, o) : 0xfffffu,
-			 m->code);
+		fail_msg("line %d: block %x of a %02x", line,
+			 o ? (unsigned)copse_option_uint(m, o) : 0xfffffu, m->code);
 }
 
 /* RFC 8323 §6.1: units are counted, whatever a message has of them; the last one may be of any length. */
