@@ -5,7 +5,6 @@
 #include "config_parse.h"
 #include "collector.h"
 #include "config_text.h"
-#include "jwks.h"
 #include "key.h"
 
 #include "core/siphash.h"
@@ -427,112 +426,6 @@ void gw_config_beside(char *out, size_t cap, const cfg_t *sec, const char *name)
 		snprintf(out, cap, "%s/%s", dirname(folder), name);
 }
 
-static const char *take_key_file(struct gw_key *key, const cfg_t *sec, const char *name)
-{
-	char path[PATH_MAX], *text;
-	size_t len;
-
-	gw_config_beside(path, sizeof(path), sec, name);
-	int err = gw_file_read(path, 65536, &text, &len);
-	if (err)
-		return strerrordesc_np(err);
-	size_t size = len;
-	if (key->algorithm == GW_HS256 && len && text[len - 1] == '\n')
-		len--;
-	const char *why = gw_key_take(key, text, len);
-	explicit_bzero(text, size);
-	copse_mem_free(text);
-	return why;
-}
-
-static int take_key(struct gw_key *key, cfg_t *sec)
-{
-	const char *algorithm = cfg_getstr(sec, "algorithm"), *secret = cfg_getstr(sec, "secret");
-	const char *file = cfg_getstr(sec, "file"), *why;
-
-	copy(key->id, sizeof(key->id), cfg_title(sec));
-	if (!algorithm) {
-		cfg_error(sec, "key '%s' has no algorithm", key->id);
-		return -1;
-	}
-	key->algorithm = (enum gw_algorithm)gw_algorithm_from_text(algorithm);
-	if (!secret == !file) {
-		cfg_error(sec, "key '%s' needs either a secret or a file", key->id);
-		return -1;
-	}
-	if (secret && key->algorithm != GW_HS256) {
-		cfg_error(sec, "key '%s': %s needs a file, not a secret", key->id, algorithm);
-		return -1;
-	}
-	why = secret ? gw_key_take(key, secret, strlen(secret)) : take_key_file(key, sec, file);
-	if (why)
-		cfg_error(sec, file ? "key '%s': %s: %s" : "key '%s': %s%s", key->id, file ? file : "", why);
-	return why ? -1 : 0;
-}
-
-/* The keys of a set behind those of the sections. Which of two with one name a token means nobody could tell. */
-static int add_keys(struct gw_config *c, const struct gw_key *more, size_t n, cfg_t *token)
-{
-	struct gw_key *all = copse_mem_new(c->key_n + n, sizeof(*all));
-
-	if (!all)
-		return -1;
-	for (size_t i = 0; i < c->key_n + n; i++) {
-		all[i] = i < c->key_n ? c->keys[i] : more[i - c->key_n];
-		for (size_t j = 0; j < i && all[i].id[0]; j++)
-			if (strcmp(all[i].id, all[j].id) == 0) {
-				cfg_error(token, "jwks: key '%s' stands twice", all[i].id);
-				copse_mem_free(all);
-				return -1;
-			}
-	}
-	copse_mem_free(c->keys);
-	c->keys = all;
-	c->key_n += n;
-	return 0;
-}
-
-static int take_jwks(struct gw_config *c, cfg_t *cfg)
-{
-	cfg_t *token = cfg_getsec(cfg, "token");
-	const char *name = cfg_getstr(token, "jwks"), *wrong = NULL;
-	char path[PATH_MAX], why[COPSE_SECURE_WHY], *text = NULL, *again = NULL;
-	struct gw_key *keys = NULL;
-	size_t len = 0, again_len = 0, n = 0;
-	bool secret = false;
-
-	if (!name)
-		return 0;
-	gw_config_beside(path, sizeof(path), cfg, name);
-	if (copse_secure_read(path, false, &text, &len, why) != 0)
-		wrong = why;
-	if (!wrong)
-		wrong = gw_jwks_read(text, len, &keys, &n, &secret);
-	if (!wrong && secret && copse_secure_read(path, true, &again, &again_len, why) != 0)
-		wrong = why;
-	copse_secure_wipe(text, len);
-	copse_secure_wipe(again, again_len);
-	if (wrong)
-		cfg_error(token, "jwks: %s", wrong);
-	int err = wrong ? -1 : add_keys(c, keys, n, token);
-	for (size_t i = 0; err && keys && i < n; i++)
-		gw_key_wipe(&keys[i]);
-	copse_mem_free(keys);
-	return err;
-}
-
-static int take_keys(struct gw_config *c, cfg_t *cfg)
-{
-	c->key_n = cfg_size(cfg, "key");
-	c->keys = copse_mem_new(c->key_n, sizeof(*c->keys));
-	if (!c->keys)
-		return -1;
-	for (unsigned i = 0; i < c->key_n; i++)
-		if (take_key(&c->keys[i], cfg_getnsec(cfg, "key", i)) != 0)
-			return -1;
-	return take_jwks(c, cfg);
-}
-
 uint32_t gw_config_hash(const struct gw_config *config, const char *name, size_t len)
 {
 	return (uint32_t)core_siphash(config->hash_key, name, len, 1, 3);
@@ -700,9 +593,9 @@ static int take_all(struct gw_config *c, cfg_t *cfg)
 	take_workers(c, cfg);
 	return take_root(c, cfg) || take_params(&c->clients, cfg_getsec(cfg, "clients")) ||
 	       take_proxy(c, cfg_getsec(cfg, "proxy")) || take_collector(c, cfg_getsec(cfg, "collector")) ||
-	       take_accesses(c, cfg) || take_classes(c, cfg) || take_keys(c, cfg) || take_devices(c, cfg) ||
-	       take_groups(c, cfg) || list_devices(c) || gw_config_take_secure(c, cfg) ||
-	       gw_config_take_mesh_keys(c, cfg);
+	       take_accesses(c, cfg) || take_classes(c, cfg) || gw_config_take_keys(c, cfg) ||
+	       take_devices(c, cfg) || take_groups(c, cfg) || list_devices(c) ||
+	       gw_config_take_secure(c, cfg) || gw_config_take_mesh_keys(c, cfg);
 }
 
 struct gw_config *gw_config_read(const char *path, char why[GW_CONFIG_WHY])

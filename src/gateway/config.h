@@ -38,11 +38,12 @@ enum gw_algorithm { GW_HS256, GW_RS256, GW_ES256 };
 struct gw_key {
 	char id[GW_NAME_MAX + 1];
 	enum gw_algorithm algorithm;
-	uint8_t *bytes; /* the secret, or a public key in PEM; wiped when the snapshot goes */
+	uint8_t issuers; /* bits: which of gw_token_rules.issuer it speaks for; 0: all */
+	uint8_t *bytes;  /* the secret, or a public key in PEM; wiped when the snapshot goes */
 	size_t len;
 };
 
-#define GW_TOKEN_NAMES 8
+#define GW_TOKEN_NAMES 8 /* as many as gw_key.issuers has bits */
 
 struct gw_names {
 	char text[GW_TOKEN_NAMES][256];

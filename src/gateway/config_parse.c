@@ -307,6 +307,16 @@ static int check_claim(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_kid(cfg_t *cfg, cfg_opt_t *opt)
+{
+	size_t len = strlen(last(opt));
+
+	if (len >= 1 && len <= GW_NAME_MAX)
+		return 0;
+	cfg_error(cfg, "'%s' must have 1 to %d bytes", opt->name, GW_NAME_MAX);
+	return -1;
+}
+
 static int check_text(cfg_t *cfg, cfg_opt_t *opt)
 {
 	if (strlen(last(opt)) < 256)
@@ -415,6 +425,8 @@ static const struct {
     {"log|level", check_level},
     {"key", check_title},
     {"key|algorithm", check_algorithm},
+    {"key|kid", check_kid},
+    {"key|issuer", check_text},
     {"token|issuer", check_text},
     {"token|audience", check_text},
     {"token|account_claim", check_claim},
@@ -491,6 +503,9 @@ static cfg_opt_t key_options[] = {
     CFG_STR("algorithm", NULL, CFGF_NODEFAULT),
     CFG_STR("secret", NULL, CFGF_NODEFAULT),
     CFG_STR("file", NULL, CFGF_NODEFAULT),
+    CFG_STR("jwks", NULL, CFGF_NODEFAULT),
+    CFG_STR("kid", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("issuer", no_list, CFGF_NONE),
     CFG_END(),
 };
 
@@ -735,7 +750,10 @@ static int parse_files(cfg_t *cfg)
 			return -1;
 	}
 	reading->current = 0;
-	return 0;
+	/* sections that may stand in several files have none: what they name is beside the first, whichever was read last */
+	free(cfg->filename);
+	cfg->filename = strdup(reading->file[0].path);
+	return cfg->filename ? 0 : -1;
 }
 
 cfg_t *gw_config_parse(const char *path, char why[GW_CONFIG_WHY])

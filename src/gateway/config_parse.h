@@ -8,8 +8,13 @@
 
 #include <confuse.h>
 
-/* config.c: the path of a file that a section names: relative to the file of the section. */
+/* config.c: the path of a file that a section names: relative to the file of the section, or
+ * for those that there is one of, `sec` the root, to the first file. */
 void gw_config_beside(char *out, size_t cap, const cfg_t *sec, const char *name);
+
+/* config_keys.c: the keys that tokens are verified with, behind the issuers. Returns 0, or -1 after an error that has been
+ * told. */
+int gw_config_take_keys(struct gw_config *c, cfg_t *cfg);
 
 /* config_secure.c: the keys of both secure sides; those of the mesh behind the devices. Return 0, or -1
  * after an error that has been told. */

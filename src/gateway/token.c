@@ -72,9 +72,48 @@ static enum gw_token_fault read_header(const char *text, struct wanted *wanted)
 	return fault;
 }
 
-/* Try the keys that are declared for the algorithm. */
+static bool is_text(const json_t *value, const char *text)
+{
+	return json_is_string(value) && json_string_length(value) == strlen(text) &&
+	       strcmp(json_string_value(value), text) == 0;
+}
+
+/* Whether a token with these claims may come from whoever holds `key`. */
+static bool speaks(const struct gw_config *config, const struct gw_key *key, const json_t *claims)
+{
+	const struct gw_names *issuer = &config->token.issuer;
+
+	for (size_t i = 0; i < issuer->n; i++)
+		if ((key->issuers & 1u << i) && is_text(json_object_get(claims, "iss"), issuer->text[i]))
+			return true;
+	return key->issuers == 0;
+}
+
+static enum gw_token_fault try_key(const struct gw_config *config, const struct gw_key *key, const char *text,
+				   const struct wanted *wanted, json_t **claims)
+{
+	jwt_t *jwt = NULL;
+
+	if (wanted->has_kid && strcmp(wanted->kid, key->id) != 0)
+		return GW_TOKEN_KEY;
+	if (jwt_decode(&jwt, text, key->bytes, (int)key->len) != 0)
+		return GW_TOKEN_SIGNATURE;
+	char *payload = jwt_get_alg(jwt) == wanted->algorithm ? jwt_get_grants_json(jwt, NULL) : NULL;
+	jwt_free(jwt);
+	*claims = payload ? json_loads(payload, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	free(payload);
+	if (!*claims)
+		return GW_TOKEN_SIGNATURE;
+	if (speaks(config, key, *claims))
+		return GW_TOKEN_OK;
+	json_decref(*claims);
+	return GW_TOKEN_FOREIGN;
+}
+
+/* Try the keys that are declared for the algorithm. With a kid there are at most GW_TOKEN_NAMES of them: keys of one name
+ * speak for different issuers. What is said is how far the token came that got furthest. */
 static enum gw_token_fault verify(const struct gw_config *config, const char *text,
-				  const struct wanted *wanted, jwt_t **jwt)
+				  const struct wanted *wanted, json_t **claims)
 {
 	enum gw_token_fault fault = GW_TOKEN_ALGORITHM;
 
@@ -82,17 +121,11 @@ static enum gw_token_fault verify(const struct gw_config *config, const char *te
 		const struct gw_key *key = &config->keys[i];
 		if (algorithms[key->algorithm] != wanted->algorithm)
 			continue;
-		if (wanted->has_kid && strcmp(wanted->kid, key->id) != 0) {
-			if (fault == GW_TOKEN_ALGORITHM)
-				fault = GW_TOKEN_KEY;
-			continue;
-		}
-		fault = GW_TOKEN_SIGNATURE;
-		if (jwt_decode(jwt, text, key->bytes, (int)key->len) != 0)
-			continue;
-		if (jwt_get_alg(*jwt) == wanted->algorithm)
+		enum gw_token_fault one = try_key(config, key, text, wanted, claims);
+		if (one == GW_TOKEN_OK)
 			return GW_TOKEN_OK;
-		jwt_free(*jwt);
+		if (one > fault)
+			fault = one;
 	}
 	return fault;
 }
@@ -111,12 +144,6 @@ static int get_date(const json_t *claims, const char *name, int64_t *out)
 		return -1;
 	*out = json_is_integer(value) ? (int64_t)json_integer_value(value) : (int64_t)number;
 	return 1;
-}
-
-static bool is_text(const json_t *value, const char *text)
-{
-	return json_is_string(value) && json_string_length(value) == strlen(text) &&
-	       strcmp(json_string_value(value), text) == 0;
 }
 
 /* RFC 7519 §4.1.3: a text or an array of them. */
@@ -217,21 +244,17 @@ enum gw_token_fault gw_token_check(const struct gw_config *config, const void *t
 {
 	char text[GW_TOKEN_MAX + 1];
 	struct wanted wanted = {0};
-	jwt_t *jwt = NULL;
+	json_t *json = NULL;
 
 	if (!take_text(text, token, len))
 		return GW_TOKEN_MALFORMED;
 	enum gw_token_fault fault = read_header(text, &wanted);
 	if (!fault)
-		fault = verify(config, text, &wanted, &jwt);
+		fault = verify(config, text, &wanted, &json);
 	if (fault)
 		return fault;
-	char *payload = jwt_get_grants_json(jwt, NULL);
-	json_t *json = payload ? json_loads(payload, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	fault = json ? check_claims(&config->token, json, wall, claims) : GW_TOKEN_MALFORMED;
+	fault = check_claims(&config->token, json, wall, claims);
 	json_decref(json);
-	free(payload);
-	jwt_free(jwt);
 	return fault;
 }
 
@@ -243,6 +266,7 @@ const char *gw_token_fault_text(enum gw_token_fault fault)
 	    [GW_TOKEN_ALGORITHM] = "algorithm without a key",
 	    [GW_TOKEN_KEY] = "unknown key id",
 	    [GW_TOKEN_SIGNATURE] = "wrong signature",
+	    [GW_TOKEN_FOREIGN] = "signed by a key of another issuer",
 	    [GW_TOKEN_CLAIM] = "bad or missing time",
 	    [GW_TOKEN_EXPIRED] = "expired",
 	    [GW_TOKEN_EARLY] = "not valid yet",

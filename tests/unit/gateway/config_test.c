@@ -181,6 +181,82 @@ static void test_jwks(void **state)
 	must_fail("token {\n issuer = {a, b, c, d, e, f, g, h, i}\n}\n", 3, "more than 8");
 }
 
+#define SET(kid) \
+	"{\"keys\":[{\"kty\":\"oct\",\"kid\":\"" kid \
+	"\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}]}"
+#define TWO_ISSUERS "token {\n issuer = {\"a\", \"b\"}\n}\n" /* three lines */
+#define HS256       " algorithm = HS256\n secret = \"" SECRET "\"\n"
+
+/* Which issuers a key speaks for: of sections and of sets, in any order, and what contradicts itself. */
+static void test_key_issuer(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line;
+		const char *what;
+	} bad[] = {
+	    {"key \"k\" {\n issuer = \"a\"\n" HS256 "}\n", 5, "issuer 'a' is none of those"},
+	    {TWO_ISSUERS "key \"k\" {\n issuer = {\"a\", \"A\"}\n" HS256 "}\n", 8,
+	     "issuer 'A' is none of those"},
+	    {"key \"k\" {\n issuer = {}\n" HS256 "}\n", 5, "names no issuer"},
+	    {TWO_ISSUERS "key \"k\" {\n" HS256 "}\nkey \"l\" {\n kid = k\n issuer = a\n" HS256 "}\n", 13,
+	     "key 'k' stands twice for the same issuer"},
+	    {TWO_ISSUERS "key \"k\" {\n issuer = {a, b}\n" HS256
+			 "}\nkey \"l\" {\n kid = k\n issuer = b\n" HS256 "}\n",
+	     14, "key 'k' stands twice for the same issuer"},
+	    {TWO_ISSUERS "key \"k\" {\n issuer = a\n" HS256
+			 "}\nkey \"s\" {\n jwks = \"set.json\"\n issuer = a\n}\n",
+	     12, "key 'k' stands twice for the same issuer"},
+	    {TWO_ISSUERS
+	     "key \"s\" {\n jwks = \"set.json\"\n issuer = a\n}\ntoken {\n jwks = \"set.json\"\n}\n",
+	     10, "key 'k' stands twice for the same issuer"},
+	    {"key \"s\" {\n jwks = \"set.json\"\n" HS256 "}\n", 5, "says algorithm, kid and key itself"},
+	    {"key \"s\" {\n jwks = \"set.json\"\n kid = k\n}\n", 4, "says algorithm, kid and key itself"},
+	    {"key \"s\" {\n jwks = \"absent.json\"\n}\n", 3, "absent.json"},
+	    {"key \"s\" {\n jwks = \"broken.json\"\n}\n", 3, "no JWK set"},
+	    {"key \"k\" {\n kid = \"\"\n}\n", 2, "1 to 63 bytes"},
+	};
+
+	(void)state;
+	put_file("set.json", SET("k"), 0600);
+	put_file("broken.json", "[]", 0600);
+	struct gw_config *c =
+	    must_read("key \"k\" {\n issuer = \"b\"\n" HS256 "}\nkey \"l\" {\n" HS256 "}\n"
+		      "key \"m\" {\n kid = \"l/2\"\n issuer = {\"b\", \"a\"}\n" HS256 "}\n"
+		      "key \"s\" {\n issuer = \"a\"\n jwks = \"set.json\"\n}\n" TWO_ISSUERS);
+	assert_int_equal(c->key_n, 4);
+	assert_string_equal(c->keys[0].id, "k");
+	assert_int_equal(c->keys[0].issuers, 2);
+	assert_int_equal(c->keys[1].issuers, 0);
+	assert_string_equal(c->keys[2].id, "l/2");
+	assert_int_equal(c->keys[2].issuers, 3);
+	assert_string_equal(c->keys[3].id, "k");
+	assert_int_equal(c->keys[3].issuers, 1);
+	gw_config_free(c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		must_fail(bad[i].text, bad[i].line, bad[i].what);
+}
+
+/* A file that a section names is beside the file with that section, whichever was read last. */
+static void test_jwks_beside(void **state)
+{
+	char path[512];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/sub", folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	put_file("sub/more.conf", "key \"s\" {\n jwks = \"there.json\"\n}\n", 0600);
+	put_file("sub/there.json", SET("there"), 0600);
+	put_file("here.json", SET("here"), 0600);
+	struct gw_config *c = must_read("token {\n jwks = \"here.json\"\n}\ninclude(\"sub/more.conf\")\n");
+	assert_int_equal(c->key_n, 2);
+	assert_string_equal(c->keys[0].id, "there");
+	assert_string_equal(c->keys[1].id, "here");
+	gw_config_free(c);
+	snprintf(path, sizeof(path), "%s/sub", folder);
+	remove_folder(path);
+}
+
 static void test_defaults(void **state)
 {
 	char text[COPSE_ADDRESS_TEXT];
@@ -686,6 +762,8 @@ int main(void)
 	    cmocka_unit_test(test_prefix),
 	    cmocka_unit_test(test_secure),
 	    cmocka_unit_test(test_jwks),
+	    cmocka_unit_test(test_key_issuer),
+	    cmocka_unit_test(test_jwks_beside),
 	    cmocka_unit_test(test_mesh_keys),
 	    cmocka_unit_test(test_secure_faults),
 	};

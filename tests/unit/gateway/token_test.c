@@ -16,12 +16,13 @@
 
 #define SECRET  "0123456789abcdef0123456789abcdef"
 #define SECRET2 "another secret, another secret, another"
+#define SECRET3 "a third secret, a third secret, a third"
 #define NOW     1700000000
 
 static char rsa_private[PEM_MAX], rsa_public[PEM_MAX], ec_private[PEM_MAX], ec_public[PEM_MAX];
 static char token[TOKEN_MAX];
 
-static struct gw_key keys[4];
+static struct gw_key keys[8];
 static struct gw_config config;
 static struct gw_claims claims;
 
@@ -38,6 +39,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&config, 0, sizeof(config));
+	memset(keys, 0, sizeof(keys));
 	config.keys = keys;
 	snprintf(config.token.account_claim, sizeof(config.token.account_claim), "sub");
 	config.token.skew = 10;
@@ -196,6 +198,89 @@ static void test_issuer_audience(void **state)
 	assert_int_equal(check_hs("{\"sub\":\"me\",\"aud\":{\"gw\":\"gw\"}}"), GW_TOKEN_AUDIENCE);
 }
 
+/* Whose keys are whose: each makes tokens in its own name only, though all are accepted. */
+static void test_issuer_of_key(void **state)
+{
+	static const struct {
+		const char *algorithm, *key, *kid, *claims;
+		enum gw_token_fault fault;
+	} rows[] = {
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET, NULL, "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, NULL, "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":\"z\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":[\"a\"]}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":\"\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET, "h", "{\"sub\":\"me\",\"iss\":\"A\"}", GW_TOKEN_FOREIGN},
+	    {"RS256", rsa_private, "r", "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_OK},
+	    {"RS256", rsa_private, NULL, "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_OK},
+	    {"RS256", rsa_private, "r", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_FOREIGN},
+	    {"ES256", ec_private, "e", "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_OK},
+	    {"ES256", ec_private, "e", "{\"sub\":\"me\",\"iss\":\"c\"}", GW_TOKEN_OK},
+	    {"ES256", ec_private, "e", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_FOREIGN},
+	    /* of one name: the second speaks for b; the third, without an issuer, for all that are accepted */
+	    {"HS256", SECRET2, "h", "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET2, NULL, "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET2, "h", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_FOREIGN},
+	    {"HS256", SECRET3, "any", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET3, "any", "{\"sub\":\"me\",\"iss\":\"c\"}", GW_TOKEN_OK},
+	    {"HS256", SECRET3, "any", "{\"sub\":\"me\",\"iss\":\"z\"}", GW_TOKEN_ISSUER},
+	    {"HS256", SECRET3, "any", "{\"sub\":\"me\"}", GW_TOKEN_ISSUER},
+	    {"HS256", SECRET3, "h", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_SIGNATURE},
+	    {"HS256", SECRET, "any", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_SIGNATURE},
+	    {"HS256", SECRET, "x", "{\"sub\":\"me\",\"iss\":\"a\"}", GW_TOKEN_KEY},
+	    /* nor do the claims of a text that nobody has signed say anything */
+	    {"HS256", rsa_public, "h", "{\"sub\":\"me\",\"iss\":\"b\"}", GW_TOKEN_SIGNATURE},
+	};
+
+	(void)state;
+	add_key("h", GW_HS256, SECRET2);
+	add_key("any", GW_HS256, SECRET3);
+	for (int i = 0; i < 3; i++)
+		snprintf(config.token.issuer.text[i], 256, "%c", 'a' + i);
+	config.token.issuer.n = 3;
+	keys[0].issuers = 1; /* a */
+	keys[1].issuers = 2; /* b */
+	keys[2].issuers = 6; /* b and c */
+	keys[3].issuers = 2;
+	for (int turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+			enum gw_token_fault got = check(make_token(rows[i].algorithm, rows[i].key,
+								   rows[i].kid, NULL, rows[i].claims, token));
+			if (got != rows[i].fault)
+				print_error("row %zu: %s\n", i, gw_token_fault_text(got));
+			assert_int_equal(got, rows[i].fault);
+		}
+		struct gw_key first = keys[0]; /* whichever of one name comes first */
+		keys[0] = keys[3];
+		keys[3] = first;
+	}
+}
+
+/* Two issuers that hold one secret, or one key pair: each token is the one's or the other's. */
+static void test_shared_key(void **state)
+{
+	(void)state;
+	add_key("h", GW_HS256, SECRET);
+	add_key("r2", GW_RS256, rsa_public);
+	snprintf(config.token.issuer.text[0], 256, "a");
+	snprintf(config.token.issuer.text[1], 256, "b");
+	config.token.issuer.n = 2;
+	keys[0].issuers = keys[1].issuers = 1;
+	keys[3].issuers = keys[4].issuers = 2;
+	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":\"a\"}"), GW_TOKEN_OK);
+	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":\"b\"}"), GW_TOKEN_OK);
+	assert_int_equal(check_hs("{\"sub\":\"me\",\"iss\":\"c\"}"), GW_TOKEN_FOREIGN);
+	assert_int_equal(
+	    check(make_token("RS256", rsa_private, NULL, NULL, "{\"sub\":\"me\",\"iss\":\"b\"}", token)),
+	    GW_TOKEN_OK);
+	assert_int_equal(
+	    check(make_token("RS256", rsa_private, "r2", NULL, "{\"sub\":\"me\",\"iss\":\"a\"}", token)),
+	    GW_TOKEN_FOREIGN);
+}
+
 static void test_account(void **state)
 {
 	char json[256], name[GW_ACCOUNT_MAX + 2];
@@ -285,6 +370,7 @@ int main(void)
 	    TEST(test_second_key),     TEST(test_algorithm_confusion),
 	    TEST(test_none),           TEST(test_critical_header),
 	    TEST(test_times),          TEST(test_issuer_audience),
+	    TEST(test_issuer_of_key),  TEST(test_shared_key),
 	    TEST(test_account),        TEST(test_damage),
 	    TEST(test_no_token),       TEST(test_no_keys),
 	};
