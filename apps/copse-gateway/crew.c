@@ -13,7 +13,7 @@
 
 struct gw_crew {
 	struct gw_crossing *cross;    /* NULL: there is one worker */
-	struct copse_dtls_pool *pool; /* NULL: workers make all handshakes themselves */
+	struct copse_handshake_pool *pool; /* NULL: workers make all handshakes themselves */
 	struct gw_log *log;
 	unsigned n;
 	struct gw_thread *thread[GW_WORKERS_MAX];
@@ -49,7 +49,7 @@ static bool make_pool(struct gw_crew *crew, const struct gw_config *c)
 {
 	if (!c->handshake_helpers || (!c->client_keys && !c->mesh_keys))
 		return true;
-	crew->pool = copse_dtls_pool_new(c->handshake_helpers, c->handshakes);
+	crew->pool = copse_handshake_pool_new(c->handshake_helpers, c->handshakes);
 	return crew->pool != NULL;
 }
 
@@ -145,6 +145,6 @@ void gw_crew_free(struct gw_crew *crew)
 	for (unsigned i = 0; i < crew->n; i++)
 		gw_thread_free(crew->thread[i]);
 	gw_crossing_free(crew->cross);
-	copse_dtls_pool_free(crew->pool);
+	copse_handshake_pool_free(crew->pool);
 	copse_mem_free(crew);
 }

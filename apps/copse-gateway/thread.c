@@ -72,7 +72,7 @@ struct gw_thread {
 	size_t secure_n;
 	struct copse_transport *stream[2 * GW_LISTEN_MAX]; /* and by connections, in the order of opening */
 	size_t stream_n;
-	struct copse_dtls_pool *pool; /* of handshakes; NULL: none */
+	struct copse_handshake_pool *pool; /* of handshakes; NULL: none */
 	struct gw_worker *worker;
 };
 
@@ -725,7 +725,7 @@ static bool make(struct gw_thread *t)
 }
 
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
-				struct copse_dtls_pool *pool, unsigned number, const struct gw_thread *first)
+				struct copse_handshake_pool *pool, unsigned number, const struct gw_thread *first)
 {
 	struct gw_thread *t = copse_mem_new(1, sizeof(*t));
 

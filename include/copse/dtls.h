@@ -38,16 +38,17 @@ struct copse_dtls_config {
 	struct copse_udp_config udp; /* the socket below; split_local is not possible */
 	struct copse_secure
 	    *secure; /* a server's or a client's: that decides what this transport is. Held by it. */
-	uint32_t associations;        /* default 1024 */
-	uint32_t handshakes;          /* default 256 */
-	uint32_t rate;                /* server: new handshakes a second; default 200 */
-	uint16_t waiting;             /* client: datagrams for each handshake; default 8 */
-	uint16_t mtu;                 /* of handshake datagrams; default 1232 */
-	struct copse_dtls_pool *pool; /* makes handshakes that cost much; NULL: the transport's thread does */
-	copse_ms handshake_ms;        /* longest handshake; default 30 s */
-	copse_ms retransmit_ms;       /* first wait for the other's flight; default 1 s; doubles each time */
-	copse_ms idle_ms;             /* an association unused for so long ends; default 24 h */
-	copse_ms stale_ms;            /* client: default 30 s */
+	uint32_t associations; /* default 1024 */
+	uint32_t handshakes;   /* default 256 */
+	uint32_t rate;         /* server: new handshakes a second; default 200 */
+	uint16_t waiting;      /* client: datagrams for each handshake; default 8 */
+	uint16_t mtu;          /* of handshake datagrams; default 1232 */
+	struct copse_handshake_pool *
+	    pool; /* makes handshakes that cost much: there is a second descriptor then (copse_transport.wake_fd); NULL: the transport's thread does */
+	copse_ms handshake_ms;  /* longest handshake; default 30 s */
+	copse_ms retransmit_ms; /* first wait for the other's flight; default 1 s; doubles each time */
+	copse_ms idle_ms;       /* an association unused for so long ends; default 24 h */
+	copse_ms stale_ms;      /* client: default 30 s */
 
 	/* Server: called when the association of a peer has ended; `self` is its argument. May be NULL. */
 	void (*ended)(void *self, const struct copse_peer *peer);
@@ -56,18 +57,6 @@ struct copse_dtls_config {
 	void (*refused)(void *self, const struct copse_peer *peer, const char *why);
 	void *self;
 };
-
-/* Threads that make the handshakes of any number of transports that cost much: with certificates, raw keys or
- * ephemeral Diffie-Hellman. So nobody who has an association waits for those who want one. `threads`: 1 to 16.
- * `queue`: how many handshakes may wait for them; beyond, what comes for more is dropped, counted as
- * handshakes_crowded, and comes again. Such a transport has a second descriptor to be polled
- * (copse_transport.wake_fd). Returns NULL without memory or threads. Free it when all its transports are
- * closed; NULL is taken. */
-struct copse_dtls_pool *copse_dtls_pool_new(unsigned threads, unsigned queue);
-void copse_dtls_pool_free(struct copse_dtls_pool *pool);
-
-/* For tests: while held, the threads take nothing. */
-void copse_dtls_pool_hold(struct copse_dtls_pool *pool, bool hold);
 
 /* Open a socket. Returns 0 with `*out`, or as copse_udp_open. */
 int copse_dtls_open(const struct copse_dtls_config *config, struct copse_transport **out, char *why,

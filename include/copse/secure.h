@@ -24,6 +24,7 @@
 #define COPSE_SECURE_WHY       256 /* room for a sentence about what is wrong */
 
 struct copse_secure;
+struct copse_handshake_pool;
 
 /* An empty set, held once. Returns NULL without memory. */
 struct copse_secure *copse_secure_new(bool server);
@@ -101,5 +102,15 @@ int copse_secure_read(const char *path, bool secret, char **out, size_t *len, ch
 
 /* Wipe and free what copse_secure_read has made. NULL is taken. */
 void copse_secure_wipe(char *text, size_t len);
+
+/* Threads that make handshakes which cost much, for any number of transports: of DTLS those with certificates, raw keys or
+ * ephemeral Diffie-Hellman, of TLS all. So nobody who is served already waits for those who want to be. `threads`: 1 to
+ * 16. `queue`: how many handshakes may wait for them; beyond, they are tried again a little later, counted as
+ * handshakes_crowded. Returns NULL without memory or threads. Free it when all its transports are closed; NULL is taken. */
+struct copse_handshake_pool *copse_handshake_pool_new(unsigned threads, unsigned queue);
+void copse_handshake_pool_free(struct copse_handshake_pool *pool);
+
+/* For tests: while held, the threads take nothing. */
+void copse_handshake_pool_hold(struct copse_handshake_pool *pool, bool hold);
 
 #endif

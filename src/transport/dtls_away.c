@@ -21,7 +21,7 @@ static void depart(struct copse_dtls *d, struct dtls_assoc *a, copse_ms now)
 		copse_mem_free(w);
 	}
 	e->away = true;
-	if (dtls_pool_send(d->config.pool, e)) {
+	if (handshake_pool_send(d->config.pool, &e->base)) {
 		d->count.handshakes_away++;
 		core_heap_set(&d->heap, &a->timer, end);
 		return;
@@ -75,7 +75,7 @@ static size_t come_back(struct copse_dtls *d, struct dtls_errand *e, struct cops
 	struct dtls_assoc *a;
 	struct dtls_waiting *w;
 
-	if (atomic_load(&e->dropped)) {
+	if (atomic_load(&e->base.dropped)) {
 		dtls_errand_free(e);
 		return 0;
 	}
@@ -101,12 +101,12 @@ size_t dtls_away_back(struct copse_dtls *d, struct copse_datagram *batch, size_t
 	if (!d->home)
 		return 0;
 	while (kept < n && !d->backlog) {
-		struct dtls_errand *e = d->back ? d->back : dtls_home_take(d->home);
+		struct handshake_errand *e = d->back ? d->back : handshake_home_take(d->home);
 
 		if (!e)
 			break;
 		d->back = e->next;
-		kept += come_back(d, e, batch + kept, n - kept, now);
+		kept += come_back(d, (struct dtls_errand *)e, batch + kept, n - kept, now);
 	}
 	return kept;
 }
@@ -118,7 +118,7 @@ void dtls_away_drop(struct dtls_assoc *a)
 	a->errand = NULL;
 	a->record = NULL; /* the errand's */
 	if (e->away)
-		atomic_store(&e->dropped, true); /* it is freed when it comes back */
+		atomic_store(&e->base.dropped, true); /* it is freed when it comes back */
 	else
 		dtls_errand_free(e);
 }
@@ -126,10 +126,10 @@ void dtls_away_drop(struct dtls_assoc *a)
 void dtls_away_close(struct copse_dtls *d)
 {
 	while (d->back) {
-		struct dtls_errand *e = d->back;
+		struct handshake_errand *e = d->back;
 
 		d->back = e->next;
-		dtls_errand_free(e);
+		e->release(e);
 	}
-	dtls_home_close(d->home);
+	handshake_home_close(d->home);
 }

@@ -4,7 +4,7 @@
 #ifndef COPSE_DTLS_INTERNAL_H
 #define COPSE_DTLS_INTERNAL_H
 
-#include "dtls_pool.h"
+#include "dtls_errand.h"
 #include "dtls_record.h"
 
 #include "core/heap.h"
@@ -90,8 +90,9 @@ struct copse_dtls {
 	} failures[DTLS_FAILURES], told; /* told: the one that failure() gave last */
 	const char *why;                 /* of the last handshake that failed */
 	bool why_silent;
-	struct dtls_home *home;   /* of errands; NULL: all is done here */
-	struct dtls_errand *back; /* those that have come home, and for whose messages there was no room */
+	struct handshake_home *home; /* of errands; NULL: all is done here */
+	struct handshake_errand
+	    *back; /* those that have come home, and for whose messages there was no room */
 	struct copse_dtls_counters count;
 };
 

@@ -47,10 +47,10 @@ static bool make(struct copse_dtls *d, const struct copse_dtls_config *config)
 	d->out_bytes = make_datagrams(d->out, DTLS_OUT);
 	d->plain = copse_mem_new(1, DTLS_PLAIN_MAX);
 	if (config->pool) {
-		d->home = dtls_home_new();
+		d->home = handshake_home_new();
 		if (!d->home)
 			return false;
-		d->base.wake_fd = dtls_home_fd(d->home);
+		d->base.wake_fd = handshake_home_fd(d->home);
 		d->base.has_wake = true;
 	}
 	return d->in_bytes && d->out_bytes && d->plain && dtls_table_new(d);

@@ -55,7 +55,7 @@ static struct copse_transport *server(struct copse_dtls_config c)
 	return open_side(c, s, 2);
 }
 
-static struct copse_transport *client(struct copse_dtls_pool *pool, bool foreign)
+static struct copse_transport *client(struct copse_handshake_pool *pool, bool foreign)
 {
 	const struct keys *k = keys_of(KEYS_CLIENT, foreign), *theirs = keys_of(KEYS_SERVER, false);
 	struct copse_secure *s = copse_secure_new(false);
@@ -142,7 +142,7 @@ static struct copse_peer reach(struct copse_transport *a, const struct copse_tra
 /* What waits for the handshake goes out behind it; who is who is known; later messages need no thread. */
 static void test_both_sides(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(2, 64);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(2, 64);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool}),
 			       *a = client(pool, false);
 	struct copse_peer peer = reach(a, b), from;
@@ -163,12 +163,12 @@ static void test_both_sides(void **state)
 	assert_int_equal(copse_dtls_counters(b)->handshakes_done, 1);
 	copse_transport_close(a);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 static void test_refused(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(1, 64);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(1, 64);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool}), *a = client(pool, true);
 	struct copse_peer peer = reach(a, b);
 
@@ -177,67 +177,67 @@ static void test_refused(void **state)
 	UNTIL(a, b, copse_dtls_counters(b)->handshakes_failed == 1);
 	copse_transport_close(a);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 /* With pre-shared keys alone there is nothing to hand over, though the server has a certificate too. */
 static void test_psk_stays(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(1, 64);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(1, 64);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool}), *a = psk_client();
 
 	(void)state;
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	pass(a, b, reach(a, b), "question");
 	assert_int_equal(copse_dtls_counters(b)->handshakes_away, 0);
 	copse_transport_close(a);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 /* The queue has one place: the other's hello is dropped, and comes again when there is room. */
 static void test_queue_bound(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(1, 1);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(1, 1);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool});
 	struct copse_transport *one = client(NULL, false), *two = client(NULL, false);
 	struct copse_peer peer = reach(one, b), other = reach(two, b);
 
 	(void)state;
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	copse_dtls_connect(one, &peer, copse_clock_ms());
 	UNTIL(one, b, copse_dtls_counters(b)->handshakes_away == 1);
 	copse_dtls_connect(two, &other, copse_clock_ms());
 	UNTIL(two, b, copse_dtls_counters(b)->handshakes_crowded > 0);
 	assert_int_equal(copse_dtls_counters(b)->handshakes_away, 1);
-	copse_dtls_pool_hold(pool, false);
+	copse_handshake_pool_hold(pool, false);
 	UNTIL(one, b, copse_dtls_is_open(one, &peer));
 	UNTIL(two, b, copse_dtls_is_open(two, &other));
 	copse_transport_close(one);
 	copse_transport_close(two);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 /* An association ends while its errand is away: displaced by another one, and with the transport. */
 static void test_end_while_away(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(1, 64);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(1, 64);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool, .handshakes = 1});
 	struct copse_transport *one = client(NULL, false), *two = client(NULL, false);
 	struct copse_peer peer = reach(one, b), other = reach(two, b);
 
 	(void)state;
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	copse_dtls_connect(one, &peer, copse_clock_ms());
 	UNTIL(one, b, copse_dtls_counters(b)->handshakes_away == 1);
 	copse_dtls_connect(two, &other, copse_clock_ms());
 	UNTIL(two, b, copse_dtls_counters(b)->handshakes_away == 2);
 	assert_int_equal(copse_dtls_counters(b)->handshakes_displaced, 1);
-	copse_dtls_pool_hold(pool, false);
+	copse_handshake_pool_hold(pool, false);
 	UNTIL(two, b, copse_dtls_is_open(two, &other));
 	copse_transport_close(two);
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	two = client(pool, false);
 	other = reach(two, b);
 	copse_dtls_connect(two, &other, copse_clock_ms());
@@ -245,27 +245,27 @@ static void test_end_while_away(void **state)
 	copse_transport_close(one);
 	copse_transport_close(two);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool); /* what is still there comes to nobody */
+	copse_handshake_pool_free(pool); /* what is still there comes to nobody */
 }
 
 static void test_out_of_time(void **state)
 {
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(1, 64);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(1, 64);
 	struct copse_transport *b = server((struct copse_dtls_config){.pool = pool, .handshake_ms = 50});
 	struct copse_transport *a = client(NULL, false);
 	struct copse_peer peer = reach(a, b);
 	struct copse_dtls_usage usage;
 
 	(void)state;
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	copse_dtls_connect(a, &peer, copse_clock_ms());
 	UNTIL(a, b, copse_dtls_counters(b)->handshakes_failed > 0);
 	copse_transport_close(a);
 	a = NULL;
 	UNTIL(a, b, (copse_dtls_usage(b, &usage), usage.handshakes == 0));
-	copse_dtls_pool_hold(pool, false);
+	copse_handshake_pool_hold(pool, false);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 /* ---- a crowd ---- */
@@ -316,7 +316,7 @@ static void end(struct stranger *s)
 static void test_nobody_waits(void **state)
 {
 	struct rlimit files;
-	struct copse_dtls_pool *pool = copse_dtls_pool_new(2, 100);
+	struct copse_handshake_pool *pool = copse_handshake_pool_new(2, 100);
 	struct copse_transport *b =
 	    server((struct copse_dtls_config){.pool = pool, .handshakes = CROWD, .handshake_ms = PATIENCE});
 	struct copse_transport *a = psk_client(), *late = psk_client();
@@ -332,7 +332,7 @@ static void test_nobody_waits(void **state)
 	assert_non_null(crowd);
 	assert_int_equal(gnutls_certificate_allocate_credentials(&nothing), 0);
 	from = pass(a, b, peer, "first");
-	copse_dtls_pool_hold(pool, true);
+	copse_handshake_pool_hold(pool, true);
 	for (unsigned i = 0; i < CROWD; i++) {
 		crowd[i] = begin(nothing, b);
 		greet(b, &crowd[i]);
@@ -348,7 +348,7 @@ static void test_nobody_waits(void **state)
 	pass(late, b, reach(late, b), "late");
 	assert_int_equal(copse_dtls_counters(b)->handshakes_done, 2);
 	/* the threads have time again: one of the crowd goes through with it */
-	copse_dtls_pool_hold(pool, false);
+	copse_handshake_pool_hold(pool, false);
 	UNTIL(NULL, b, gnutls_handshake(crowd[0].session) == 0);
 	assert_true(copse_dtls_counters(b)->handshakes_done >= 2);
 	for (unsigned i = 0; i < CROWD; i++)
@@ -358,7 +358,7 @@ static void test_nobody_waits(void **state)
 	copse_transport_close(a);
 	copse_transport_close(late);
 	copse_transport_close(b);
-	copse_dtls_pool_free(pool);
+	copse_handshake_pool_free(pool);
 }
 
 int main(void)

@@ -1,9 +1,8 @@
-/* See dtls_pool.h. Two locks, never both at once: the pool's, of its queue, and each home's, of what has come back.
+/* See handshake_pool.h. Two locks, never both at once: the pool's, of its queue, and each home's, of what has come back.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "dtls_pool.h"
+#include "handshake_pool.h"
 
-#include <copse/dtls.h>
 #include <copse/mem.h>
 
 #include <pthread.h>
@@ -13,124 +12,30 @@
 #include <unistd.h>
 
 #define THREADS_MAX 16u
-#define OUT_MAX     32u /* datagrams of one step: flights are smaller */
 
-struct copse_dtls_pool {
+struct copse_handshake_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	struct dtls_errand *first, **last;
+	struct handshake_errand *first, **last;
 	unsigned queued, queue_max, threads;
 	bool stop, held;
 	pthread_t thread[THREADS_MAX];
 };
 
-struct dtls_home {
+struct handshake_home {
 	pthread_mutex_t lock;
-	struct dtls_errand *first, **last;
+	struct handshake_errand *first, **last;
 	_Atomic bool any;
 	unsigned away; /* errands that are in a pool's hands */
 	bool closed;
 	int fd;
 };
 
-/* ---- queues of datagrams ---- */
-
-void dtls_queue_init(struct dtls_queue *q)
-{
-	*q = (struct dtls_queue){.last = &q->first};
-}
-
-bool dtls_queue_put(struct dtls_queue *q, const void *bytes, size_t len, uint32_t max)
-{
-	struct dtls_waiting *w = q->n < max ? copse_mem_new(1, sizeof *w + len) : NULL;
-
-	if (!w)
-		return false;
-	w->len = (uint32_t)len;
-	memcpy(w->bytes, bytes, len);
-	*q->last = w;
-	q->last = &w->next;
-	q->n++;
-	return true;
-}
-
-struct dtls_waiting *dtls_queue_take(struct dtls_queue *q)
-{
-	struct dtls_waiting *w = q->first;
-
-	if (!w)
-		return NULL;
-	q->first = w->next;
-	if (!q->first)
-		q->last = &q->first;
-	q->n--;
-	return w;
-}
-
-void dtls_queue_drop(struct dtls_queue *q)
-{
-	struct dtls_waiting *w;
-
-	while ((w = dtls_queue_take(q)) != NULL)
-		copse_mem_free(w);
-}
-
-/* ---- errands ---- */
-
-static void errand_out(struct dtls_link *link, const void *bytes, size_t len)
-{
-	struct dtls_errand *e = (struct dtls_errand *)((char *)link - offsetof(struct dtls_errand, link));
-
-	dtls_queue_put(&e->out, bytes, len, OUT_MAX); /* what is lost is sent again, as on the way */
-}
-
-struct dtls_errand *dtls_errand_new(struct dtls_home *home, uint32_t assoc, const uint8_t *address)
-{
-	struct dtls_errand *e = copse_mem_new(1, sizeof *e);
-
-	if (!e)
-		return NULL;
-	e->home = home;
-	e->assoc = assoc;
-	memcpy(e->address, address, sizeof e->address);
-	e->link = (struct dtls_link){errand_out, e->address};
-	dtls_queue_init(&e->in);
-	dtls_queue_init(&e->out);
-	dtls_queue_init(&e->later);
-	return e;
-}
-
-void dtls_errand_free(struct dtls_errand *e)
-{
-	dtls_record_free(e->record);
-	dtls_queue_drop(&e->in);
-	dtls_queue_drop(&e->out);
-	dtls_queue_drop(&e->later);
-	copse_mem_free(e);
-}
-
-/* Without a datagram, the time has come to say the last things again. */
-static void run(struct dtls_errand *e)
-{
-	bool once = e->in.n == 0;
-
-	e->progress = DTLS_WAITS;
-	while (!atomic_load(&e->dropped) && e->progress == DTLS_WAITS && (once || e->in.n > 0)) {
-		struct dtls_waiting *w = dtls_queue_take(&e->in);
-
-		once = false;
-		dtls_record_feed(e->record, w ? w->bytes : NULL, w ? w->len : 0);
-		e->progress = dtls_record_handshake(e->record);
-		dtls_record_feed(e->record, NULL, 0);
-		copse_mem_free(w);
-	}
-}
-
 /* ---- homes ---- */
 
-struct dtls_home *dtls_home_new(void)
+struct handshake_home *handshake_home_new(void)
 {
-	struct dtls_home *h = copse_mem_new(1, sizeof *h);
+	struct handshake_home *h = copse_mem_new(1, sizeof *h);
 
 	if (!h)
 		return NULL;
@@ -145,31 +50,31 @@ struct dtls_home *dtls_home_new(void)
 	return h;
 }
 
-int dtls_home_fd(const struct dtls_home *home)
+int handshake_home_fd(const struct handshake_home *home)
 {
 	return home->fd;
 }
 
-static void free_list(struct dtls_errand *e)
+static void free_list(struct handshake_errand *e)
 {
 	while (e) {
-		struct dtls_errand *next = e->next;
+		struct handshake_errand *next = e->next;
 
-		dtls_errand_free(e);
+		e->release(e);
 		e = next;
 	}
 }
 
-static void home_free(struct dtls_home *h)
+static void home_free(struct handshake_home *h)
 {
 	pthread_mutex_destroy(&h->lock);
 	close(h->fd);
 	copse_mem_free(h);
 }
 
-struct dtls_errand *dtls_home_take(struct dtls_home *h)
+struct handshake_errand *handshake_home_take(struct handshake_home *h)
 {
-	struct dtls_errand *list;
+	struct handshake_errand *list;
 	uint64_t n;
 
 	if (!atomic_load_explicit(&h->any, memory_order_acquire))
@@ -185,9 +90,9 @@ struct dtls_errand *dtls_home_take(struct dtls_home *h)
 	return list;
 }
 
-void dtls_home_close(struct dtls_home *h)
+void handshake_home_close(struct handshake_home *h)
 {
-	struct dtls_errand *list;
+	struct handshake_errand *list;
 	bool last;
 
 	if (!h)
@@ -204,17 +109,17 @@ void dtls_home_close(struct dtls_home *h)
 }
 
 /* One more away, or one less. */
-static void count_away(struct dtls_home *h, int change)
+static void count_away(struct handshake_home *h, int change)
 {
 	pthread_mutex_lock(&h->lock);
 	h->away = (unsigned)((int)h->away + change);
 	pthread_mutex_unlock(&h->lock);
 }
 
-static void come_home(struct dtls_errand *e)
+static void come_home(struct handshake_errand *e)
 {
 	static const uint64_t one = 1;
-	struct dtls_home *h = e->home;
+	struct handshake_home *h = e->home;
 	bool closed, last;
 
 	pthread_mutex_lock(&h->lock);
@@ -232,14 +137,14 @@ static void come_home(struct dtls_errand *e)
 	pthread_mutex_unlock(&h->lock);
 	if (!closed)
 		return;
-	dtls_errand_free(e);
+	e->release(e);
 	if (last)
 		home_free(h);
 }
 
 /* ---- the pool ---- */
 
-bool dtls_pool_send(struct copse_dtls_pool *p, struct dtls_errand *e)
+bool handshake_pool_send(struct copse_handshake_pool *p, struct handshake_errand *e)
 {
 	bool taken;
 
@@ -260,9 +165,9 @@ bool dtls_pool_send(struct copse_dtls_pool *p, struct dtls_errand *e)
 }
 
 /* The next errand, or NULL when all is over. */
-static struct dtls_errand *next(struct copse_dtls_pool *p)
+static struct handshake_errand *next(struct copse_handshake_pool *p)
 {
-	struct dtls_errand *e;
+	struct handshake_errand *e;
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->stop && (p->held || !p->first))
@@ -280,18 +185,19 @@ static struct dtls_errand *next(struct copse_dtls_pool *p)
 
 static void *work(void *self)
 {
-	struct copse_dtls_pool *p = self;
-	struct dtls_errand *e;
+	struct copse_handshake_pool *p = self;
+	struct handshake_errand *e;
 
 	pthread_setname_np(pthread_self(), "handshakes");
 	while ((e = next(p)) != NULL) {
-		run(e);
+		if (!atomic_load(&e->dropped))
+			e->run(e);
 		come_home(e);
 	}
 	return NULL;
 }
 
-static bool start(struct copse_dtls_pool *p, unsigned threads)
+static bool start(struct copse_handshake_pool *p, unsigned threads)
 {
 	sigset_t all, old;
 
@@ -303,9 +209,9 @@ static bool start(struct copse_dtls_pool *p, unsigned threads)
 	return p->threads == threads;
 }
 
-struct copse_dtls_pool *copse_dtls_pool_new(unsigned threads, unsigned queue)
+struct copse_handshake_pool *copse_handshake_pool_new(unsigned threads, unsigned queue)
 {
-	struct copse_dtls_pool *p = copse_mem_new(1, sizeof *p);
+	struct copse_handshake_pool *p = copse_mem_new(1, sizeof *p);
 
 	COPSE_ASSERT(threads > 0 && queue > 0);
 	if (!p)
@@ -318,11 +224,11 @@ struct copse_dtls_pool *copse_dtls_pool_new(unsigned threads, unsigned queue)
 	}
 	if (start(p, threads < THREADS_MAX ? threads : THREADS_MAX))
 		return p;
-	copse_dtls_pool_free(p);
+	copse_handshake_pool_free(p);
 	return NULL;
 }
 
-void copse_dtls_pool_free(struct copse_dtls_pool *p)
+void copse_handshake_pool_free(struct copse_handshake_pool *p)
 {
 	if (!p)
 		return;
@@ -333,7 +239,7 @@ void copse_dtls_pool_free(struct copse_dtls_pool *p)
 	for (unsigned i = 0; i < p->threads; i++)
 		pthread_join(p->thread[i], NULL);
 	while (p->first) { /* no thread was there to take it */
-		struct dtls_errand *e = next(p);
+		struct handshake_errand *e = next(p);
 
 		come_home(e);
 	}
@@ -342,7 +248,7 @@ void copse_dtls_pool_free(struct copse_dtls_pool *p)
 	copse_mem_free(p);
 }
 
-void copse_dtls_pool_hold(struct copse_dtls_pool *p, bool hold)
+void copse_handshake_pool_hold(struct copse_handshake_pool *p, bool hold)
 {
 	pthread_mutex_lock(&p->lock);
 	p->held = hold;
