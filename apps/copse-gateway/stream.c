@@ -18,6 +18,7 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 	const struct copse_tcp_config tcp = {.bind = *bind,
 					     .server = true,
 					     .secure = keys,
+					     .pool = place->pool,
 					     .websocket = place->kind == GW_STREAM_WEBSOCKET,
 					     .origins = config->origins,
 					     .group = GW_GROUP_CLIENTS,

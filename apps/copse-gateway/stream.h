@@ -22,6 +22,7 @@ struct gw_stream_place {
 	enum gw_stream kind;
 	unsigned workers;
 	bool follows, tells;
+	struct copse_handshake_pool *pool; /* of handshakes; NULL: none */
 };
 
 /* Listen at `bind`, by TLS with `keys` unless that is NULL, and attach it to the host. Returns NULL when that did not go

@@ -433,6 +433,7 @@ static bool listen_stream(struct gw_thread *t, const struct copse_address *bind,
 	const struct gw_stream_place place = {.kind = (enum gw_stream)kind,
 					      .workers = t->workers,
 					      .follows = t->first != NULL,
+					      .pool = t->pool,
 					      .tells = is_last(t)};
 	struct copse_address at = *bind;
 

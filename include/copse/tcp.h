@@ -30,7 +30,7 @@
  * A `max_message` above 1152 says that blocks of SZX 7 (BERT, §6) are taken, for Block-Wise-Transfer is always said:
  * copse_server and copse_client take them. How much a peer takes is known when it has greeted, and stands in the peers of
  * what comes from it: copse_peer_units.
- * Handshakes of TLS are made by the transport's thread.
+ * Handshakes of TLS are made by the threads of a `pool`, if there is one, else by the transport's.
  *
  * With `websocket` a connection first becomes a WebSocket, by a request to /.well-known/coap (§4.1), whose
  * head and whose answer's
@@ -54,8 +54,9 @@ struct copse_tcp_config {
 	struct copse_address
 	    bind; /* server: where to be reached; client: where to connect from; len 0: any */
 	bool server;
-	struct copse_secure *secure; /* finished, for the same side: TLS. NULL: in the clear. Held. */
-	bool websocket;              /* over WebSockets: coap+ws, coaps+ws */
+	struct copse_secure *secure;       /* finished, for the same side: TLS. NULL: in the clear. Held. */
+	struct copse_handshake_pool *pool; /* makes handshakes of TLS; NULL: the transport's thread does */
+	bool websocket;                    /* over WebSockets: coap+ws, coaps+ws */
 	const char
 	    *host;    /* client, websocket: what the request says of the host (with the port unless it is the
 				* scheme's); NULL: the address. Copied. */

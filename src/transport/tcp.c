@@ -301,8 +301,13 @@ static size_t read_ready(struct copse_tcp *t, struct copse_datagram *batch, size
 static size_t take_event(struct copse_tcp *t, const struct epoll_event *e, struct copse_datagram *batch,
 			 size_t n, copse_ms now)
 {
-	struct tcp_conn *c = tcp_at(t, e->data.u32);
+	struct tcp_conn *c;
 
+	if (e->data.u32 == TCP_HOME) {
+		tcp_away_back(t, now);
+		return 0;
+	}
+	c = tcp_at(t, e->data.u32);
 	if (!c) {
 		tcp_accept(t, now);
 		return 0;
@@ -559,6 +564,7 @@ static void tcp_close(struct copse_transport *base)
 		close(t->listener);
 	if (base->fd >= 0)
 		close(base->fd);
+	tcp_away_close(t);
 	tcp_table_free(t);
 	copse_secure_unref(t->secure);
 	copse_mem_free(t->host);

@@ -211,8 +211,10 @@ void tcp_end(struct tcp_conn *c, uint64_t *counter, const char *why, bool networ
 	tcp_buffer_clear(&c->in);
 	tcp_buffer_clear(&c->out);
 	tcp_ws_free(c->ws);
-	tcp_tls_free(c->tls);
-	close(c->fd);
+	if (!tcp_away_drop(c)) {
+		tcp_tls_free(c->tls);
+		close(c->fd);
+	}
 	*c = (struct tcp_conn){.next = t->free};
 	t->free = number;
 	if (!tell)
@@ -283,6 +285,7 @@ static copse_ms due_at(const struct tcp_conn *c)
 
 	if (c->state != TCP_OPEN)
 		at = earlier(at, c->began, c->state == TCP_DRAINING ? DRAIN_MS : config->handshake_ms);
+	at = earlier(at, c->retry_at, 0);
 	return earlier(at, c->stalled_since, config->stall_ms);
 }
 
@@ -292,12 +295,13 @@ bool tcp_unsent(const struct tcp_conn *c)
 	return tcp_waiting(&c->out) > 0 || (c->ws && tcp_ws_unsent(c->ws) > 0);
 }
 
-void tcp_settle(struct tcp_conn *c)
+static void watch(struct tcp_conn *c)
 {
 	struct copse_tcp *t = c->owner;
 	struct epoll_event e = {.data.u32 = tcp_number(t, c)};
-	const copse_ms at = due_at(c);
 
+	if (c->unwatched)
+		return;
 	if (c->state == TCP_CONNECTING || (c->state >= TCP_OPEN && tcp_unsent(c)) ||
 	    (c->tls && tcp_tls_wants_out(c->tls)))
 		e.events |= EPOLLOUT;
@@ -306,6 +310,14 @@ void tcp_settle(struct tcp_conn *c)
 	if (e.events != c->watched)
 		epoll_ctl(t->base.fd, EPOLL_CTL_MOD, c->fd, &e);
 	c->watched = e.events;
+}
+
+void tcp_settle(struct tcp_conn *c)
+{
+	struct copse_tcp *t = c->owner;
+	const copse_ms at = due_at(c);
+
+	watch(c);
 	if (at == COPSE_NEVER)
 		core_heap_clear(&t->heap, &c->timer);
 	else if (c->timer.pos == 0 || c->timer.at != at)
@@ -467,29 +479,24 @@ static void greet(struct tcp_conn *c, copse_ms now)
 	tcp_settle(c);
 }
 
-/* Move on what comes before the greeting: TLS, then HTTP. Returns as the handshake of TLS does. */
-static int prepare(struct tcp_conn *c, const char **why)
+/* Behind TLS, HTTP. Returns as the handshake of TLS does. */
+static int upgrade(struct tcp_conn *c, const char **why)
 {
-	int done = c->state == TCP_SHAKING && c->tls ? tcp_tls_shake(c->tls, why) : 1;
-
-	if (done > 0 && c->owner->config.websocket) {
-		if (!c->ws && !(c->ws = tcp_ws_new(c))) {
-			*why = "out of memory";
-			return TCP_BROKEN;
-		}
-		enter_state(c, TCP_UPGRADING);
-		done = tcp_ws_upgrade(c, why);
+	if (!c->ws && !(c->ws = tcp_ws_new(c))) {
+		*why = "out of memory";
+		return TCP_BROKEN;
 	}
-	return done;
+	enter_state(c, TCP_UPGRADING);
+	return tcp_ws_upgrade(c, why);
 }
 
-static bool shake(struct tcp_conn *c, copse_ms now)
+bool tcp_shaken(struct tcp_conn *c, int done, const char *why, copse_ms now)
 {
 	struct copse_tcp *t = c->owner;
 	const uint32_t number = tcp_number(t, c);
-	const char *why = NULL;
-	const int done = prepare(c, &why);
 
+	if (done > 0 && t->config.websocket)
+		done = upgrade(c, &why);
 	if (done < 0) {
 		tcp_end(c, &t->count.failed, why, false);
 		return false;
@@ -503,6 +510,32 @@ static bool shake(struct tcp_conn *c, copse_ms now)
 	if (done > 0 && c->ws) /* what came behind the head has been read already */
 		tcp_make_ready(c);
 	return true;
+}
+
+/* Move on what comes before the greeting. */
+static bool shake(struct tcp_conn *c, copse_ms now)
+{
+	const char *why = NULL;
+	int done = 1;
+
+	if (c->state == TCP_SHAKING && c->errand) {
+		tcp_away_step(c, now);
+		return true;
+	}
+	if (c->state == TCP_SHAKING && c->tls)
+		done = tcp_tls_shake(c->tls, &why);
+	return tcp_shaken(c, done, why, now);
+}
+
+static bool begin_tls(struct tcp_conn *c)
+{
+	struct copse_tcp *t = c->owner;
+
+	c->tls = tcp_tls_new(t->secure, c->fd, address_key_ip(&c->peer), t->config.websocket);
+	if (c->tls && tcp_away_begin(c))
+		return true;
+	tcp_end(c, &t->count.failed, "out of memory", false);
+	return false;
 }
 
 /* The network has answered. */
@@ -521,13 +554,8 @@ static bool connected(struct tcp_conn *c, copse_ms now)
 	}
 	t->count.connected++;
 	enter_state(c, TCP_SHAKING);
-	if (t->secure) {
-		c->tls = tcp_tls_new(t->secure, c->fd, address_key_ip(&c->peer), t->config.websocket);
-		if (!c->tls) {
-			tcp_end(c, &t->count.failed, "out of memory", false);
-			return false;
-		}
-	}
+	if (t->secure && !begin_tls(c))
+		return false;
 	return shake(c, now);
 }
 
@@ -615,6 +643,7 @@ static struct tcp_conn *begin(struct copse_tcp *t, int fd, const struct copse_pe
 			       .used = now,
 			       .frame_since = COPSE_NEVER,
 			       .stalled_since = COPSE_NEVER,
+			       .retry_at = COPSE_NEVER,
 			       .peer_max = COPSE_FRAME_BASE,
 			       .watched = e.events};
 	list_push(t, &t->beginning, c);
@@ -740,9 +769,10 @@ static void take_in(struct copse_tcp *t, int fd, const struct copse_address *fro
 	c->address_hash = hash;
 	core_table_insert(&t->by_address, hash, tcp_number(t, c));
 	c->by_address = true;
-	if (t->secure &&
-	    !(c->tls = tcp_tls_new(t->secure, fd, address_key_ip(&c->peer), t->config.websocket)))
-		tcp_end(c, &t->count.failed, "out of memory", false);
+	if (t->secure && !begin_tls(c))
+		return;
+	if (c->errand) /* there is nothing to be done for it before the client has spoken */
+		tcp_settle(c);
 	else
 		shake(c, now);
 }
@@ -777,7 +807,9 @@ static void overdue(struct tcp_conn *c, copse_ms now)
 	struct copse_tcp *t = c->owner;
 	const struct copse_tcp_config *config = &t->config;
 
-	if (earlier(COPSE_NEVER, c->stalled_since, config->stall_ms) <= now)
+	if (c->retry_at <= now && now - c->began < config->handshake_ms)
+		tcp_away_step(c, now);
+	else if (earlier(COPSE_NEVER, c->stalled_since, config->stall_ms) <= now)
 		tcp_end(c, &t->count.stalled, "the peer takes nothing of what is sent", true);
 	else if (c->state == TCP_DRAINING)
 		tcp_end(c, &t->count.closed, NULL, true);

@@ -3,6 +3,7 @@
  * tcp.c      the path of messages: frames to datagrams and back, signaling
  * tcp_conn.c connections: how they begin and end, their buffers and times
  * tcp_tls.c  the bytes of a connection by TLS
+ * tcp_away.c handshakes of TLS that other threads make
  * tcp_ws.c   the bytes of a connection that is a WebSocket (ws.h), and how it becomes one (ws_http.h)
  * tcp_release.c what servers have asked for with Release
  * tcp_open.c opening, and what is asked of an open one
@@ -34,21 +35,28 @@ enum tcp_state {
 		      * ends when all has been answered */
 };
 
+#define TCP_HOME UINT32_MAX /* in the place of a connection's number: handshakes have come back */
+
 struct tcp_tls;
 struct tcp_ws;
+struct tcp_errand;
+struct handshake_home;
 
 /* A connection, named by its number: place in the table + 1. */
 struct tcp_conn {
 	struct core_timer timer;
 	struct copse_tcp *owner;
 	struct tcp_tls *tls; /* NULL: in the clear */
-	struct tcp_ws *ws;   /* NULL: it is no WebSocket */
+	struct tcp_errand
+	    *errand; /* of a handshake that other threads make; it has `tls` and `fd` while it is away */
+	struct tcp_ws *ws; /* NULL: it is no WebSocket */
 	struct copse_peer peer;
 	struct tcp_buffer in, out;
 	copse_ms used;          /* last of all by the peer */
 	copse_ms began;         /* beginning, or draining: since when */
 	copse_ms frame_since;   /* an incomplete frame lies in `in` */
 	copse_ms stalled_since; /* `out` waits, and nothing of it was taken */
+	copse_ms retry_at;      /* the threads had no room for the errand */
 	uint32_t prev, next;    /* in the list of its state, the one used last first; free ones: only next */
 	uint32_t ready_next;    /* in the list of those that have more to hand on */
 	uint32_t peer_hash, address_hash;
@@ -62,7 +70,8 @@ struct tcp_conn {
 	bool pinged;
 	uint8_t state;
 	bool by_peer, by_address, ready, paused, dirty, eof;
-	bool block_wise; /* it takes block-wise transfer, as its CSM says */
+	bool away, unwatched; /* the errand is with the threads; nothing of `fd` is told */
+	bool block_wise;      /* it takes block-wise transfer, as its CSM says */
 };
 
 struct tcp_list {
@@ -88,7 +97,8 @@ struct copse_tcp {
 	struct copse_transport base;
 	struct copse_tcp_config config; /* with every default filled in */
 	struct copse_secure *secure;
-	char *host, *origins; /* copies of the configuration's; NULL: none */
+	struct handshake_home *home; /* of errands; NULL: handshakes are made here */
+	char *host, *origins;        /* copies of the configuration's; NULL: none */
 	struct copse_address bound;
 	int listener;
 	bool listening; /* the listener is watched */
@@ -177,6 +187,23 @@ enum { TCP_AGAIN = 0, TCP_CLOSED = -1, TCP_BROKEN = -2 };
 /* Bytes of the connection as the system, or TLS, has them: how many, or one of the above. */
 int tcp_put(struct tcp_conn *c, const void *bytes, size_t n);
 int tcp_get(struct tcp_conn *c, void *buf, size_t cap);
+
+/* What comes before the greeting has come this far: `done` as tcp_tls_shake says it. False when the connection is gone. */
+bool tcp_shaken(struct tcp_conn *c, int done, const char *why, copse_ms now);
+
+/* --- tcp_away.c --- */
+
+/* Of a transport: whether there is what it needs for that; what comes home later is released. */
+bool tcp_away_open(struct copse_tcp *t);
+void tcp_away_close(struct copse_tcp *t);
+/* The connection's TLS is new. False without memory. */
+bool tcp_away_begin(struct tcp_conn *c);
+/* There may be something to do for its handshake, of which it has an errand. */
+void tcp_away_step(struct tcp_conn *c, copse_ms now);
+/* The connection ends, or needs no errand any more. True when session and descriptor are the errand's from here on. */
+bool tcp_away_drop(struct tcp_conn *c);
+/* Take those that have come home. */
+void tcp_away_back(struct copse_tcp *t, copse_ms now);
 
 /* --- tcp_release.c --- */
 

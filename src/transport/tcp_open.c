@@ -135,7 +135,7 @@ int copse_tcp_open(const struct copse_tcp_config *config, struct copse_transport
 	say(why, why_cap, "no memory for connections");
 	if (!t)
 		return COPSE_ERR_NOROOM;
-	if (!make(t, config) || (t->base.fd = epoll_create1(EPOLL_CLOEXEC)) < 0)
+	if (!make(t, config) || (t->base.fd = epoll_create1(EPOLL_CLOEXEC)) < 0 || !tcp_away_open(t))
 		err = COPSE_ERR_NOROOM;
 	else if (config->server)
 		err = open_listener(t, why, why_cap);

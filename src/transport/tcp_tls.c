@@ -11,6 +11,7 @@
 struct tcp_tls {
 	gnutls_session_t session;
 	struct secure_who who; /* what the session's own pointer leads to */
+	uint8_t address[18];   /* of the peer: it may outlive the connection (tcp_away.c) */
 	size_t begun;          /* bytes that a write was given, and has not sent wholly */
 	bool done;             /* with the handshake */
 };
@@ -35,7 +36,8 @@ struct tcp_tls *tcp_tls_new(struct copse_secure *secure, int fd, const uint8_t *
 
 	if (!tls)
 		return NULL;
-	tls->who = (struct secure_who){.secure = copse_secure_ref(secure), .address = address};
+	memcpy(tls->address, address, sizeof(tls->address));
+	tls->who = (struct secure_who){.secure = copse_secure_ref(secure), .address = tls->address};
 	if (gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK) != 0)
 		tls->session = NULL;
 	if (!tls->session || !set_up(tls, ws)) {

@@ -5,6 +5,7 @@ and devices on datagrams; libcoap's client, openssl s_client and tshark have the
 SPDX-License-Identifier: BSD-2-Clause
 """
 import os
+import re
 import shutil
 import socket
 
@@ -117,7 +118,7 @@ def conversation(stage, address):
     return again
 
 
-def by_metrics(connection):
+def metrics(connection):
     """All of /metrics, block by block over the connection."""
     text, block, more = b"", 0, True
     while more:
@@ -126,6 +127,11 @@ def by_metrics(connection):
         text += part.payload
         more = (part.option(BLOCK2) or b"\0")[-1] & 8
         block += 1
+    return text
+
+
+def by_metrics(connection):
+    text = metrics(connection)
     check(b"\ncopse_tcp_clients_opened_total 3\n" in text, f"connections are counted: {text[-600:]}")
     check(b"\ncopse_tcp_clients_connections " in text, "and so are those that are open")
 
@@ -199,6 +205,8 @@ def test(stage):
     connection = conversation(stage, ("127.0.0.1", port))
     by_metrics(connection)
     tls(stage, secure)
+    away = re.search(rb"\ncopse_tcp_clients_handshakes_away_total (\d+)\n", metrics(connection))
+    check(away and int(away.group(1)) > 0, "handshakes of TLS are made beside the workers")
     beside_a_session(stage, port)
     judged(stage, connection)
     until(gateway.alive, "the gateway is up")
