@@ -726,7 +726,8 @@ static bool make(struct gw_thread *t)
 }
 
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
-				struct copse_handshake_pool *pool, unsigned number, const struct gw_thread *first)
+				struct copse_handshake_pool *pool, unsigned number,
+				const struct gw_thread *first)
 {
 	struct gw_thread *t = copse_mem_new(1, sizeof(*t));
 

@@ -28,7 +28,8 @@ void gw_snapshot_let_go(struct gw_snapshot *snapshot); /* NULL is taken */
  * thread; NULL: there is none. One hold of `snapshot` becomes the thread's. What goes wrong is logged. Returns NULL
  * then; the hold stays the caller's. */
 struct gw_thread *gw_thread_new(struct gw_snapshot *snapshot, struct gw_log *log, struct gw_crossing *cross,
-				struct copse_handshake_pool *pool, unsigned number, const struct gw_thread *first);
+				struct copse_handshake_pool *pool, unsigned number,
+				const struct gw_thread *first);
 
 /* Let it run. Returns 0, or an errno. */
 int gw_thread_start(struct gw_thread *thread);

@@ -43,8 +43,9 @@ struct copse_dtls_config {
 	uint32_t rate;         /* server: new handshakes a second; default 200 */
 	uint16_t waiting;      /* client: datagrams for each handshake; default 8 */
 	uint16_t mtu;          /* of handshake datagrams; default 1232 */
-	struct copse_handshake_pool *
-	    pool; /* makes handshakes that cost much: there is a second descriptor then (copse_transport.wake_fd); NULL: the transport's thread does */
+	/* Makes handshakes that cost much; then there is a second descriptor (copse_transport.wake_fd). NULL: the
+	 * transport's thread makes them. */
+	struct copse_handshake_pool *pool;
 	copse_ms handshake_ms;  /* longest handshake; default 30 s */
 	copse_ms retransmit_ms; /* first wait for the other's flight; default 1 s; doubles each time */
 	copse_ms idle_ms;       /* an association unused for so long ends; default 24 h */
