@@ -115,6 +115,56 @@ def standing_still(stage, gateway, peers):
     s.until(lambda: peers[-1].metrics()["copse_gateway_requests"] == 0, "no request is under way any more")
 
 
+def take_sides(peers):
+    """Who is answered while a worker stands still, and who is not: the other worker reads what comes in order, so that with the answer to the
+    last ping all those before have been sent."""
+    first = first_alive(peers)
+    mids = {peer: peer.next_mid() for peer in peers if peer is not first}
+    for peer, mid in mids.items():
+        peer.send(s.Message(s.CON, 0, mid))
+    s.check(first.ping(), "the other worker goes on")
+    served = [first] + [peer for peer, mid in mids.items() if (reply := peer.receive(0.2)) and reply.kind == s.RST and reply.mid == mid]
+    return served, [peer for peer in peers if peer not in served]
+
+
+def own_device(stage, peer):
+    """A device of the worker that goes on."""
+    for device in stage.devices:
+        peer.send(s.Message(s.NON, s.GET, peer.next_mid(), device.encode()[-8:], [(s.PROXY_URI, f"coap://{device}/.well-known/core".encode())]))
+    def look():
+        reply = peer.receive(1)
+        return reply and s.code_text(reply.code) == "2.05" and next(name for name in stage.devices if name.encode()[-8:] == reply.token)
+    return s.until(look, "a device of the other worker answers")
+
+
+def overloaded(stage, gateway, peers):
+    """A worker that has more than it can carry refuses some of it, and nobody else's: clients of the one beside it that ask its devices are
+    answered as ever."""
+    before = peers[0].metrics()["copse_gateway_shed_total"]
+    stopped = Stopped(gateway, "worker-1")
+    try:
+        served, stuck = take_sides(peers)
+        peer, device = served[0], own_device(stage, served[0])
+        for i in range(6000):  # more than the socket's buffer holds
+            other = stuck[i % len(stuck)]
+            target = list(stage.devices)[i % DEVICES]
+            other.send(s.Message(s.NON, s.GET, other.next_mid(), i.to_bytes(4, "big"), [(s.PROXY_URI, f"coap://{target}/none".encode())]))
+    finally:
+        stopped.go_on()
+    refused = 0
+    for _ in range(200):
+        reply = peer.proxied(s.GET, f"coap://{device}/.well-known/core")
+        s.equal(s.code_text(reply.code), "2.05", f"beside an overloaded worker: {reply}")
+    for other in stuck:
+        while (reply := other.receive(0.1)) is not None:
+            # other refusals, for want of room in the ring or too many of one session, say why
+            refused += s.code_text(reply.code) == "5.03" and reply.option(s.MAX_AGE) == b"\x01" and not reply.payload
+    shed = peer.metrics()["copse_gateway_shed_total"] - before
+    s.check(0 < refused <= shed, f"{refused} were told that they are refused, {shed} are counted")
+    ask_all(stage, peers)  # it recovers
+    s.equal(peer.metrics()["copse_gateway_shed_total"] - before, shed, "refused when there is nothing any more to be refused for")
+
+
 def reload(stage, gateway, peers):
     """Every worker has the new configuration."""
     with open(stage.path("gateway.conf"), "a", encoding="utf-8") as file:
@@ -156,6 +206,7 @@ def test(stage):
     crossing(stage, peers)
     reload(stage, gateway, peers)
     standing_still(stage, gateway, peers)
+    overloaded(stage, gateway, peers)
 
 
 s.play(test)
