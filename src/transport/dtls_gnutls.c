@@ -14,7 +14,15 @@
 #include <gnutls/x509.h>
 #include <stdio.h>
 
-#define READ_TRIES 64 /* records without a message in one datagram */
+#define READ_TRIES 64    /* records without a message in one datagram */
+#define FLIGHT_MAX 1500u /* what a datagram of several records has at most; less with a smaller MTU */
+
+/* A datagram of a flight that is being filled: GnuTLS hands out each record by itself, and several may share a datagram
+ * (RFC 6347 §4.1.1). */
+struct flight {
+	size_t len, max;
+	uint8_t bytes[FLIGHT_MAX];
+};
 
 struct dtls_record {
 	gnutls_session_t session;
@@ -22,6 +30,8 @@ struct dtls_record {
 	struct dtls_link *link;
 	const uint8_t *in;
 	size_t in_len;
+	struct flight *flight; /* of the handshake's step under way; NULL: each record goes by itself */
+	uint32_t mtu;
 	int error; /* of GnuTLS, that the handshake broke by */
 	bool heard;
 };
@@ -36,11 +46,25 @@ static ssize_t push(gnutls_transport_ptr_t self, const void *bytes, size_t len)
 	return (ssize_t)len;
 }
 
+static void send_flight(const struct dtls_record *r, struct flight *f)
+{
+	if (f->len > 0)
+		r->link->out(r->link, f->bytes, f->len);
+	f->len = 0;
+}
+
 static ssize_t session_push(gnutls_transport_ptr_t self, const void *bytes, size_t len)
 {
 	const struct dtls_record *r = self;
+	struct flight *f = r->flight;
 
-	return push(r->link, bytes, len);
+	if (f && f->len + len > f->max)
+		send_flight(r, f);
+	if (!f || len > f->max)
+		return push(r->link, bytes, len);
+	memcpy(f->bytes + f->len, bytes, len);
+	f->len += len;
+	return (ssize_t)len;
 }
 
 static ssize_t session_pull(gnutls_transport_ptr_t self, void *buf, size_t cap)
@@ -67,10 +91,32 @@ static int session_pull_timeout(gnutls_transport_ptr_t self, unsigned ms)
 
 /* ---- strangers ---- */
 
+/* The place behind a field of variable length whose length, of `width` bytes, is at `at`; 0 when it is cut off. */
+static size_t behind(const uint8_t *b, size_t len, size_t at, unsigned width)
+{
+	size_t field = 0;
+
+	if (at == 0 || at + width > len)
+		return 0;
+	for (unsigned i = 0; i < width; i++)
+		field = field << 8 | b[at + i];
+	return at + width + field <= len ? at + width + field : 0;
+}
+
+/* RFC 6347 §4.2.1: headers, version, random; session ID, cookie. A first hello has none. */
+static bool has_cookie(const uint8_t *hello, size_t len)
+{
+	const size_t at = behind(hello, len, 25 + 2 + 32, 1);
+
+	return at && at < len && hello[at] > 0;
+}
+
 enum dtls_hello dtls_record_verify(struct dtls_link *link, const uint8_t (*key)[DTLS_COOKIE_KEY],
 				   const void *bytes, size_t len, struct dtls_verified *verified)
 {
 	uint8_t copy[DTLS_BYTES_MAX], address[18];
+	uint8_t secret[DTLS_COOKIE_KEY];
+	gnutls_datum_t k = {secret, sizeof secret};
 	gnutls_dtls_prestate_st state = {.hsk_read_seq = 0};
 	const uint8_t *b = bytes;
 
@@ -79,21 +125,16 @@ enum dtls_hello dtls_record_verify(struct dtls_link *link, const uint8_t (*key)[
 		return DTLS_HELLO_NONE;
 	memcpy(copy, bytes, len); /* the functions of GnuTLS take what is not const */
 	memcpy(address, link->address, sizeof address);
-	for (int i = 0; i < 2; i++) {
-		uint8_t secret[DTLS_COOKIE_KEY];
-		gnutls_datum_t k = {secret, sizeof secret};
-
+	for (int i = has_cookie(b, len) ? 0 : 2; i < 2; i++) {
 		memcpy(secret, key[i], sizeof secret);
 		if (gnutls_dtls_cookie_verify(&k, address, sizeof address, copy, len, &state) == 0) {
 			*verified =
 			    (struct dtls_verified){state.record_seq, state.hsk_read_seq, state.hsk_write_seq};
 			return DTLS_HELLO_GOOD;
 		}
-		if (i == 1) {
-			memcpy(secret, key[0], sizeof secret);
-			gnutls_dtls_cookie_send(&k, address, sizeof address, &state, link, push);
-		}
 	}
+	memcpy(secret, key[0], sizeof secret);
+	gnutls_dtls_cookie_send(&k, address, sizeof address, &state, link, push);
 	return DTLS_HELLO_ASKED;
 }
 
@@ -122,6 +163,7 @@ struct dtls_record *dtls_record_new(const struct dtls_record_config *c, struct d
 	if (!r)
 		return NULL;
 	r->link = link;
+	r->mtu = c->mtu;
 	r->who = (struct secure_who){.secure = copse_secure_ref(c->secure), .address = link->address};
 	flags |= GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_ENABLE_RAWPK;
 	if (gnutls_init(&r->session, flags) != 0) {
@@ -169,18 +211,6 @@ static bool is_plain_psk(unsigned suite)
 	return suite == 0x00a8 || suite == 0x00a9 || suite == 0xccab || suite == 0xc0a4 || suite == 0xc0a8;
 }
 
-/* The place behind a field of variable length whose length, of `width` bytes, is at `at`; 0 when it is cut off. */
-static size_t behind(const uint8_t *b, size_t len, size_t at, unsigned width)
-{
-	size_t field = 0;
-
-	if (at == 0 || at + width > len)
-		return 0;
-	for (unsigned i = 0; i < width; i++)
-		field = field << 8 | b[at + i];
-	return at + width + field <= len ? at + width + field : 0;
-}
-
 /* What a client names first, it gets. */
 static bool prefers_psk(const uint8_t *b, size_t len)
 {
@@ -205,14 +235,25 @@ void dtls_record_feed(struct dtls_record *r, const void *bytes, size_t len)
 	r->heard |= len > 0;
 }
 
-enum dtls_progress dtls_record_handshake(struct dtls_record *r)
+static int shake(struct dtls_record *r)
 {
+	struct flight f = {.len = 0, .max = r->mtu < FLIGHT_MAX ? r->mtu : FLIGHT_MAX};
 	int err;
 
+	r->flight = &f;
 	do {
 		err = gnutls_handshake(r->session);
 	} while (err == GNUTLS_E_INTERRUPTED || err == GNUTLS_E_WARNING_ALERT_RECEIVED ||
 		 (err == GNUTLS_E_AGAIN && r->in_len > 0));
+	r->flight = NULL;
+	send_flight(r, &f);
+	return err;
+}
+
+enum dtls_progress dtls_record_handshake(struct dtls_record *r)
+{
+	const int err = shake(r);
+
 	if (err == 0) {
 		/* what the path does not take is cut below; what fits into a record is not our concern */
 		gnutls_dtls_set_mtu(r->session, DTLS_BYTES_MAX);

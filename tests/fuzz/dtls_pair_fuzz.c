@@ -284,6 +284,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		COPSE_ASSERT(side[1].record);
 		COPSE_ASSERT(side[0].done == is_right(kind) || side[0].over);
 		COPSE_ASSERT(side[1].done == is_right(kind));
+		/* six flights, each in one datagram, and a message of each side */
+		COPSE_ASSERT(kind != PSK || said_n == 6 + 2);
 	}
 	if (!is_right(kind)) /* whatever the network does */
 		COPSE_ASSERT(!side[1].done);
