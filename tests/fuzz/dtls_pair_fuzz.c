@@ -1,6 +1,6 @@
-/* Two record layers of DTLS that talk to each other by a network which the input directs: it loses, repeats, reorders, damages and
- * cuts datagrams, says earlier ones again, and has some of its own. With every kind of credentials, from the hello without
- * a cookie to messages behind the handshake.
+/* Two record layers of DTLS that talk to each other by a network which the input directs: it loses, repeats, reorders,
+ * damages and cuts datagrams, says earlier ones again, and has some of its own. With every kind of credentials, from the
+ * hello without a cookie to messages behind the handshake.
  *
  * The first byte chooses the credentials; then there is an operation for each datagram that is on its way. What the input
  * has no operation for passes: so the empty input of each kind is a handshake as it should be, and must end as that. In
