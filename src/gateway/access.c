@@ -20,7 +20,8 @@ static bool is_about(const struct gw_access *a, const struct copse_message *m, c
 		     const char *alias)
 {
 	for (size_t i = 0; i < a->rule_n; i++)
-		if (gw_rule_matches(&a->rules[i], m, name, alias))
+		if (a->deny ? gw_rule_touches(&a->rules[i], m, name, alias)
+			    : gw_rule_matches(&a->rules[i], m, name, alias))
 			return true;
 	return a->rule_n == 0;
 }

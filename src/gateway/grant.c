@@ -125,7 +125,7 @@ bool gw_grant_allows(const struct gw_grant *g, const struct copse_message *m, co
 	if (!g)
 		return true;
 	for (unsigned i = g->allow_n; i < g->allow_n + (unsigned)g->deny_n; i++)
-		if (gw_rule_matches(&g->rule[i], m, name, alias))
+		if (gw_rule_touches(&g->rule[i], m, name, alias))
 			return false;
 	for (unsigned i = 0; i < g->allow_n; i++)
 		if (gw_rule_matches(&g->rule[i], m, name, alias))

@@ -5,6 +5,10 @@
 
 #include "config.h"
 
+#include <copse/uri.h>
+
+#include <arpa/inet.h>
+
 #include <string.h>
 
 struct part {
@@ -66,6 +70,21 @@ static bool take_methods(struct part part, struct gw_rule *rule)
 	return true;
 }
 
+/* An IP address as the resolver writes it, however it is written in the rule. */
+static bool take_literal(struct part part, struct gw_rule *rule)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct copse_ip ip;
+
+	if (!copse_ip_parse(&ip, part.at, part.len, NULL))
+		return false;
+	const bool is_mapped = ip.family == 6 && memcmp(ip.bytes, mapped, sizeof(mapped)) == 0;
+	inet_ntop(ip.family == 4 || is_mapped ? AF_INET : AF_INET6, ip.bytes + (is_mapped ? 12 : 0),
+		  rule->device, sizeof(rule->device));
+	rule->device_len = (uint8_t)strlen(rule->device);
+	return true;
+}
+
 static bool take_device(struct part part, struct gw_rule *rule)
 {
 	static const char documents[] = "@store";
@@ -80,8 +99,10 @@ static bool take_device(struct part part, struct gw_rule *rule)
 		part.len--;
 	if (part.len > GW_RULE_DEVICE_MAX || memchr(part.at, '*', part.len) || memchr(part.at, 0, part.len))
 		return false;
+	if (!rule->beginning && take_literal(part, rule))
+		return true;
 	int n = rule->beginning ? -1 : gw_name_normalize(part.at, part.len, rule->device);
-	if (n < 0) { /* the beginning of a name, or an IPv6 address */
+	if (n < 0) { /* the beginning of a name, or what is none */
 		n = (int)part.len;
 		for (size_t i = 0; i < part.len; i++) {
 			char c = part.at[i];
@@ -123,9 +144,26 @@ const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule)
 	return NULL;
 }
 
+/* The beginning of a MAC ID may have its dashes, which names have lost. */
+static bool begins_mac(const char *beginning, const char *name)
+{
+	const size_t len = strlen(name);
+
+	if ((len != 12 && len != 16) || strspn(name, "0123456789abcdef") != len)
+		return false;
+	for (; *beginning; beginning++)
+		if (*beginning != '-' && *beginning != *name++)
+			return false;
+	return true;
+}
+
 static bool is_device(const struct gw_rule *rule, const char *name)
 {
-	return !rule->documents && strncmp(rule->device, name, rule->device_len) == 0 &&
+	if (rule->documents)
+		return false;
+	if (rule->beginning && begins_mac(rule->device, name))
+		return true;
+	return strncmp(rule->device, name, rule->device_len) == 0 &&
 	       (rule->beginning || name[rule->device_len] == 0);
 }
 
@@ -146,18 +184,50 @@ static bool next_segment(const struct gw_rule *rule, size_t *pos, struct part *s
 	return next_in(rule->path, rule->path_len, pos, segment);
 }
 
-static bool is_path(const struct gw_rule *rule, const struct copse_message *m)
+/* A walk over the segments of a request's path that are not empty. `split`: a slash within one divides it, too. */
+struct walk {
+	const struct copse_message *m;
+	const struct copse_option *o;
+	size_t pos;
+	bool split;
+};
+
+static bool walk_next(struct walk *w, struct part *segment)
 {
-	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_URI_PATH);
+	for (; w->o; w->o = copse_message_option_next(w->m, w->o), w->pos = 0) {
+		const char *value = (const char *)copse_option_value(w->m, w->o);
+		if (w->split && next_in(value, w->o->len, &w->pos, segment))
+			return true;
+		if (!w->split && w->pos == 0 && w->o->len) {
+			w->pos = w->o->len;
+			*segment = (struct part){value, w->o->len};
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_path(const struct gw_rule *rule, const struct copse_message *m, bool split)
+{
+	struct walk walk = {m, copse_message_option(m, COPSE_OPTION_URI_PATH), 0, split};
+	struct part wanted, segment;
+
+	for (size_t pos = 0; next_segment(rule, &pos, &wanted);)
+		if (!walk_next(&walk, &segment) || segment.len != wanted.len ||
+		    memcmp(segment.at, wanted.at, wanted.len) != 0)
+			return false;
+	return true;
+}
+
+bool gw_rule_has_dots(const struct copse_message *m)
+{
+	struct walk walk = {m, copse_message_option(m, COPSE_OPTION_URI_PATH), 0, true};
 	struct part segment;
 
-	for (size_t pos = 0; next_segment(rule, &pos, &segment); o = copse_message_option_next(m, o)) {
-		while (o && o->len == 0)
-			o = copse_message_option_next(m, o);
-		if (!o || !copse_option_is(m, o, segment.at, segment.len))
-			return false;
-	}
-	return true;
+	while (walk_next(&walk, &segment))
+		if (segment.len <= 2 && segment.at[0] == '.' && segment.at[segment.len - 1] == '.')
+			return true;
+	return false;
 }
 
 bool gw_rule_matches_document(const struct gw_rule *rule, const char *path)
@@ -174,12 +244,24 @@ bool gw_rule_matches_document(const struct gw_rule *rule, const char *path)
 	return true;
 }
 
-bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
-		     const char *alias)
+static bool is_about(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias, bool split)
 {
 	return m->code >= COPSE_CODE_GET && m->code <= COPSE_CODE_IPATCH &&
 	       (rule->methods & 1u << (m->code - 1)) &&
-	       (is_device(rule, name) || (alias[0] && is_device(rule, alias))) && is_path(rule, m);
+	       (is_device(rule, name) || (alias[0] && is_device(rule, alias))) && is_path(rule, m, split);
+}
+
+bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias)
+{
+	return is_about(rule, m, name, alias, false);
+}
+
+bool gw_rule_touches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias)
+{
+	return is_about(rule, m, name, alias, true);
 }
 
 #define ALL_METHODS ((1u << COPSE_CODE_IPATCH) - 1)

@@ -27,9 +27,19 @@ struct gw_rule {
 /* Read a rule of `len` bytes. Any bytes are taken. Returns NULL, or what is wrong with it; static storage. */
 const char *gw_rule_parse(const char *text, size_t len, struct gw_rule *rule);
 
-/* Whether it is about the request `m` to the device that is known by `name`, and by `alias` if that is not "". */
+/* Whether it is about the request `m` to the device that is known by `name`, and by `alias` if that is not "": for rules
+ * that allow. */
 bool gw_rule_matches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
 		     const char *alias);
+
+/* Whether it is, or would be if the device took a slash within a segment ("a%2Fb" in a URI) for one between two: for rules
+ * that deny. */
+bool gw_rule_touches(const struct gw_rule *rule, const struct copse_message *m, const char *name,
+		     const char *alias);
+
+/* RFC 7252 §5.10.1: no segment is "." or "..". Whether the path of `m` has one, or would if slashes divided segments: a
+ * device might take them for what they mean elsewhere, and so lead around the rules. */
+bool gw_rule_has_dots(const struct copse_message *m);
 
 /* Whether it is about requests for the document at `path`, its segments below /store with slashes between, if it is about
  * their method. */

@@ -96,6 +96,15 @@ static const struct {
     {"get d /a/b", COPSE_CODE_GET, "d", "", "a/b", false}, /* one segment with a slash in it */
     {"get d /a/b/", COPSE_CODE_GET, "d", "", "a|b", true},
     {"get d /a/b", COPSE_CODE_GET, "d", "", "|a||b", true}, /* which a device may take for the same */
+    {"get 00-13-50-* /", COPSE_CODE_GET, "001350030a1b", "", "a", true}, /* names of MAC IDs have no dashes */
+    {"get 00-13-50-* /", COPSE_CODE_GET, "x", "001350fffe030a1b", "a", true},
+    {"get 00-13-50-* /", COPSE_CODE_GET, "001351030a1b", "", "a", false},
+    {"get 00-13-50-* /", COPSE_CODE_GET, "001350-lamp", "", "a", false},
+    {"get lamp-1* /", COPSE_CODE_GET, "lamp-12", "", "a", true},
+    {"get 2001:DB8:0::1 /", COPSE_CODE_GET, "2001:db8::1", "", "a", true},
+    {"get [2001:db8::0:1] /", COPSE_CODE_GET, "2001:db8::1", "", "a", true},
+    {"get ::ffff:192.0.2.1 /", COPSE_CODE_GET, "192.0.2.1", "", "a", true},
+    {"get 192.0.2.1 /", COPSE_CODE_GET, "192.0.2.11", "", "a", false},
     {"get d //a", COPSE_CODE_GET, "d", "", "a", true},
     {"get d /a", COPSE_CODE_GET, "d", "", NULL, false},
     {"get d /a", COPSE_CODE_GET, "d", "", "|", false},
@@ -114,6 +123,43 @@ static void test_matching(void **state)
 		if (matches != rows[i].matches)
 			print_error("row %zu: %s\n", i, rows[i].rule);
 		assert_int_equal(matches, rows[i].matches);
+	}
+}
+
+/* A device may take a slash within a segment for one between two: a rule that denies holds then, too. */
+static void test_touching(void **state)
+{
+	static const struct {
+		const char *rule, *path;
+		bool matches, touches, dots;
+	} paths[] = {
+	    {"get d /a/b", "a/b", false, true, false},
+	    {"get d /a/b", "/a|b", false, true, false},
+	    {"get d /a/b", "a/|/b/c", false, true, false},
+	    {"get d /a/b", "a|b", true, true, false},
+	    {"get d /a/b", "a|bc", false, false, false},
+	    {"get d /a/b", "a/bc", false, false, false},
+	    {"get d /a", "a/b", false, true, false},
+	    {"get d /a", "b/a", false, false, false},
+	    {"get d /a", "a|..", true, true, true},
+	    {"get d /a", "a|../b", true, true, true},
+	    {"get d /a", "a|b/.", true, true, true},
+	    {"get d /a", "a|...", true, true, false},
+	    {"get d /a", "a|.b", true, true, false},
+	    {"get d /a", "a|b..", true, true, false},
+	    {"get d", NULL, true, true, false},
+	    {"get d", "/", true, true, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		struct gw_rule rule;
+		const struct copse_message *m = request(COPSE_CODE_GET, paths[i].path);
+		assert_null(gw_rule_parse(paths[i].rule, strlen(paths[i].rule), &rule));
+		if (gw_rule_matches(&rule, m, "d", "") != paths[i].matches ||
+		    gw_rule_touches(&rule, m, "d", "") != paths[i].touches ||
+		    gw_rule_has_dots(m) != paths[i].dots)
+			fail_msg("row %zu", i);
 	}
 }
 
@@ -154,7 +200,7 @@ static void test_documents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_syntax), cmocka_unit_test(test_matching),
-					   cmocka_unit_test(test_documents)};
+					   cmocka_unit_test(test_touching), cmocka_unit_test(test_documents)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
