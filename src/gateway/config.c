@@ -481,8 +481,13 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 		return -1;
 	}
 	core_table_insert(&c->device_index, hash, i + 1);
-	if (d->address.len)
+	if (d->address.len) {
+		struct copse_address secure = d->address;
+		copse_address_set_port(&secure, d->secure_port);
 		core_table_insert(&c->address_index, gw_config_address_hash(c, &d->address), i + 1);
+		if (d->secure_port != d->port)
+			core_table_insert(&c->address_index, gw_config_address_hash(c, &secure), i + 1);
+	}
 	return 0;
 }
 
@@ -492,7 +497,8 @@ static int take_devices(struct gw_config *c, cfg_t *cfg)
 	c->devices = copse_mem_new(c->device_n, sizeof(*c->devices));
 	uint32_t slot_n = core_table_slots(c->device_n);
 	struct core_slot *slots = copse_mem_new(slot_n, sizeof(*slots));
-	struct core_slot *others = copse_mem_new(slot_n, sizeof(*others));
+	uint32_t other_n = core_table_slots(2 * c->device_n); /* by either port */
+	struct core_slot *others = copse_mem_new(other_n, sizeof(*others));
 	if (!c->devices || !slots || !others) {
 		copse_mem_free(slots);
 		copse_mem_free(others);
@@ -500,7 +506,7 @@ static int take_devices(struct gw_config *c, cfg_t *cfg)
 	}
 	copse_host_random(c->hash_key, sizeof(c->hash_key));
 	core_table_init(&c->device_index, slots, slot_n);
-	core_table_init(&c->address_index, others, slot_n);
+	core_table_init(&c->address_index, others, other_n);
 	for (uint32_t i = 0; i < c->device_n; i++)
 		if (take_device(c, i, cfg_getnsec(cfg, "device", i)) != 0)
 			return -1;

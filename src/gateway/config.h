@@ -245,7 +245,8 @@ struct gw_config {
 	struct core_table device_index; /* by gw_config_hash of the name: number in `devices` + 1 */
 	uint64_t hash_key[2];
 
-	struct core_table address_index; /* by gw_config_address_hash: number in `devices` + 1 */
+	struct core_table
+	    address_index; /* by gw_config_address_hash, with either port: number in `devices` + 1 */
 
 	struct gw_group *group_list;
 	size_t group_list_n;

@@ -129,6 +129,43 @@ static bool same_ip(const struct copse_address *a, const struct copse_address *b
 					  : memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
 }
 
+/* A device of the configuration at this address and port, or, with `secure`, one that takes DTLS there. */
+static const struct gw_device *device_at(const struct gw_config *config, const struct copse_address *a,
+					 bool secure)
+{
+	uint32_t hash = gw_config_address_hash(config, a), pos = hash & config->address_index.mask, found;
+	const struct gw_device *other = NULL;
+
+	while ((found = core_table_next(&config->address_index, hash, &pos)) != 0) {
+		const struct gw_device *d = &config->devices[found - 1];
+		if (!same_ip(&d->address, a))
+			continue;
+		if (copse_address_port(&d->address) == copse_address_port(a))
+			return d;
+		if (secure && d->secure_port == copse_address_port(a))
+			other = d;
+	}
+	return other;
+}
+
+/* The MAC ID that the mesh's prefix makes this address of. */
+static bool mac_of(const struct gw_config *config, const struct copse_address *a, char name[GW_NAME_MAX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	struct in6_addr back;
+
+	if (!config->has_mesh_prefix || a->sa.sa_family != AF_INET6)
+		return false;
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t byte = (uint8_t)(a->in6.sin6_addr.s6_addr[8 + i] ^ (i == 0 ? 2 : 0));
+		name[2 * i] = digits[byte >> 4];
+		name[2 * i + 1] = digits[byte & 15];
+	}
+	name[16] = 0;
+	return gw_resolve_mac(&config->mesh_prefix, name, &back) &&
+	       memcmp(&back, &a->in6.sin6_addr, sizeof(back)) == 0;
+}
+
 /* By the group's address, whatever the interface that it is sent by. */
 static enum gw_resolution by_group_address(const struct gw_config *config, uint16_t port,
 					   struct gw_target *target)
@@ -139,6 +176,14 @@ static enum gw_resolution by_group_address(const struct gw_config *config, uint1
 			return to_group(config, g, port, port, target);
 	}
 	return GW_RESOLVE_OUTSIDE;
+}
+
+/* The device of the configuration that the target is: whatever else leads there, rules know it by its name. */
+static const struct gw_device *device_of(const struct gw_config *config, const struct gw_target *target)
+{
+	const struct gw_device *d = device_at(config, &target->address, true);
+
+	return d ? d : device_at(config, &target->secure, true);
 }
 
 static enum gw_resolution by_name(const struct gw_config *config, const char *name, size_t len, uint16_t port,
@@ -166,18 +211,27 @@ static enum gw_resolution by_name(const struct gw_config *config, const char *na
 	else
 		target->address = d->address;
 	set_secure(target, own_secure);
-	return result;
+	const struct gw_device *there = d || result != GW_RESOLVED ? NULL : device_of(config, target);
+	return there ? by_name(config, there->name, strlen(there->name), there->port, default_port, target)
+		     : result;
 }
 
-static enum gw_resolution by_address(const struct gw_config *config, const struct copse_ip *ip, uint16_t port,
-				     uint16_t default_port, struct gw_target *target)
+/* RFC 4291 §2.5.5.2: an IPv4 address, however it is written. */
+static bool is_mapped(const struct copse_ip *ip)
 {
-	struct copse_address *a = &target->address;
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return ip->family == 6 && memcmp(ip->bytes, mapped, sizeof(mapped)) == 0;
+}
+
+static void set_address(struct copse_address *a, const struct copse_ip *ip, uint16_t port)
+{
+	const bool four = ip->family == 4 || is_mapped(ip);
 
 	memset(a, 0, sizeof(*a));
-	if (ip->family == 4) {
+	if (four) {
 		a->in.sin_family = AF_INET;
-		memcpy(&a->in.sin_addr, ip->bytes, 4);
+		memcpy(&a->in.sin_addr, ip->bytes + (ip->family == 4 ? 0 : 12), 4);
 		a->len = sizeof(a->in);
 	} else {
 		a->in6.sin6_family = AF_INET6;
@@ -185,19 +239,42 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 		a->len = sizeof(a->in6);
 	}
 	copse_address_set_port(a, port);
-	set_secure(target, port == default_port ? config->mesh_secure_port : port);
+}
+
+static bool is_outside(const struct gw_config *config, const struct copse_address *a)
+{
+	for (size_t i = 0; i < config->outside_n; i++)
+		if (gw_prefix_has(&config->outside[i], a))
+			return true;
+	return false;
+}
+
+static enum gw_resolution by_address(const struct gw_config *config, const struct copse_ip *ip, uint16_t port,
+				     uint16_t default_port, struct gw_target *target)
+{
+	struct copse_address *a = &target->address;
+	char mac[GW_NAME_MAX + 1];
+
+	set_address(a, ip, port);
+	set_secure(target, config->mesh_secure_port);
+	if (port != default_port || device_at(config, &target->secure, true)) /* which is met by its name */
+		set_secure(target, port);
 	target->uri_host = "";
 	target->class = &config->classes[GW_CLASS_DEFAULT];
 	target->alias[0] = 0;
-	inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, target->name, sizeof(target->name));
+	inet_ntop(a->sa.sa_family,
+		  a->sa.sa_family == AF_INET ? (void *)&a->in.sin_addr : &a->in6.sin6_addr, target->name,
+		  sizeof(target->name));
 	if (copse_address_is_group(a))
 		return by_group_address(config, port, target);
-	if (copse_address_is_any(a))
+	if (copse_address_is_any(a) || !is_outside(config, a))
 		return GW_RESOLVE_OUTSIDE;
-	for (size_t i = 0; i < config->outside_n; i++)
-		if (gw_prefix_has(&config->outside[i], a))
-			return GW_RESOLVED;
-	return GW_RESOLVE_OUTSIDE;
+	const struct gw_device *d = device_at(config, a, true);
+	if (d)
+		return by_name(config, d->name, strlen(d->name), d->port, default_port, target);
+	if (mac_of(config, a, mac) && (port == config->mesh_port || port == config->mesh_secure_port))
+		return by_name(config, mac, strlen(mac), port, default_port, target);
+	return GW_RESOLVED;
 }
 
 enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, size_t len, uint16_t port,
@@ -215,43 +292,22 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 	return n < 0 ? GW_RESOLVE_UNKNOWN : by_name(config, name, (size_t)n, port, default_port, target);
 }
 
-static const struct gw_device *device_at(const struct gw_config *config, const struct copse_address *a)
-{
-	uint32_t hash = gw_config_address_hash(config, a), pos = hash & config->address_index.mask, found;
-
-	while ((found = core_table_next(&config->address_index, hash, &pos)) != 0) {
-		const struct gw_device *d = &config->devices[found - 1];
-		if (same_ip(&d->address, a) && copse_address_port(&d->address) == copse_address_port(a))
-			return d;
-	}
-	return NULL;
-}
-
-/* The MAC ID that the mesh's prefix makes this address of. */
-static bool mac_of(const struct gw_config *config, const struct copse_address *a, char name[GW_NAME_MAX + 1])
-{
-	static const char digits[] = "0123456789abcdef";
-	struct in6_addr back;
-
-	if (!config->has_mesh_prefix || a->sa.sa_family != AF_INET6)
-		return false;
-	for (unsigned i = 0; i < 8; i++) {
-		uint8_t byte = (uint8_t)(a->in6.sin6_addr.s6_addr[8 + i] ^ (i == 0 ? 2 : 0));
-		name[2 * i] = digits[byte >> 4];
-		name[2 * i + 1] = digits[byte & 15];
-	}
-	name[16] = 0;
-	return gw_resolve_mac(&config->mesh_prefix, name, &back) &&
-	       memcmp(&back, &a->in6.sin6_addr, sizeof(back)) == 0;
-}
-
 void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target)
 {
-	*target = (struct gw_target){.class = &config->classes[GW_CLASS_DEFAULT], .uri_host = ""};
+	struct copse_address address = {0};
+
+	copse_peer_address(peer, &address);
+	gw_resolve_address(config, &address, target);
+}
+
+void gw_resolve_address(const struct gw_config *config, const struct copse_address *address,
+			struct gw_target *target)
+{
+	*target = (struct gw_target){
+	    .class = &config->classes[GW_CLASS_DEFAULT], .uri_host = "", .address = *address};
 	struct copse_address *a = &target->address;
 
-	copse_peer_address(peer, a);
-	const struct gw_device *d = device_at(config, a);
+	const struct gw_device *d = device_at(config, a, true);
 	if (d) {
 		memcpy(target->name, d->name, sizeof(target->name));
 	} else if (!mac_of(config, a, target->name)) {
@@ -263,6 +319,7 @@ void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *pe
 	gw_resolve_alias(target->name, strlen(target->name), target->alias);
 	d = d ? d : find_either(config, target->name, strlen(target->name), target->alias);
 	target->known = true;
+	target->configured = d != NULL;
 	target->denied = d && d->deny;
 }
 
@@ -288,7 +345,12 @@ enum gw_resolution gw_resolve_registered(const struct gw_config *config, const s
 		return GW_RESOLVE_UNKNOWN;
 	if (port != default_port && port != copse_address_port(&target->address))
 		return GW_RESOLVE_UNKNOWN;
-	gw_resolve_alias(target->name, (size_t)n, target->alias);
 	target->secure = target->address;
+	const struct gw_device *d = device_of(config, target);
+	if (d)
+		return by_name(config, d->name, strlen(d->name), d->port, default_port, target);
+	gw_resolve_alias(target->name, (size_t)n, target->alias);
+	if (!target->alias[0] && !mac_of(config, &target->address, target->alias))
+		target->alias[0] = 0;
 	return GW_RESOLVED;
 }

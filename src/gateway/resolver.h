@@ -23,7 +23,8 @@ struct gw_target {
 	const struct gw_class *class; /* lives as long as the configuration */
 	const struct gw_group *group; /* NULL: a device. Lives as long as the configuration */
 	bool sleeping;                /* the configuration says that the device does not listen */
-	bool known, denied;           /* gw_resolve_peer: the device has a name; nobody may reach it */
+	bool known, denied;           /* gw_resolve_address: the device has a name; nobody may reach it */
+	bool configured;              /* gw_resolve_address: the name is of the configuration */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */
 };
 
@@ -35,7 +36,11 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 /* The other name of a MAC ID: with ff:fe in its middle, or without; "" for what has no other. `name` is normalized. */
 void gw_resolve_alias(const char *name, size_t len, char alias[GW_NAME_MAX + 1]);
 
-/* Back: the device at the address of `peer`. One that has no name is called by its address. */
+/* Back: the device at an address with port. One that has no name is called by its address. */
+void gw_resolve_address(const struct gw_config *config, const struct copse_address *address,
+			struct gw_target *target);
+
+/* The same for the address of `peer`. */
 void gw_resolve_peer(const struct gw_config *config, const struct copse_peer *peer, struct gw_target *target);
 
 /* Whether the configuration knows what `name`, which is normalized, is: a device of its own, or a MAC ID below the

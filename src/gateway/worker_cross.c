@@ -458,6 +458,21 @@ static void take_report(struct gw_worker *w, const struct gw_cross_message *m, c
 
 /* ---- in ---- */
 
+/* What another worker's directory said, as gw_resolve_registered leaves it, of our own snapshot. */
+static void readopt(struct gw_worker *w, struct gw_target *target)
+{
+	const uint16_t port = copse_address_port(&target->address);
+	struct gw_target own;
+
+	target->class = &w->config->classes[GW_CLASS_DEFAULT];
+	target->uri_host = "";
+	target->group = NULL;
+	/* the endpoint is a device of the configuration, which is known by its name */
+	if (gw_resolve_has(w->config, target->name) &&
+	    gw_resolve(w->config, target->name, strlen(target->name), port, port, &own) == GW_RESOLVED)
+		*target = own;
+}
+
 /* As if it had come to a socket of this worker. */
 static void take_datagram(struct gw_worker *w, struct gw_cross_message *m, copse_ms now)
 {
@@ -473,10 +488,8 @@ static void take_datagram(struct gw_worker *w, struct gw_cross_message *m, copse
 			return;
 		}
 	}
-	if (m->registered) { /* as gw_resolve_registered leaves them, of our own snapshot */
-		m->target.class = &w->config->classes[GW_CLASS_DEFAULT];
-		m->target.uri_host = "";
-		m->target.group = NULL;
+	if (m->registered) {
+		readopt(w, &m->target);
 		w->given = &m->target;
 	}
 	w->around.take(w->around.self, &m->peer, bytes, m->len, now);

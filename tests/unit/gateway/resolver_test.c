@@ -123,10 +123,61 @@ static void test_literals(void **state)
 	resolves("127.0.0.1", 5683, "127.0.0.1:5683");
 }
 
+/* Whatever leads to a device of the configuration, rules know it by its name: an address literal, the MAC ID that the
+ * mesh's prefix makes its address of, either of its ports. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *host;
+		uint16_t port;
+		const char *name;
+	} rows[] = {
+	    {"192.0.2.9", 5683, "near"},
+	    {"192.0.2.9", 4849, "near"},
+	    {"::ffff:192.0.2.9", 5683, "near"},
+	    {"[::ffff:c000:209]", 4849, "near"},
+	    {"192.0.2.9", 99, "192.0.2.9"},
+	    {"192.0.2.10", 5683, "192.0.2.10"},
+	    {"192.0.2.10", 6000, "far"},
+	    {"192.0.2.10", 6001, "far"},
+	    {"213:50ff:fe03:a1b", 5683, NULL},
+	    {"fd00::213:50ff:fe03:a1b", 5683, "meter"},
+	    {"001350030a1b", 5683, "meter"},
+	    {"00-13-50-ff-fe-03-0a-1b", 5683, "meter"},
+	    {"fd00::213:50ff:fe03:a1c", 5683, "001350fffe030a1c"},
+	    {"fd00::213:50ff:fe03:a1d", 5683, "001350030a1d"},
+	    {"fd00::213:50ff:fe03:a1c", 77, "fd00::213:50ff:fe03:a1c"},
+	};
+	struct gw_target target;
+
+	(void)state;
+	configure("mesh {\n prefix = \"fd00::/64\"\n}\n"
+		  "proxy {\n outside = {\"192.0.2.0/24\", \"fd00::/64\"}\n}\n"
+		  "device \"near\" {\n address = \"192.0.2.9\"\n}\n"
+		  "device \"far\" {\n address = \"192.0.2.10\"\n port = 6000\n secure_port = 6001\n}\n"
+		  "device \"meter\" {\n address = \"fd00::213:50ff:fe03:a1b\"\n}\n"
+		  "device \"001350030a1d\" {\n}\n"
+		  "device \"never\" {\n address = \"192.0.2.99\"\n deny = true\n}\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		enum gw_resolution got =
+		    gw_resolve(config, rows[i].host, strlen(rows[i].host), rows[i].port, 5683, &target);
+		if ((got == GW_RESOLVED) != (rows[i].name != NULL) ||
+		    (rows[i].name && strcmp(target.name, rows[i].name) != 0 &&
+		     strcmp(target.alias, rows[i].name) != 0))
+			fail_msg("row %zu: %d %s", i, got, target.name);
+	}
+	fails("192.0.2.99", 5683, GW_RESOLVE_DENIED);
+	fails("192.0.2.99", 4849, GW_RESOLVE_DENIED);
+	/* nor is a device met on its port for DTLS by a URI that names another one's */
+	assert_int_equal(gw_resolve(config, "192.0.2.10", 10, 5683, 5683, &target), GW_RESOLVED);
+	assert_int_not_equal(copse_address_port(&target.secure), 6001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_teardown(test_sections, tear_down),
+	    cmocka_unit_test_teardown(test_names, tear_down),
 	    cmocka_unit_test_teardown(test_prefix, tear_down),
 	    cmocka_unit_test_teardown(test_literals, tear_down),
 	};
