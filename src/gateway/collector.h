@@ -44,6 +44,11 @@ struct gw_collector_surroundings {
 	bool (*may_read)(void *self, const struct copse_peer *peer, copse_ms now); /* has it a session? */
 	/* whether it may see this device */
 	bool (*sees)(void *self, const struct copse_peer *peer, copse_ms now, const char *device);
+	/* whether it may say by `method` what is known about this device */
+	bool (*may_describe)(void *self, const struct copse_peer *peer, copse_ms now, const char *device,
+			     uint8_t method);
+	/* another number when it may do something else than before */
+	uint64_t (*rights)(void *self, const struct copse_peer *peer, copse_ms now);
 	/* what it may ask of documents; without `out` just the bytes that takes, 0: everything (gw_documents_bytes) */
 	size_t (*documents)(void *self, const struct copse_peer *peer, copse_ms now, uint8_t method,
 			    struct gw_documents *out);

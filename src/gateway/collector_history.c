@@ -33,7 +33,8 @@ struct waiter {
 
 struct gw_history {
 	struct copse_peer peer;
-	uint64_t key; /* of the request */
+	uint64_t key;    /* of the request */
+	uint64_t rights; /* of whom it is for */
 	uint8_t etag[COPSE_ETAG_MAX];
 	copse_ms used_at;
 	struct store_job *job;       /* with the newest page */
@@ -226,6 +227,13 @@ static struct gw_history **find_place(struct gw_collector *c, const struct copse
 	return place;
 }
 
+static uint64_t rights_of(const struct copse_request *rq)
+{
+	struct gw_collector *c = gw_collector_of(rq);
+
+	return c->around.rights(c->around.self, rq->peer, rq->now);
+}
+
 static struct gw_history *make_history(struct gw_collector *c, const struct copse_request *rq)
 {
 	struct gw_history **place = find_place(c, rq->peer, rq->now);
@@ -235,6 +243,7 @@ static struct gw_history *make_history(struct gw_collector *c, const struct cops
 		return NULL;
 	h->peer = *rq->peer;
 	h->key = key_of(c, rq->message);
+	h->rights = rights_of(rq);
 	c->histories++;
 	const uint64_t tag = core_siphash(c->key, &c->histories, sizeof(c->histories), 2, 4);
 	memcpy(h->etag, &tag, sizeof(h->etag));
@@ -419,25 +428,6 @@ static void refuse(struct gw_collector *c, struct copse_response *rs, int result
 	gw_collector_unavailable(rs, result);
 }
 
-/* Who may not ask any more gets no further page either. That does not count as another question. */
-static bool may_go_on(const struct copse_request *rq, struct copse_response *rs, const struct gw_history *h)
-{
-	struct gw_collector *c = gw_collector_of(rq);
-	const struct reading *r = h->job ? reading_of(h->job) : NULL;
-	bool may = c->config->collector.open || c->around.may_read(c->around.self, rq->peer, rq->now);
-
-	if (!may) {
-		c->counters.refused_anonymous++;
-		copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");
-	}
-	for (uint32_t i = 0; may && r && i < h->job->query.device_n; i++) {
-		may = gw_collector_sees(rq, r->device[i]);
-		if (!may)
-			copse_response_error(rs, COPSE_CODE_NOT_FOUND, "no such device, type or group");
-	}
-	return may;
-}
-
 bool gw_history_continue(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_collector *c = gw_collector_of(rq);
@@ -446,15 +436,14 @@ bool gw_history_continue(const struct copse_request *rq, struct copse_response *
 
 	if (!h || !wanted(rq, &offset, &size))
 		return false;
-	if (offset == 0 && !(h->page_at == 0 && !h->job)) { /* begun anew: of the newest state */
+	/* begun anew: of the newest state, or by somebody who may ask for something else than who began it */
+	if ((offset == 0 && !(h->page_at == 0 && !h->job)) || h->rights != rights_of(rq)) {
 		remove_history(c, h, rq->now);
 		return false;
 	}
 	h->used_at = rq->now;
 	if (is_there(h, offset, size))
 		fill(rs, h);
-	else if (!may_go_on(rq, rs, h))
-		remove_history(c, h, rq->now);
 	else if (h->job && !store_service_has_room(c->service, h->job->bytes))
 		refuse(c, rs, STORE_FULL);
 	else if (await(rq, rs, h, offset, size) && h->job)

@@ -174,6 +174,10 @@ void gw_collector_set_meta(const struct copse_request *rq, struct copse_response
 
 	if (!gw_collector_admit(rq, rs) || !take_id(rq, rs, id))
 		return;
+	if (!c->around.may_describe(c->around.self, rq->peer, rq->now, id, rq->method)) {
+		copse_response_error(rs, COPSE_CODE_FORBIDDEN, "not allowed for this device");
+		return;
+	}
 	if (!c->service) {
 		gw_collector_unavailable(rs, STORE_STOPPED);
 		return;

@@ -106,6 +106,10 @@ struct gw_lookup {
 	const struct copse_text *criteria; /* "name=value", page and count among them */
 	size_t criteria_n;
 	uint32_t scope; /* the link that the client is on, 0: none that matters */
+	const struct gw_config *config;
+	/* whether the client may see this device; NULL: all of them */
+	bool (*sees)(void *self, const char *device);
+	void *self;
 };
 
 /* The links that match, in link format, in `buf`, which has GW_DIRECTORY_ANSWER bytes; `*len` of them.

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "directory_state.h"
+#include "resolver.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -232,6 +233,18 @@ static void search_resources(struct search *s, const struct gw_registration *r)
 	}
 }
 
+/* As rules know it: what the configuration says of its address comes before what it calls itself. */
+static bool is_seen(const struct gw_lookup *lookup, const struct gw_registration *r)
+{
+	const struct copse_address *a = r->target.len ? &r->target : &r->from;
+	struct gw_target target;
+
+	if (!lookup->sees)
+		return true;
+	gw_resolve_address(lookup->config, a, &target);
+	return lookup->sees(lookup->self, target.configured || !r->host[0] ? target.name : r->host);
+}
+
 enum gw_directory_result gw_directory_lookup(struct gw_directory *dir, const struct gw_lookup *lookup,
 					     char *buf, size_t *len, const char **why)
 {
@@ -248,6 +261,8 @@ enum gw_directory_result gw_directory_lookup(struct gw_directory *dir, const str
 		const struct gw_registration *r = dir->at[i];
 		uint32_t scope = r ? gw_address_scope(&r->target) : 0;
 		if (!r || (scope && scope != lookup->scope)) /* §6.1: link-local means nothing elsewhere */
+			continue;
+		if (!is_seen(lookup, r))
 			continue;
 		if (lookup->endpoints)
 			search_endpoint(&s, r);

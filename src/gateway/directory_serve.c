@@ -358,17 +358,49 @@ static uint32_t scope_of(const struct copse_peer *peer)
 										       : 0;
 }
 
+/* Who asks. */
+struct asker {
+	struct gw_rd *rd;
+	const struct copse_peer *peer;
+	copse_ms now;
+};
+
+static bool sees(void *self, const char *device)
+{
+	const struct asker *a = self;
+
+	return a->rd->around.sees(a->rd->around.self, a->peer, a->now, device);
+}
+
+/* One notification serves all observers: it is for those who see everything. */
+static bool may_follow(void *self, const struct copse_peer *peer)
+{
+	const struct asker *a = self;
+	const struct gw_rd_surroundings *around = &a->rd->around;
+
+	return (a->rd->config->directory.open || around->has_session(around->self, peer, a->now)) &&
+	       around->sees_all(around->self, peer, a->now);
+}
+
 static void get_lookup(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_rd *rd = rd_of(rq);
 	struct copse_text criteria[PARAMETERS_MAX];
 	struct gw_lookup lookup = {.endpoints = rq->resource == &rd->resource[ENDPOINTS],
 				   .criteria = criteria,
-				   .scope = scope_of(rq->peer)};
+				   .scope = scope_of(rq->peer),
+				   .config = rd->config};
+	struct asker asker = {rd, rq->peer, rq->now};
 	const char *why = "there are too many criteria";
 	size_t len;
 
-	/* A notification goes to somebody who was admitted when he registered. */
+	if (!rq->peer) {
+		copse_request_review(rq, COPSE_CODE_UNAUTHORIZED, may_follow, &asker);
+	} else if (!may_follow(&asker, rq->peer)) {
+		copse_request_once(rq);
+		lookup.sees = sees;
+		lookup.self = &asker;
+	}
 	if (!rd->config->directory.open && rq->peer &&
 	    !rd->around.has_session(rd->around.self, rq->peer, rq->now)) {
 		copse_response_error(rs, COPSE_CODE_UNAUTHORIZED, "no session for this address and port");

@@ -2,7 +2,8 @@
  * server, and the client that fetches the links of a simple registration.
  *
  * Who registers has a session, or an address below the mesh's prefix, or the directory is open; who looks up has a
- * session, or the directory is open. Simple registrations under way: at most GW_DIRECTORY_FETCHES, beyond: 5.03.
+ * session, or the directory is open, and is shown the devices that it may see. Simple registrations under way: at most
+ * GW_DIRECTORY_FETCHES, beyond: 5.03.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef GATEWAY_DIRECTORY_SERVE_H
@@ -20,6 +21,9 @@ struct gw_rd;
 struct gw_rd_surroundings {
 	struct copse_server *server;
 	bool (*has_session)(void *self, const struct copse_peer *peer, copse_ms now);
+	bool (*sees)(void *self, const struct copse_peer *peer, copse_ms now,
+		     const char *device);                                             /* this device? */
+	bool (*sees_all)(void *self, const struct copse_peer *peer, copse_ms now); /* and all of them? */
 	bool (*is_secure)(void *self, const struct copse_peer *peer); /* by DTLS */
 	void *self;
 };

@@ -435,6 +435,21 @@ static bool sees(void *self, const struct copse_peer *peer, copse_ms now, const 
 	return gw_visible(w, gw_sessions_find(w->sessions, peer, now), device);
 }
 
+static bool may_describe(void *self, const struct copse_peer *peer, copse_ms now, const char *device,
+			 uint8_t method)
+{
+	const struct gw_worker *w = self;
+
+	return gw_may_describe(w, gw_sessions_find(w->sessions, peer, now), device, method);
+}
+
+static uint64_t rights(void *self, const struct copse_peer *peer, copse_ms now)
+{
+	const struct gw_worker *w = self;
+
+	return gw_rights(w, gw_sessions_find(w->sessions, peer, now));
+}
+
 static size_t documents(void *self, const struct copse_peer *peer, copse_ms now, uint8_t method,
 			struct gw_documents *out)
 {
@@ -490,6 +505,8 @@ static bool add_collector(struct gw_worker *w)
 							 .local = local_address,
 							 .may_read = may_read,
 							 .sees = sees,
+							 .may_describe = may_describe,
+							 .rights = rights,
 							 .documents = documents,
 							 .wait_for = wait_for,
 							 .heard = heard,
@@ -513,10 +530,21 @@ static bool is_secure(void *self, const struct copse_peer *peer)
 	return w->around.proved && w->around.proved(w->around.self, peer);
 }
 
+static bool sees_all(void *self, const struct copse_peer *peer, copse_ms now)
+{
+	const struct gw_worker *w = self;
+
+	return gw_visible_all(w, gw_sessions_find(w->sessions, peer, now));
+}
+
 static bool add_directory(struct gw_worker *w)
 {
-	const struct gw_rd_surroundings around = {
-	    .server = w->server, .has_session = may_read, .is_secure = is_secure, .self = w};
+	const struct gw_rd_surroundings around = {.server = w->server,
+						  .has_session = may_read,
+						  .sees = sees,
+						  .sees_all = sees_all,
+						  .is_secure = is_secure,
+						  .self = w};
 
 	if (w->config->directory.registrations == 0)
 		return true;

@@ -1,5 +1,6 @@
-/* /mailbox: the requests of one's own account that wait for devices that sleep. GET lists them, with ?device=NAME those for
- * one device; /mailbox/ID shows one, and DELETE of it withdraws it: whoever waits for its answer is told.
+/* /mailbox: the requests of one's own account that wait for devices that sleep, as far as one's own session might ask
+ * them. GET lists them, with ?device=NAME those for one device; /mailbox/ID shows one, and DELETE of it withdraws it:
+ * whoever waits for its answer is told.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "kept.h"
@@ -100,6 +101,11 @@ static bool is_for(const struct gw_mail_device *d, const char *name)
 	return !name[0] || strcmp(d->name, name) == 0 || strcmp(d->alias, name) == 0;
 }
 
+static bool is_of(const struct gw_worker *w, const struct gw_mail *mail, const struct gw_session *s)
+{
+	return strcmp(mail->wish.account, s->account) == 0 && gw_mail_is_allowed(w, s, mail);
+}
+
 static void list(const struct copse_request *rq, struct copse_response *rs)
 {
 	struct gw_worker *w = worker_of(rq);
@@ -112,8 +118,7 @@ static void list(const struct copse_request *rq, struct copse_response *rs)
 	const bool named = take_filter(rq, name);
 	const struct gw_mail *mail = named ? gw_mailbox_first(w->mailbox) : NULL;
 	for (; mail; mail = gw_mailbox_after(w->mailbox, mail))
-		if (strcmp(mail->wish.account, s->account) == 0 &&
-		    is_for(gw_mail_device_of(w->mailbox, mail), name))
+		if (is_of(w, mail, s) && is_for(gw_mail_device_of(w->mailbox, mail), name))
 			json_array_append_new(all, show(w, mail, rq->now));
 	give(rs, all);
 }
@@ -136,7 +141,7 @@ static struct gw_mail *find(const struct copse_request *rq, struct copse_respons
 							      : UINT64_MAX;
 		mail = id <= UINT32_MAX ? gw_mailbox_find(w->mailbox, (uint32_t)id) : NULL;
 	}
-	if (mail && strcmp(mail->wish.account, s->account) == 0)
+	if (mail && is_of(w, mail, s))
 		return mail;
 	copse_response_error(rs, COPSE_CODE_NOT_FOUND, "the account has no such request in the mailbox");
 	return NULL;

@@ -27,6 +27,7 @@ struct gw_observations {
 };
 
 /* Two tables with two slots an observer, where their number is a power of two. */
+static_assert(COPSE_TOKEN_MAX <= 15 && GW_OBSERVER_IDS <= 3, "they fit");
 static_assert(sizeof(void *) > 8 || sizeof(struct gw_observer) + 4 * sizeof(struct core_slot) <= 128,
 	      "an observer takes at most 128 bytes");
 
@@ -298,7 +299,7 @@ struct gw_observer *gw_observer_new(struct gw_observations *all, struct gw_obser
 	o = (struct gw_observer *)((char *)node - offsetof(struct gw_observer, node));
 	n = gw_observer_number(all, o);
 	*o = (struct gw_observer){.peer = *peer,
-				  .token_len = (uint8_t)token_len,
+				  .token_len = token_len & 15,
 				  .observation = gw_observation_number(all, ob),
 				  .token_hash = token_hash(all, peer, token, token_len),
 				  .peer_hash = peer_hash(all, peer)};

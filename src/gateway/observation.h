@@ -14,6 +14,7 @@
 #define GATEWAY_OBSERVATION_H
 
 #include "cache_key.h"
+#include "config.h"
 #include "lane.h"
 #include "rate.h"
 
@@ -38,6 +39,7 @@ struct gw_observation {
 	copse_ms heard;      /* when the newest state came */
 	copse_ms expires;    /* and when it is asked for again, unless a newer one comes */
 	struct copse_peer peer, to; /* the device for lanes, and where it is asked */
+	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1]; /* of the device, for rules */
 	struct gw_lane_rule lane;   /* of the device's class */
 	struct gw_rate rate;
 	struct gw_cache_key key;
@@ -69,13 +71,15 @@ struct gw_observer {
 	copse_handle notified; /* a confirmable notification under way */
 	struct copse_peer peer;
 	uint8_t token[COPSE_TOKEN_MAX];
-	uint8_t token_len;
-	bool con; /* as the client registered */
-	uint8_t
-	    ids; /* how many of `id` are known: messages that told it something and were not confirmable, the newest first */
+	uint32_t session : 24; /* there are at most 4,000,000 */
+	uint32_t token_len : 4;
+	uint32_t con : 1; /* as the client registered */
+	/* how many of `id` are known: messages that told it something and were not confirmable, the newest first */
+	uint32_t ids : 2;
 	uint16_t id[GW_OBSERVER_IDS];
 	uint32_t con_at; /* the worker's second in which it was last told confirmably */
-	uint32_t session, generation;
+	uint32_t generation; /* of the session */
+	uint32_t rights;     /* of the session when it was last seen that it may (gw_rights) */
 	uint32_t request; /* its registration, while the answer is not acknowledged: number + 1 */
 
 	/* private */

@@ -7,6 +7,7 @@
 #include "group.h"
 #include "proxy_mail.h"
 #include "proxy_pass.h"
+#include "visible.h"
 #include "worker_cross.h"
 
 #include <stdio.h>
@@ -245,6 +246,8 @@ static enum gw_resolution find_device(struct gw_pass *p)
 	const struct gw_asked *a = &p->asked;
 	const struct gw_config *config = p->w->config;
 	uint16_t own = copse_scheme_port(a->scheme);
+
+	p->target.name[0] = p->target.alias[0] = 0; /* of what is no name at all */
 	if (p->w->given) {
 		p->target = *p->w->given;
 		return GW_RESOLVED;
@@ -256,38 +259,6 @@ static enum gw_resolution find_device(struct gw_pass *p)
 		   ? gw_resolve_registered(config, gw_rd_directory(p->w->rd), a->host, a->host_len, a->port,
 					   own, p->session->secure, &p->target)
 		   : found;
-}
-
-/* Which device is it, and where? */
-static enum gw_step resolve(struct gw_pass *p)
-{
-	struct gw_worker *w = p->w;
-
-	switch (find_device(p)) {
-	case GW_RESOLVE_UNKNOWN:
-		return gw_proxy_refuse(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
-				       "no device has this name");
-	case GW_RESOLVE_DENIED:
-		return gw_proxy_refuse(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
-				       "this device may not be reached");
-	case GW_RESOLVE_OUTSIDE:
-		return gw_proxy_refuse(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
-				       "hosts outside of the mesh may not be reached");
-	case GW_RESOLVED: break;
-	}
-	if (p->target.group && p->session->secure)
-		return gw_proxy_refuse(
-		    p, &w->counters.refused_group, COPSE_CODE_NOT_IMPLEMENTED,
-		    "a group can be asked in the clear only: open a session with ?security=none");
-	if (w->around.mesh_peer(w->around.self, &p->target.address, false, &p->device) != 0 ||
-	    w->around.mesh_peer(w->around.self, p->session->secure ? &p->target.secure : &p->target.address,
-				p->session->secure, &p->to) != 0)
-		return gw_proxy_refuse(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
-				       "the device's address cannot be reached from here");
-	/* a class that a new configuration has brought has no group of the endpoint before the next start */
-	p->to.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
-	p->rule = p->target.class->lane;
-	return GW_STEP_PREPARE;
 }
 
 bool gw_proxy_build(struct gw_pass *p)
@@ -304,6 +275,64 @@ bool gw_proxy_build(struct gw_pass *p)
 	return true;
 }
 
+/* Do the configuration and the session's token forbid it? Then the refusal is set. */
+static bool is_forbidden(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+	const struct gw_target *t = &p->target;
+
+	if (gw_access_denies(w->config, p->session->account, &w->upstream, t->name, t->alias))
+		gw_proxy_refuse(p, &w->counters.refused_rule, COPSE_CODE_FORBIDDEN,
+				"this request is not allowed");
+	else if (!gw_grant_allows(gw_grants_at(w->grants, p->session->grant), &w->upstream, t->name,
+				  t->alias))
+		gw_proxy_refuse(p, &w->counters.refused_claim, COPSE_CODE_FORBIDDEN,
+				"the session's token does not allow this request");
+	else
+		return false;
+	return true;
+}
+
+/* It cannot be asked. Who may not ask it does not learn why: nor, thereby, whether there is such a device. */
+static enum gw_step refuse_target(struct gw_pass *p, uint64_t *counter, uint8_t code, const char *text)
+{
+	p->target.uri_host = "";
+	return gw_proxy_build(p) && is_forbidden(p) ? GW_STEP_REFUSE
+						    : gw_proxy_refuse(p, counter, code, text);
+}
+
+/* Which device is it, and where? */
+static enum gw_step resolve(struct gw_pass *p)
+{
+	struct gw_worker *w = p->w;
+
+	switch (find_device(p)) {
+	case GW_RESOLVE_UNKNOWN:
+		return refuse_target(p, &w->counters.refused_unknown, COPSE_CODE_NOT_FOUND,
+				     "no device has this name");
+	case GW_RESOLVE_DENIED:
+		return refuse_target(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				     "this device may not be reached");
+	case GW_RESOLVE_OUTSIDE:
+		return refuse_target(p, &w->counters.refused_denied, COPSE_CODE_FORBIDDEN,
+				     "hosts outside of the mesh may not be reached");
+	case GW_RESOLVED: break;
+	}
+	if (p->target.group && p->session->secure)
+		return refuse_target(
+		    p, &w->counters.refused_group, COPSE_CODE_NOT_IMPLEMENTED,
+		    "a group can be asked in the clear only: open a session with ?security=none");
+	if (w->around.mesh_peer(w->around.self, &p->target.address, false, &p->device) != 0 ||
+	    w->around.mesh_peer(w->around.self, p->session->secure ? &p->target.secure : &p->target.address,
+				p->session->secure, &p->to) != 0)
+		return refuse_target(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
+				     "the device's address cannot be reached from here");
+	/* a class that a new configuration has brought has no group of the endpoint before the next start */
+	p->to.group = p->target.class->group < w->group_n ? p->target.class->group : GW_GROUP_MESH;
+	p->rule = p->target.class->lane;
+	return GW_STEP_PREPARE;
+}
+
 /* The request as it goes to the device: with a header, so that its options can be looked up. */
 static enum gw_step prepare(struct gw_pass *p)
 {
@@ -313,33 +342,16 @@ static enum gw_step prepare(struct gw_pass *p)
 				     "the request is too large to be forwarded");
 }
 
-/* RFC 7252 §5.10.1: no segment is "." or "..". A device might take them for what they mean elsewhere, and so lead around
- * the rules. */
-static bool has_dots(const struct copse_message *m)
-{
-	const struct copse_option *o = copse_message_option(m, COPSE_OPTION_URI_PATH);
-
-	for (; o; o = copse_message_option_next(m, o))
-		if (copse_option_is(m, o, ".", 1) || copse_option_is(m, o, "..", 2))
-			return true;
-	return false;
-}
-
 /* Do the configuration and the session's token allow this request? Before the cache: who may not ask gets no copy. */
 static enum gw_step permit(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
 
-	if (has_dots(&w->upstream))
+	if (gw_rule_has_dots(&w->upstream))
 		return gw_proxy_refuse(p, &w->counters.refused_target, COPSE_CODE_BAD_REQUEST,
 				       "the path has a segment of dots");
-	if (gw_access_denies(w->config, p->session->account, &w->upstream, p->target.name, p->target.alias))
-		return gw_proxy_refuse(p, &w->counters.refused_rule, COPSE_CODE_FORBIDDEN,
-				       "this request is not allowed");
-	if (!gw_grant_allows(gw_grants_at(w->grants, p->session->grant), &w->upstream, p->target.name,
-			     p->target.alias))
-		return gw_proxy_refuse(p, &w->counters.refused_claim, COPSE_CODE_FORBIDDEN,
-				       "the session's token does not allow this request");
+	if (is_forbidden(p))
+		return GW_STEP_REFUSE;
 	return p->target.group ? GW_STEP_GROUP : GW_STEP_ASLEEP;
 }
 
@@ -383,6 +395,7 @@ struct gw_request *gw_proxy_take_request(struct gw_pass *p)
 	    .client = p->client,
 	    .session = gw_sessions_number(w->sessions, p->session),
 	    .generation = p->session->generation,
+	    .rights = p->observe ? (uint32_t)gw_rights(w, p->session) : 0,
 	    .key = p->key,
 	    .operation = p->operation,
 	    .operation_base = p->operation_base,

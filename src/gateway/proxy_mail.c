@@ -228,12 +228,22 @@ void gw_mail_told(struct gw_pass *p, const struct copse_out *out)
 
 /* --- out --- */
 
+bool gw_mail_is_allowed(const struct gw_worker *w, const struct gw_session *s, const struct gw_mail *mail)
+{
+	const struct gw_mail_device *d = gw_mail_device_of(w->mailbox, mail);
+	struct copse_message m;
+	struct gw_target target;
+
+	gw_resolve_peer(w->config, &d->peer, &target);
+	return !target.denied && copse_message_parse(&m, mail->message, mail->wish.len) == 0 &&
+	       !gw_access_denies(w->config, s->account, &m, d->name, d->alias) &&
+	       gw_grant_allows(gw_grants_at(w->grants, s->grant), &m, d->name, d->alias);
+}
+
 /* What the session may now, not what it might when it asked. Its message is in w->out then. */
 static bool may_still(struct gw_worker *w, struct gw_mail *mail, copse_ms now)
 {
-	const struct gw_mail_device *d = gw_mail_device_of(w->mailbox, mail);
 	const struct gw_session *s = gw_sessions_at(w->sessions, mail->wish.session, mail->wish.generation);
-	struct gw_target target;
 
 	if (!s || strcmp(s->account, mail->wish.account) != 0) {
 		w->counters.mail_homeless++;
@@ -241,11 +251,9 @@ static bool may_still(struct gw_worker *w, struct gw_mail *mail, copse_ms now)
 			       "the session ended before the device was heard", now);
 		return false;
 	}
-	gw_resolve_peer(w->config, &d->peer, &target);
 	memcpy(w->out, mail->message, mail->wish.len);
 	COPSE_ASSERT(copse_message_parse(&w->upstream, w->out, mail->wish.len) == 0); /* it was built here */
-	if (!target.denied && !gw_access_denies(w->config, s->account, &w->upstream, d->name, d->alias) &&
-	    gw_grant_allows(gw_grants_at(w->grants, s->grant), &w->upstream, d->name, d->alias))
+	if (gw_mail_is_allowed(w, s, mail))
 		return true;
 	w->counters.mail_denied++;
 	gw_mail_refuse(w, mail, COPSE_CODE_FORBIDDEN, "this request is no longer allowed", now);

@@ -48,4 +48,7 @@ void gw_mail_refuse(struct gw_worker *w, struct gw_mail *mail, uint8_t code, con
 /* mailbox_serve.c: /mailbox. Returns as copse_server_add_all. */
 int gw_mail_serve(struct gw_worker *w);
 
+/* Whether session `s` might ask for it now: one account may have tokens with different rules. */
+bool gw_mail_is_allowed(const struct gw_worker *w, const struct gw_session *s, const struct gw_mail *mail);
+
 #endif

@@ -15,7 +15,9 @@
  * doc/states/proxy-observe.md.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
+#include "access.h"
 #include "proxy_pass.h"
+#include "visible.h"
 #include "worker_cross.h"
 
 #include <copse/block.h>
@@ -142,18 +144,45 @@ static bool is_at_home(struct gw_worker *w, const struct gw_observer *o)
 	return s && copse_peer_equal(&s->peer, &o->peer);
 }
 
-/* RFC 7252 §5.9.2.2 in a last notification: to the address that had the session. */
-static void send_away(struct gw_worker *w, struct gw_observer *o, copse_ms now)
+/* Whether its session may still ask for what it observes: another token has come since, or another configuration. */
+static bool may_hear(struct gw_worker *w, const struct gw_observation *ob, struct gw_observer *o)
 {
-	static const char text[] = "\xff"
+	const struct gw_session *s = gw_sessions_at(w->sessions, o->session, o->generation);
+	const uint32_t rights = (uint32_t)gw_rights(w, s);
+	struct gw_target target;
+	struct copse_message m;
+	struct copse_builder b;
+
+	if (o->rights == rights)
+		return true;
+	copse_build_message(&b, w->scratch, w->out_cap, COPSE_CON, ob->method, 0, "", 0);
+	copse_build_options(&b, ob->request, ob->options_len);
+	const int n = copse_build_finish(&b);
+	COPSE_ASSERT(n > 0 && copse_message_parse(&m, w->scratch, (size_t)n) == 0); /* it was built before */
+	gw_resolve_peer(w->config, &ob->peer, &target);
+	if (target.denied || gw_access_denies(w->config, s->account, &m, ob->name, ob->alias) ||
+	    !gw_grant_allows(gw_grants_at(w->grants, s->grant), &m, ob->name, ob->alias))
+		return false;
+	o->rights = rights;
+	return true;
+}
+
+/* RFC 7252 §5.9.2.2 in a last notification: to the address that had the session. */
+static void send_away(struct gw_worker *w, struct gw_observer *o, uint8_t code, copse_ms now)
+{
+	static const char home[] = "\xff"
 				   "the session has ended or moved: observe again";
-	const struct copse_out out = {.code = COPSE_CODE_UNAUTHORIZED,
+	static const char rule[] = "\xff"
+				   "this request is no longer allowed";
+	const bool denied = code == COPSE_CODE_FORBIDDEN;
+	const struct copse_out out = {.code = code,
 				      .con = o->con,
-				      .rest = (const uint8_t *)text,
-				      .rest_len = sizeof(text) - 1};
+				      .rest = (const uint8_t *)(denied ? rule : home),
+				      .rest_len = (denied ? sizeof(rule) : sizeof(home)) - 1};
 	char peer[GW_PEER_TEXT];
 
-	gw_log(w->around.log, GW_LOG_INFO, "observe", "not carried over to another session or address",
+	gw_log(w->around.log, GW_LOG_INFO, "observe",
+	       denied ? "no longer allowed" : "not carried over to another session or address",
 	       {"peer", copse_peer_text(&o->peer, peer, sizeof(peer))});
 	if (notify(w, o, &out, now))
 		w->counters.notifications_lost++;
@@ -183,8 +212,9 @@ static void pump(struct gw_worker *w, struct gw_observation *ob, copse_ms now)
 					      .age_s = age_of(ob, now),
 					      .rest = ob->state,
 					      .rest_len = ob->state_len};
-		if (!is_at_home(w, o)) {
-			send_away(w, o, now);
+		if (!is_at_home(w, o) || !may_hear(w, ob, o)) {
+			send_away(w, o, is_at_home(w, o) ? COPSE_CODE_FORBIDDEN : COPSE_CODE_UNAUTHORIZED,
+				  now);
 			continue;
 		}
 		if (notify(w, o, &out, now)) {
@@ -387,8 +417,9 @@ static void promote(struct gw_worker *w, struct gw_observation *ob, struct gw_re
 	gw_observer_idle(w->observations, o);
 	o->con = r->con;
 	o->con_at = (uint32_t)(now / 1000);
-	o->session = r->session;
+	o->session = r->session & 0xffffff;
 	o->generation = r->generation;
+	o->rights = r->rights;
 	gw_cross_observers(w, gw_sessions_at(w->sessions, o->session, o->generation));
 	if (o->request)
 		w->requests[o->request - 1].observer = 0;
@@ -654,6 +685,8 @@ static struct gw_observation *make(struct gw_pass *p)
 	ob->body = p->key;
 	ob->peer = p->device;
 	ob->to = p->to;
+	memcpy(ob->name, p->target.name, sizeof(ob->name));
+	memcpy(ob->alias, p->target.alias, sizeof(ob->alias));
 	ob->lane = p->target.class->lane;
 	ob->rate = p->target.class->rate;
 	ob->method = p->m->code;

@@ -6,25 +6,83 @@
 #include "access.h"
 #include "resolver.h"
 
+#include "core/siphash.h"
+#include "store/identity.h"
+
 #include <copse/mem.h>
 
+#include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+static_assert(STORE_DEVICE_MAX >= GW_NAME_MAX, "room for a name");
 
 bool gw_visible_all(const struct gw_worker *w, const struct gw_session *s)
 {
 	return !w->config->access_to_devices && !(s && s->grant);
 }
 
-bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const char *name)
+/* As rules know what has published under this identity, which is taken as it stands: its case says nothing, nor does
+ * "device:" before it, as in the names of its records. */
+static void put_name(char out[STORE_DEVICE_MAX + 1], const char *id)
 {
-	char alias[GW_NAME_MAX + 1];
+	const char *bare = strncasecmp(id, "device:", strlen("device:")) == 0 ? id + strlen("device:") : id;
+
+	if (gw_name_normalize(bare, strlen(bare), out) >= 0)
+		return;
+	memset(out, 0, STORE_DEVICE_MAX + 1);
+	for (size_t i = 0; bare[i] && i < STORE_DEVICE_MAX; i++)
+		out[i] = (char)tolower((unsigned char)bare[i]);
+}
+
+bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const char *id)
+{
+	char name[STORE_DEVICE_MAX + 1], alias[GW_NAME_MAX + 1];
 
 	if (gw_visible_all(w, s))
 		return true;
+	put_name(name, id);
 	gw_resolve_alias(name, strlen(name), alias);
 	return !gw_access_hides(w->config, s ? s->account : "", name, alias) &&
 	       !gw_grant_hides(gw_grants_at(w->grants, s ? s->grant : 0), name, alias);
+}
+
+bool gw_may_describe(const struct gw_worker *w, const struct gw_session *s, const char *id, uint8_t method)
+{
+	const struct copse_message m = {.code = method};
+	char name[STORE_DEVICE_MAX + 1], alias[GW_NAME_MAX + 1];
+
+	put_name(name, id);
+	gw_resolve_alias(name, strlen(name), alias);
+	return !gw_access_denies(w->config, s ? s->account : "", &m, name, alias) &&
+	       gw_grant_allows(gw_grants_at(w->grants, s ? s->grant : 0), &m, name, alias);
+}
+
+uint64_t gw_rights(const struct gw_worker *w, const struct gw_session *s)
+{
+	uint64_t all[2];
+
+	if (!s)
+		return 0;
+	all[0] = (uint64_t)gw_sessions_number(w->sessions, s) << 32 | s->generation;
+	all[1] = gw_grants_serial(w->grants, s->grant);
+	/* each configuration has another key */
+	return core_siphash(w->config->hash_key, all, sizeof(all), 1, 3) | 1;
+}
+
+/* A device of the resource directory: by the name that a request for it would be held against. */
+static bool is_seen(const struct gw_worker *w, const struct gw_session *s, const char *host)
+{
+	const struct gw_directory *dir = gw_rd_directory(w->rd);
+	struct gw_target target;
+
+	for (int secure = 0; secure <= 1; secure++)
+		if (gw_resolve_registered(w->config, dir, host, strlen(host), 0, 0, secure, &target) ==
+		    GW_RESOLVED)
+			return gw_visible(w, s, target.name);
+	return false;
 }
 
 /* Behind them, those of the resource directory that the configuration does not know. */
@@ -35,7 +93,7 @@ static size_t put_registered(const struct gw_worker *w, const struct gw_session 
 	const char *host;
 
 	for (uint32_t pos = 0; dir && (host = gw_directory_next_host(dir, w->config, &pos));)
-		if (!gw_resolve_has(w->config, host) && gw_visible(w, s, host))
+		if (!gw_resolve_has(w->config, host) && is_seen(w, s, host))
 			len += (size_t)snprintf(text + len, cap - len, "%s<coap://%s>;ep=\"%s\"",
 						len ? "," : "", host, host);
 	return len;

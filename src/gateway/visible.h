@@ -7,11 +7,19 @@
 
 #include "worker_state.h"
 
-/* `s`: the client's session; NULL: it has none, and no account. `name` is normalized. */
-bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const char *name);
+/* `s`: the client's session; NULL: it has none, and no account. `id`: the device's name, or what it has published as. */
+bool gw_visible(const struct gw_worker *w, const struct gw_session *s, const char *id);
 
 /* Whether every client with such a session sees everything: then there is nothing to look at one by one. */
 bool gw_visible_all(const struct gw_worker *w, const struct gw_session *s);
+
+/* Whether it may say what the gateway knows about that device, by PUT, PATCH or iPATCH: what allows `method` for the
+ * device as a whole allows this. */
+bool gw_may_describe(const struct gw_worker *w, const struct gw_session *s, const char *id, uint8_t method);
+
+/* A number that is another one when the client may do something else than before: it has another session, account or token,
+ * or the configuration is another one. 0 without a session. */
+uint64_t gw_rights(const struct gw_worker *w, const struct gw_session *s);
 
 /* The devices that are visible, configured and registered, in link format, terminated by a NUL: for
  * copse_mem_free. `*len` without the NUL.

@@ -68,6 +68,7 @@ struct gw_request {
 	bool own_etag;       /* the ETag of `entry` went to the device, though the client has not named it */
 	uint8_t no_response; /* value of No-Response (RFC 7967): classes that are not wanted */
 	uint32_t session, generation;
+	uint32_t rights; /* of the session, where it wants to observe (gw_rights) */
 	uint32_t next_free;  /* number + 1 */
 	copse_handle client; /* the exchange with the client */
 	copse_handle device; /* and with the device */
