@@ -69,7 +69,7 @@ static int take_bytes(struct reading *r, enum key key, const char *type, const c
 		memcpy(v->at, text, len);
 		v->len = len;
 	} else {
-		return complain(r, "%s takes hex or ascii, not %.20s", keywords[key], type);
+		return complain(r, "%s takes hex or ascii", keywords[key]);
 	}
 	return 0;
 }
@@ -156,7 +156,8 @@ static int take_line(struct reading *r, char *line)
 		return key < AEAD ? take_bytes(r, (enum key)key, trim(type), trim(value))
 				  : take_number(r, (enum key)key, trim(type), trim(value));
 	}
-	return complain(r, "there is no keyword \"%.30s\"", line);
+	/* not what stands there: a secret may have got into its place */
+	return complain(r, "there is no such keyword");
 }
 
 static int complain_of(struct reading *r, enum key key, const char *text)

@@ -37,17 +37,42 @@ static struct reading {
 	unsigned current; /* the one that is being parsed: sections that exist once do not know theirs */
 } * reading;
 
+#define OPTION_MAX 20 /* bytes of the longest name of an option, and some */
+
+/* Whether a message would name as an option what is none, but may be a secret: one that has lost its quotes, or stands in a
+ * file that is no configuration. In a section of a key that is any text, elsewhere what no option is called like. */
+__attribute__((format(printf, 2, 0))) static bool shows_text(const cfg_t *cfg, const char *fmt, va_list args)
+{
+	static const char *const of_options[] = {
+	    "no such option '%s'", "missing equal sign after option '%s'", "unexpected token '%s'"};
+	bool is_one = false;
+	va_list copy;
+
+	for (size_t i = 0; i < sizeof(of_options) / sizeof(*of_options); i++)
+		is_one |= strcmp(fmt, of_options[i]) == 0;
+	if (!is_one)
+		return false;
+	va_copy(copy, args);
+	const char *text = va_arg(copy, const char *);
+	va_end(copy);
+	return (cfg->name && strcmp(cfg->name, "key") == 0) || strlen(text) > OPTION_MAX ||
+	       strspn(text, "abcdefghijklmnopqrstuvwxyz_") < strlen(text);
+}
+
 __attribute__((format(printf, 2, 0))) static void complain(cfg_t *cfg, const char *fmt, va_list args)
 {
 	char *why = reading->why;
 	size_t *len = &reading->why_len;
+	const bool silent = shows_text(cfg, fmt, args);
 
 	if (*len + 1 >= GW_CONFIG_WHY)
 		return;
 	*len += (size_t)snprintf(
 	    why + *len, GW_CONFIG_WHY - *len,
 	    "%s:%d: ", cfg->filename ? cfg->filename : reading->file[reading->current].path, cfg->line);
-	if (*len < GW_CONFIG_WHY)
+	if (*len < GW_CONFIG_WHY && silent)
+		*len += (size_t)snprintf(why + *len, GW_CONFIG_WHY - *len, "no such option");
+	else if (*len < GW_CONFIG_WHY)
 		*len += (size_t)vsnprintf(why + *len, GW_CONFIG_WHY - *len, fmt, args);
 	if (*len >= GW_CONFIG_WHY - 1)
 		*len = GW_CONFIG_WHY - 2;

@@ -514,6 +514,10 @@ static const struct {
     {"key \"k\" {\n algorithm = ES256\n file = \"g.conf\"\n}\n", 4, "no public key"},
     {"key \"k\" {\n algorithm = HS256\n file = \".\"\n}\n", 4, "Is a directory"},
     {"key {\n algorithm = HS256\n}\n", 1, "missing title"},
+    {"key \"k\" {\n secret = four words\n}\n", 2, ":2: no such option\n"}, /* they may be the secret's */
+    {"key \"k\" {\n secret\n}\n", 3, ":3: no such option\n"},
+    {"alice:" SECRET "\n", 1, ":1: no such option\n"}, /* no configuration, but a file with keys */
+    {"averylongwordthatisnooption = 1\n", 1, ":1: no such option\n"},
     {"key \"k\" {\n algorithm = HS256\n secret = \"" SECRET "\"\n}\nkey \"k\" {\n algorithm = HS256\n}\n", 5,
      "duplicate"},
     /* token */
