@@ -29,7 +29,7 @@ static unsigned count_links(const char *text, size_t len)
 
 static unsigned look(struct gw_directory *dir, bool endpoints, const struct copse_text *criteria, size_t n)
 {
-	const struct gw_lookup lookup = {endpoints, criteria, n, 0};
+	const struct gw_lookup lookup = {.endpoints = endpoints, .criteria = criteria, .criteria_n = n};
 	const char *why;
 	size_t got;
 
