@@ -56,6 +56,32 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 	return t;
 }
 
+struct copse_transport *gw_stream_to_mesh(struct copse_host *host, const struct gw_config *config,
+					  struct gw_log *log, struct copse_secure *keys,
+					  struct copse_handshake_pool *pool)
+{
+	struct copse_tcp_config tcp = {.secure = keys,
+				       .pool = pool,
+				       .group = GW_GROUP_MESH,
+				       .handshake_ms = 6 * (copse_ms)config->mesh.ack_timeout_ms + 2000,
+				       .idle_ms = config->association_idle_ms};
+	char why[256];
+	struct copse_transport *t;
+
+	if (!copse_address_is_any(&config->mesh_bind)) {
+		tcp.bind = config->mesh_bind;
+		copse_address_set_port(&tcp.bind, 0);
+	}
+	if (copse_tcp_open(&tcp, &t, why, sizeof(why)) != COPSE_OK) {
+		gw_log(log, GW_LOG_ERROR, "gateway", why, {"for", "mesh.bind"});
+		return NULL;
+	}
+	if (copse_host_attach(host, t) == COPSE_OK)
+		return t;
+	copse_transport_close(t);
+	return NULL;
+}
+
 void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,
 			struct copse_tcp_usage *usage)
 {
@@ -64,7 +90,7 @@ void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,
 	for (size_t i = 0; (t = copse_host_transport_at(host, i)) != NULL; i++) {
 		struct copse_tcp_usage u;
 
-		if (!copse_transport_is_tcp(t))
+		if (!copse_tcp_is_server(t))
 			continue;
 		const struct copse_tcp_counters *c = copse_tcp_counters(t);
 #define COUNTER(name, text) sum->name += c->name;
@@ -82,6 +108,6 @@ void gw_stream_adopt(struct copse_host *host, struct copse_secure *keys)
 	struct copse_transport *t;
 
 	for (size_t i = 0; keys && (t = copse_host_transport_at(host, i)) != NULL; i++)
-		if (copse_transport_is_tls(t))
+		if (copse_transport_is_tls(t) && copse_tcp_is_server(t))
 			copse_tcp_adopt(t, keys);
 }

@@ -32,7 +32,13 @@ struct copse_transport *gw_stream_open(struct copse_host *host, const struct gw_
 				       struct copse_secure *keys, const struct gw_stream_place *place,
 				       const struct gw_stream_ended *ended);
 
-/* Add up over all of the host. */
+/* Connections to devices, by TLS with `keys` unless that is NULL: made when a device is asked. Returns NULL when that did
+ * not go well; an error has been logged. */
+struct copse_transport *gw_stream_to_mesh(struct copse_host *host, const struct gw_config *config,
+					  struct gw_log *log, struct copse_secure *keys,
+					  struct copse_handshake_pool *pool);
+
+/* Add up over all of the host's connections of clients. */
 void gw_stream_counters(struct copse_host *host, struct copse_tcp_counters *sum,
 			struct copse_tcp_usage *usage);
 

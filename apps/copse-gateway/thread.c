@@ -68,6 +68,7 @@ struct gw_thread {
 	struct copse_loop *loop;
 	struct copse_host *host;
 	struct copse_transport *mesh, *secure_mesh;    /* secure_mesh: NULL without keys */
+	struct copse_transport *stream_mesh[2];        /* to devices by TCP, and TLS: NULL without keys */
 	struct copse_transport *secure[GW_LISTEN_MAX]; /* towards clients, by DTLS */
 	size_t secure_n;
 	struct copse_transport *stream[2 * GW_LISTEN_MAX]; /* and by connections, in the order of opening */
@@ -78,21 +79,42 @@ struct gw_thread {
 
 /* --- what the worker asks of its surroundings --- */
 
-static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, bool stream,
+		     struct copse_peer *peer)
 {
 	const struct gw_thread *t = self;
+	struct copse_transport *way = stream ? t->stream_mesh[secure] : secure ? t->secure_mesh : t->mesh;
 
-	if (secure &&
-	    !t->secure_mesh) /* keys that came with a reload: there is no socket before the next start */
-		return COPSE_ERR_ARGUMENT;
-	return copse_transport_peer(secure ? t->secure_mesh : t->mesh, address, peer);
+	/* keys that came with a reload: there is no socket before the next start */
+	return way ? copse_transport_peer(way, address, peer) : COPSE_ERR_ARGUMENT;
+}
+
+/* A device that is not the one it should be, or that takes us for somebody else: the operator has to know. */
+static void refused(void *self, const struct copse_peer *peer, const char *why)
+{
+	const struct gw_thread *t = self;
+	char text[COPSE_ADDRESS_TEXT + 16];
+
+	gw_log(t->log, GW_LOG_WARN, "mesh", "no secure association with a device",
+	       {"address", copse_peer_text(peer, text, sizeof(text))}, {"why", why});
 }
 
 static const char *mesh_why(void *self, const struct copse_peer *peer)
 {
 	const struct gw_thread *t = self;
 
-	return t->secure_mesh ? copse_dtls_why(t->secure_mesh, peer) : NULL;
+	const struct copse_transport *by = copse_host_transport(t->host, peer);
+	bool network = true;
+	const char *why = NULL;
+
+	if (by && by == t->stream_mesh[1])
+		why = copse_tcp_failure(by, &network);
+	else if (by && by == t->secure_mesh)
+		return copse_dtls_why(t->secure_mesh, peer);
+	if (network)
+		return NULL;
+	refused(self, peer, why);
+	return why;
 }
 
 static bool proved(void *self, const struct copse_peer *peer)
@@ -167,13 +189,19 @@ static void wake(void *self)
 	copse_loop_wake(t->loop);
 }
 
+/* Of connections towards devices, as long as there are none. */
+static bool is_unused(const struct gw_thread *t, const struct copse_transport *at)
+{
+	return (at == t->stream_mesh[0] || at == t->stream_mesh[1]) && at->counters.sent == 0;
+}
+
 static const struct copse_transport *transport_at(void *self, size_t i)
 {
 	const struct gw_thread *t = self;
 	const struct copse_transport *found = copse_host_transport_at(t->host, 0);
 
 	for (size_t at = 0; found; found = copse_host_transport_at(t->host, ++at))
-		if (!far_is(found) && i-- == 0)
+		if (!far_is(found) && !is_unused(t, found) && i-- == 0)
 			return found;
 	return NULL;
 }
@@ -393,16 +421,6 @@ static struct copse_transport *open_secure(struct gw_thread *t, const struct cop
 	return transport;
 }
 
-/* A device that is not the one it should be, or that takes us for somebody else: the operator has to know. */
-static void refused(void *self, const struct copse_peer *peer, const char *why)
-{
-	const struct gw_thread *t = self;
-	char text[COPSE_ADDRESS_TEXT + 16];
-
-	gw_log(t->log, GW_LOG_WARN, "mesh", "no secure association with a device",
-	       {"address", copse_peer_text(peer, text, sizeof(text))}, {"why", why});
-}
-
 /* Flights towards the mesh are as slow as messages are: RFC 6347 §4.2.4.1 leaves the timer to who knows
  * the network. */
 static bool open_secure_mesh(struct gw_thread *t)
@@ -489,6 +507,8 @@ static void adopt_keys(struct gw_thread *t, const struct gw_config *next)
 	gw_stream_adopt(t->host, next->client_keys);
 	if (next->mesh_keys && t->secure_mesh)
 		copse_dtls_adopt(t->secure_mesh, next->mesh_keys);
+	if (next->mesh_keys && t->stream_mesh[1])
+		copse_tcp_adopt(t->stream_mesh[1], next->mesh_keys);
 }
 
 static bool make_host(struct gw_thread *t)
@@ -504,7 +524,7 @@ static bool make_host(struct gw_thread *t)
 					      .unreachable = t->cross ? told_unreachable : NULL};
 
 	gw_worker_endpoint_config(t->config, t->workers, t->number, &config.endpoint);
-	config.transports = (uint16_t)(GW_LISTEN_MAX + t->workers * (2 * GW_LISTEN_MAX + 2));
+	config.transports = (uint16_t)(GW_LISTEN_MAX + t->workers * (2 * GW_LISTEN_MAX + 4));
 	config.send_size = t->config->max_message + COPSE_HEADER_LEN + COPSE_TOKEN_MAX;
 	if (config.send_size < GW_LOCAL_MESSAGE)
 		config.send_size = GW_LOCAL_MESSAGE;
@@ -599,6 +619,21 @@ static bool open_common(struct gw_thread *t)
 	return true;
 }
 
+/* Nothing is connected before a device is asked. */
+static bool open_stream_mesh(struct gw_thread *t)
+{
+	struct copse_secure *const keys[2] = {NULL, t->config->mesh_keys};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (i && !keys[i])
+			continue;
+		t->stream_mesh[i] = gw_stream_to_mesh(t->host, t->config, t->log, keys[i], t->pool);
+		if (!t->stream_mesh[i])
+			return false;
+	}
+	return true;
+}
+
 /* A port of the configuration's is the first worker's; the others take those behind it. */
 static bool open_mesh(struct gw_thread *t)
 {
@@ -607,7 +642,7 @@ static bool open_mesh(struct gw_thread *t)
 	if (copse_address_port(&bind))
 		copse_address_set_port(&bind, (uint16_t)(copse_address_port(&bind) + t->number));
 	t->mesh = listen_at(t, &bind, GW_GROUP_MESH, "mesh.bind");
-	return t->mesh && (!t->config->mesh_keys || open_secure_mesh(t));
+	return t->mesh && (!t->config->mesh_keys || open_secure_mesh(t)) && open_stream_mesh(t);
 }
 
 static bool stand_in(struct gw_thread *t, unsigned of, bool secure)
@@ -625,9 +660,10 @@ static bool open_far(struct gw_thread *t, unsigned of)
 {
 	const struct gw_config *c = t->config;
 	const size_t mesh = c->mesh_keys ? 1 : 0, clients = c->client_keys ? c->secure_listen_n : 0;
-	bool ok = stand_in(t, of, false);
+	bool ok = stand_in(t, of, false) && (!mesh || stand_in(t, of, true));
 
-	for (size_t i = 0; i < mesh + clients; i++)
+	ok = ok && stand_in(t, of, false) && (!mesh || stand_in(t, of, true)); /* open_stream_mesh */
+	for (size_t i = 0; i < clients; i++)
 		ok = ok && stand_in(t, of, true);
 	for (size_t i = 0; i < c->listen_n; i++)
 		ok = ok && (!c->listen_stream[i] || stand_in(t, of, false));

@@ -124,4 +124,7 @@ const struct copse_tcp_counters *copse_tcp_counters(const struct copse_transport
 bool copse_transport_is_tcp(const struct copse_transport *t);
 bool copse_transport_is_tls(const struct copse_transport *t);
 
+/* Whether `t` is one of these, and a server's. */
+bool copse_tcp_is_server(const struct copse_transport *t);
+
 #endif

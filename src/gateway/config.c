@@ -465,6 +465,7 @@ static int take_device(struct gw_config *c, uint32_t i, cfg_t *sec)
 	d->secure_port = secure_port ? (uint16_t)secure_port : c->mesh_secure_port;
 	d->deny = cfg_getbool(sec, "deny") == cfg_true;
 	d->sleeping = cfg_getbool(sec, "sleeping") == cfg_true;
+	d->stream = strcmp(cfg_getstr(sec, "transport"), "tcp") == 0;
 	copy(d->class, sizeof(d->class), cfg_getstr(sec, "class"));
 	d->class_number = class_number(c, d->class);
 	copy(d->uri_host, sizeof(d->uri_host), cfg_getstr(sec, "uri_host"));

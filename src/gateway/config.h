@@ -87,6 +87,7 @@ struct gw_device {
 	uint16_t port, secure_port;
 	uint16_t class_number; /* in gw_config.classes */
 	bool deny, sleeping;
+	bool stream; /* by TCP and TLS */
 };
 
 /* A group that clients may ask. */

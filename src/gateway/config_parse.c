@@ -276,6 +276,14 @@ static int check_security(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_transport(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (strcmp(last(opt), "udp") == 0 || strcmp(last(opt), "tcp") == 0)
+		return 0;
+	cfg_error(cfg, "'%s' must be udp or tcp", opt->name);
+	return -1;
+}
+
 int gw_sharing_from_text(const char *text)
 {
 	static const char *const names[] = {
@@ -477,6 +485,7 @@ static const struct {
     {"device|address", check_host},
     {"device|class", check_name},
     {"device|uri_host", check_name},
+    {"device|transport", check_transport},
 };
 
 static void set_checks(cfg_t *cfg)
@@ -677,11 +686,17 @@ static cfg_opt_t mailbox_options[] = {
 };
 
 static cfg_opt_t device_options[] = {
-    CFG_STR("address", NULL, CFGF_NODEFAULT),   CFG_INT("port", 0, CFGF_NODEFAULT),
-    CFG_INT("secure_port", 0, CFGF_NODEFAULT),  CFG_STR("class", NULL, CFGF_NODEFAULT),
-    CFG_STR("uri_host", NULL, CFGF_NODEFAULT),  CFG_BOOL("deny", cfg_false, CFGF_NONE),
-    CFG_STR("raw_key", NULL, CFGF_NODEFAULT),   CFG_STR("certificate_name", NULL, CFGF_NODEFAULT),
-    CFG_BOOL("sleeping", cfg_false, CFGF_NONE), CFG_END(),
+    CFG_STR("address", NULL, CFGF_NODEFAULT),
+    CFG_INT("port", 0, CFGF_NODEFAULT),
+    CFG_INT("secure_port", 0, CFGF_NODEFAULT),
+    CFG_STR("class", NULL, CFGF_NODEFAULT),
+    CFG_STR("uri_host", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("deny", cfg_false, CFGF_NONE),
+    CFG_STR("raw_key", NULL, CFGF_NODEFAULT),
+    CFG_STR("certificate_name", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("sleeping", cfg_false, CFGF_NONE),
+    CFG_STR("transport", "udp", CFGF_NONE),
+    CFG_END(),
 };
 
 static cfg_opt_t group_options[] = {

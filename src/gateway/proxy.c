@@ -191,7 +191,7 @@ static enum gw_step target(struct gw_pass *p)
 		return gw_proxy_refuse(p, counter_of(&p->w->counters, refusal.code), refusal.code,
 				       refusal.text);
 	/* who asks for coaps does not mean to be served in the clear */
-	if (p->asked.scheme == COPSE_SCHEME_COAPS && !p->session->secure)
+	if (copse_scheme_is_secure(p->asked.scheme) && !p->session->secure)
 		return gw_proxy_refuse(p, &p->w->counters.refused_target, COPSE_CODE_PROXYING_NOT_SUPPORTED,
 				       "this session is in the clear: only coap can be proxied");
 	if (p->m->code > COPSE_CODE_IPATCH)
@@ -261,6 +261,18 @@ static enum gw_resolution find_device(struct gw_pass *p)
 		   : found;
 }
 
+/* How a device is reached the configuration knows, whatever the URI says; but who names TCP means it. A host without a name
+ * is reached as the URI says. */
+static bool takes_scheme(struct gw_pass *p)
+{
+	const bool stream =
+	    p->asked.scheme == COPSE_SCHEME_COAP_TCP || p->asked.scheme == COPSE_SCHEME_COAPS_TCP;
+
+	if (p->target.literal)
+		p->target.stream = stream;
+	return p->target.stream || !stream;
+}
+
 bool gw_proxy_build(struct gw_pass *p)
 {
 	struct gw_worker *w = p->w;
@@ -322,9 +334,13 @@ static enum gw_step resolve(struct gw_pass *p)
 		return refuse_target(
 		    p, &w->counters.refused_group, COPSE_CODE_NOT_IMPLEMENTED,
 		    "a group can be asked in the clear only: open a session with ?security=none");
-	if (w->around.mesh_peer(w->around.self, &p->target.address, false, &p->device) != 0 ||
+	if (!takes_scheme(p))
+		return refuse_target(p, &w->counters.refused_target, COPSE_CODE_PROXYING_NOT_SUPPORTED,
+				     "this device is asked by coap, not by coap+tcp");
+	if (w->around.mesh_peer(w->around.self, &p->target.address, false, p->target.stream, &p->device) !=
+		0 ||
 	    w->around.mesh_peer(w->around.self, p->session->secure ? &p->target.secure : &p->target.address,
-				p->session->secure, &p->to) != 0)
+				p->session->secure, p->target.stream, &p->to) != 0)
 		return refuse_target(p, &w->counters.device_unreachable, COPSE_CODE_BAD_GATEWAY,
 				     "the device's address cannot be reached from here");
 	/* a class that a new configuration has brought has no group of the endpoint before the next start */

@@ -170,8 +170,8 @@ struct gw_refusal gw_options_asked(const struct copse_peer *from, const struct c
 		refusal = REFUSAL(BAD_OPTION, "an option that the proxy does not understand");
 	if (!refusal.code) /* RFC 7252 §5.10.2: Proxy-Uri takes precedence */
 		refusal = uri ? by_proxy_uri(m, uri, asked) : by_proxy_scheme(m, scheme, asked);
-	if (!refusal.code && asked->scheme != COPSE_SCHEME_COAP && asked->scheme != COPSE_SCHEME_COAPS)
-		refusal = REFUSAL(PROXYING_NOT_SUPPORTED, "only coap can be proxied");
+	if (!refusal.code && asked->scheme > COPSE_SCHEME_COAPS_TCP)
+		refusal = REFUSAL(PROXYING_NOT_SUPPORTED, "only coap and coap+tcp can be proxied");
 	if (!refusal.code)
 		refusal = check_hops(m, add_hop_limit, asked);
 	if (!refusal.code)

@@ -30,7 +30,7 @@ struct gw_asked {
 
 /* Find out what `m` from the client `from` asks; `add_hop_limit` is the one for requests that have none, 0 to add none.
  * Returns the refusal: 4.00 for a URI or option that is not well formed, 4.02 for an option that we must understand
- * and do not, 5.05 for a scheme other than coap, 5.08 when the Hop-Limit is used up. */
+ * and do not, 5.05 for a scheme other than coap and coap+tcp, with or without s, 5.08 when the Hop-Limit is used up. */
 struct gw_refusal gw_options_asked(const struct copse_peer *from, const struct copse_message *m,
 				   uint8_t add_hop_limit, struct gw_asked *asked);
 

@@ -206,6 +206,8 @@ static enum gw_resolution by_name(const struct gw_config *config, const char *na
 	target->uri_host = d ? d->uri_host : "";
 	target->class = &config->classes[d ? d->class_number : GW_CLASS_DEFAULT];
 	target->sleeping = target->class->sleeping || (d && d->sleeping);
+	target->stream = d && d->stream;
+	target->literal = false;
 	if (!d || d->address.len == 0)
 		result = by_prefix(config, name, own, target);
 	else
@@ -255,6 +257,7 @@ static enum gw_resolution by_address(const struct gw_config *config, const struc
 	struct copse_address *a = &target->address;
 	char mac[GW_NAME_MAX + 1];
 
+	target->literal = true;
 	set_address(a, ip, port);
 	set_secure(target, config->mesh_secure_port);
 	if (port != default_port || device_at(config, &target->secure, true)) /* which is met by its name */
@@ -285,7 +288,7 @@ enum gw_resolution gw_resolve(const struct gw_config *config, const char *host, 
 	char name[GW_NAME_MAX + 1];
 
 	target->group = NULL;
-	target->sleeping = false;
+	target->sleeping = target->stream = target->literal = false;
 	if (copse_ip_parse(&ip, host, len, &zone)) /* a zone means something only on the host that wrote it */
 		return zone.len ? GW_RESOLVE_OUTSIDE : by_address(config, &ip, port, default_port, target);
 	int n = gw_name_normalize(host, len, name);

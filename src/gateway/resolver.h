@@ -17,12 +17,14 @@ enum gw_resolution {
 
 struct gw_target {
 	struct copse_address address; /* with port, in the clear: what the device is known by */
-	struct copse_address secure;  /* the same with the port that it takes DTLS at */
+	struct copse_address secure;  /* the same with the port that it takes DTLS, or TLS, at */
 	/* The device's name for rules; a MAC ID may have two, one of 12 and one of 16 digits: the other one, or "". */
 	char name[GW_NAME_MAX + 1], alias[GW_NAME_MAX + 1];
 	const struct gw_class *class; /* lives as long as the configuration */
 	const struct gw_group *group; /* NULL: a device. Lives as long as the configuration */
 	bool sleeping;                /* the configuration says that the device does not listen */
+	bool stream;                  /* it is reached by TCP, and TLS */
+	bool literal;                 /* it has no name: its address is the host of the URI */
 	bool known, denied;           /* gw_resolve_address: the device has a name; nobody may reach it */
 	bool configured;              /* gw_resolve_address: the name is of the configuration */
 	const char *uri_host; /* to be sent as Uri-Host; "" for none. Lives as long as the configuration */

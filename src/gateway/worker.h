@@ -28,9 +28,9 @@ struct gw_surroundings {
 	struct gw_log *log; /* may be NULL */
 	void *self;         /* for the functions below */
 
-	/* The peer of the mesh at `address`, by DTLS or in the clear.  Returns 0, or COPSE_ERR_ARGUMENT
-	 * for one that cannot be reached. */
-	int (*mesh_peer)(void *self, const struct copse_address *address, bool secure,
+	/* The peer of the mesh at `address`: by UDP or, with `stream`, TCP; by DTLS, or TLS, or in the clear.  Returns 0,
+	 * or COPSE_ERR_ARGUMENT for one that cannot be reached. */
+	int (*mesh_peer)(void *self, const struct copse_address *address, bool secure, bool stream,
 			 struct copse_peer *peer);
 
 	/* Why this peer of the mesh, which could not be reached just now, did not become a secure one: a

@@ -165,6 +165,11 @@ bool copse_transport_is_tls(const struct copse_transport *t)
 	return copse_transport_is_tcp(t) && tcp_in(t)->secure;
 }
 
+bool copse_tcp_is_server(const struct copse_transport *t)
+{
+	return copse_transport_is_tcp(t) && tcp_in(t)->config.server;
+}
+
 void copse_tcp_adopt(struct copse_transport *base, struct copse_secure *secure)
 {
 	struct copse_tcp *t = tcp_of(base);

@@ -162,7 +162,7 @@ static void test_proxy_scheme(void **state)
 
 static void test_schemes(void **state)
 {
-	static const char *const uris[] = {"http://d/", "coaps+tcp://d/", "coap+tcp://d/", "ftp://d/a",
+	static const char *const uris[] = {"http://d/", "coaps+ws://d/", "coap+ws://d/", "ftp://d/a",
 					   "mailto:a"};
 	static const char *const schemes[] = {"http", "coaps+ws", "coap+ws", "x"};
 

@@ -55,10 +55,12 @@ static struct gw_worker *worker;
 static struct copse_endpoint *ep;
 static copse_ms now = 1000;
 
-static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, bool stream,
+		     struct copse_peer *peer)
 {
 	(void)self;
 	(void)secure;
+	(void)stream;
 	(void)address;
 	*peer = device;
 	return 0;

@@ -38,10 +38,12 @@ const char world_default[] = "name = \"gw\"\n"
 
 /* --- surroundings: 127.0.0.N is node N --- */
 
-static int mesh_peer(void *self, const struct copse_address *address, bool secure, struct copse_peer *peer)
+static int mesh_peer(void *self, const struct copse_address *address, bool secure, bool stream,
+		     struct copse_peer *peer)
 {
 	(void)self;
 	(void)secure;
+	(void)stream;
 	if (address->sa.sa_family != AF_INET)
 		return COPSE_ERR_ARGUMENT;
 	*peer = copse_address_is_group(address)
