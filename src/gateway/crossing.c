@@ -328,11 +328,16 @@ void gw_crossing_set_asleep(struct gw_crossing *c, const char *device, bool asle
 	atomic_fetch_add_explicit(&c->asleep_n, asleep ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
+bool gw_crossing_any_asleep(const struct gw_crossing *c)
+{
+	return atomic_load_explicit(&c->asleep_n, memory_order_relaxed) != 0;
+}
+
 bool gw_crossing_may_sleep(const struct gw_crossing *c, const char *name, const char *alias)
 {
 	char text[STORE_DEVICE_MAX + 1];
 
-	if (atomic_load_explicit(&c->asleep_n, memory_order_relaxed) == 0)
+	if (!gw_crossing_any_asleep(c))
 		return false;
 	for (unsigned i = 0; i < GW_HEARD_NAMES; i++)
 		if (gw_heard_name(name, alias, i, text) &&

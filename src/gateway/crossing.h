@@ -146,6 +146,7 @@ uint32_t gw_crossing_rates(const struct gw_crossing *c);
  * to get what is asked of them. `device` is the name that the collector knows; `name` and `alias` are a target's. With many
  * that sleep others seem to: they are asked by the first worker then, until those do not sleep any more. */
 void gw_crossing_set_asleep(struct gw_crossing *c, const char *device, bool asleep);
+bool gw_crossing_any_asleep(const struct gw_crossing *c);
 bool gw_crossing_may_sleep(const struct gw_crossing *c, const char *name, const char *alias);
 
 #endif

@@ -39,6 +39,7 @@ struct gw_memo_entry {
 	bool by_account;
 	bool by_directory; /* valid as long as the directory stays as it is; written by the caller */
 
+	uint8_t owner; /* number + 1 of the worker that the device belongs to, and nothing else is known; 0: this one */
 	uint8_t rest_len;
 	uint16_t class; /* number in the configuration */
 	struct copse_peer device;

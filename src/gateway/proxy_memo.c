@@ -78,6 +78,8 @@ bool gw_memory_has(struct gw_pass *p)
 		return p->known != NULL;
 	}
 	p->known = !p->w->given && question_of(p, room, &q) ? gw_memo_find(p->w->memo, &q) : NULL;
+	if (p->known && p->known->owner)
+		p->known = NULL;
 	return p->known != NULL;
 }
 
@@ -104,16 +106,20 @@ void gw_memory_recall(struct gw_pass *p)
 
 /* What a host of this name is may depend on the socket that the request came by (is_here in proxy.c); and an option that
  * is obeyed here, or makes the key of those who join another one, is looked at each time. */
-static bool is_plain(const struct gw_pass *p)
+static bool is_steady(const struct gw_worker *w, const struct gw_asked *asked)
 {
 	struct copse_ip ip;
 
+	return !asked->no_response && !copse_ip_parse(&ip, asked->host, asked->host_len, NULL) &&
+	       !copse_host_equal(asked->host, asked->host_len, w->name, strlen(w->name));
+}
+
+static bool is_plain(const struct gw_pass *p)
+{
 	/* nor is what another worker's directory said, which may change without a word */
-	return !p->no_response && !p->target.group && !p->w->given &&
+	return !p->target.group && !p->w->given &&
 	       !copse_message_option(&p->w->upstream, COPSE_OPTION_ETAG) &&
-	       !copse_message_option(&p->w->upstream, COPSE_OPTION_BLOCK2) &&
-	       !copse_ip_parse(&ip, p->asked.host, p->asked.host_len, NULL) &&
-	       !copse_host_equal(p->asked.host, p->asked.host_len, p->w->name, strlen(p->w->name));
+	       !copse_message_option(&p->w->upstream, COPSE_OPTION_BLOCK2) && is_steady(p->w, &p->asked);
 }
 
 void gw_memory_keep(struct gw_pass *p)
@@ -128,12 +134,47 @@ void gw_memory_keep(struct gw_pass *p)
 	struct gw_memo_entry *e = gw_memo_put(w->memo, &q);
 	if (!e)
 		return;
+	e->owner = 0;
 	e->by_directory = p->by_directory;
 	e->class = (uint16_t)(p->target.class - w->config->classes);
 	e->device = p->device;
 	e->key = p->key;
 	e->rest_len = (uint8_t)rest_len;
 	memcpy(e->rest, w->out + COPSE_HEADER_LEN, rest_len);
+}
+
+/* --- for routing --- */
+
+/* A device stays with its worker; so does what is asked of it, as long as the configuration and the rights are the same.
+ * What the directory says may change without a word. */
+bool gw_memory_routes(const struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes,
+		      size_t len, unsigned *to)
+{
+	const struct gw_glance *g = &w->glance;
+
+	if (!g->bytes || g->bytes != bytes || g->len != len || !copse_peer_equal(&g->peer, peer))
+		return false;
+	if (g->owner)
+		*to = g->owner - 1u;
+	else if (g->known && !g->known->by_directory)
+		*to = w->number;
+	else
+		return false;
+	return true;
+}
+
+void gw_memory_keep_route(struct gw_worker *w, const uint8_t *bytes, const struct gw_asked *asked,
+			  unsigned to)
+{
+	const struct gw_glance *g = &w->glance;
+
+	if (g->bytes != bytes || !g->asked || !is_steady(w, asked))
+		return;
+	struct gw_memo_entry *e = gw_memo_put(w->memo, &g->question);
+	if (!e)
+		return;
+	e->owner = (uint8_t)(to + 1);
+	e->by_directory = false;
 }
 
 /* --- without the endpoint --- */
@@ -190,6 +231,7 @@ static size_t look(struct gw_worker *w, const struct copse_peer *peer, const uin
 
 	g->bytes = NULL;
 	g->known = NULL;
+	g->owner = 0;
 	if (!head || bytes[1] != COPSE_CODE_GET)
 		return head;
 	g->bytes = bytes;
@@ -200,6 +242,9 @@ static size_t look(struct gw_worker *w, const struct copse_peer *peer, const uin
 	if (g->asked) {
 		g->question.hash = gw_memo_hash(w->memo, &g->question);
 		g->known = gw_memo_find(w->memo, &g->question);
+		g->owner = g->known ? g->known->owner : 0;
+		if (g->owner)
+			g->known = NULL;
 	}
 	return head;
 }

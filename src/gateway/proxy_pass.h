@@ -79,6 +79,13 @@ copse_ms gw_block_deadline(const struct gw_worker *w);
 /* A new configuration: nothing is known. */
 void gw_memory_begin(struct gw_worker *w);
 
+/* Of several workers: which one the datagram that gw_worker_at_once was shown last belongs to, if that is known; and keep
+ * that it is `to`. */
+bool gw_memory_routes(const struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes,
+		      size_t len, unsigned *to);
+void gw_memory_keep_route(struct gw_worker *w, const uint8_t *bytes, const struct gw_asked *asked,
+			  unsigned to);
+
 /* What gw_worker_at_once has seen of the datagram of this event, or NULL. */
 const struct gw_glance *gw_memory_glance(const struct gw_pass *p);
 

@@ -52,8 +52,8 @@ static void route_registered(struct gw_worker *w, const struct gw_asked *a, bool
 }
 
 /* What is refused is refused here: nobody without a session makes other workers work. */
-static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, copse_ms now,
-			  struct route *route)
+static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, const uint8_t *bytes,
+			  copse_ms now, struct route *route)
 {
 	const struct copse_message *m = &w->routed;
 	struct gw_asked asked;
@@ -69,10 +69,15 @@ static void route_proxied(struct gw_worker *w, const struct copse_peer *peer, co
 		return;
 	enum gw_resolution found = gw_resolve(w->config, asked.host, asked.host_len, asked.port,
 					      copse_scheme_port(asked.scheme), &route->target);
-	if (found == GW_RESOLVED)
-		route->to = is_firsts(w, &route->target) ? GW_FIRST : owner_of(w, route);
-	else if (found == GW_RESOLVE_UNKNOWN)
+	if (found == GW_RESOLVED && is_firsts(w, &route->target)) {
+		route->to = GW_FIRST;
+	} else if (found == GW_RESOLVED) {
+		route->to = owner_of(w, route);
+		if (route->to != w->number) /* what comes here is kept when it is carried out */
+			gw_memory_keep_route(w, bytes, &asked, route->to);
+	} else if (found == GW_RESOLVE_UNKNOWN) {
 		route_registered(w, &asked, s->secure, route);
+	}
 }
 
 static unsigned id_mask(unsigned workers)
@@ -103,10 +108,12 @@ static void find_route(struct gw_worker *w, unsigned from, const struct copse_pe
 		/* towards clients only the first worker asks: of its directory, and for the collector */
 		if (w->around.is_common(w->around.self, peer))
 			route->to = GW_FIRST;
+	} else if (!gw_crossing_any_asleep(w->cross) && gw_memory_routes(w, peer, bytes, len, &route->to)) {
+		return;
 	} else if (bytes[1] && bytes[1] < 32 && !(peer->flags & COPSE_PEER_MULTICAST) &&
 		   copse_message_parse(&w->routed, bytes, len) == 0) {
 		if (gw_proxy_is_for(&w->routed))
-			route_proxied(w, peer, now, route);
+			route_proxied(w, peer, bytes, now, route);
 		else
 			route->to = GW_FIRST;
 	}

@@ -109,6 +109,7 @@ struct gw_glance {
 	struct copse_peer peer;
 	struct gw_session *session;        /* NULL: none */
 	const struct gw_memo_entry *known; /* NULL: nothing */
+	uint8_t owner;                     /* number + 1 of the worker that it belongs to; 0: not known */
 	bool asked;                        /* it is of the kind that may be known: by this question */
 	struct gw_memo_question question;
 	uint8_t room[GW_MEMO_KEY]; /* for its bytes */
