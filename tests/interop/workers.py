@@ -145,9 +145,9 @@ def overloaded(stage, gateway, peers):
     try:
         served, stuck = take_sides(peers)
         peer, device = served[0], own_device(stage, served[0])
+        others = [name for name in stage.devices if name != device]  # whose lane is to be free
         for i in range(6000):  # more than the socket's buffer holds
-            other = stuck[i % len(stuck)]
-            target = list(stage.devices)[i % DEVICES]
+            other, target = stuck[i % len(stuck)], others[i % len(others)]
             other.send(s.Message(s.NON, s.GET, other.next_mid(), i.to_bytes(4, "big"), [(s.PROXY_URI, f"coap://{target}/none".encode())]))
     finally:
         stopped.go_on()
