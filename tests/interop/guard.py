@@ -33,9 +33,12 @@ def requests():
         yield [(PROXY_URI, uri)], b""
 
 
-def received(peer):
-    """All that has come when two pings, one after the other, are answered: the first may overtake an answer, the second none."""
+def received(peer, confirmable=None):
+    """All that has come when `confirmable`, the ID of a message of ours, is acknowledged or reset, and then two pings, one after the
+    other, are answered. A ping may overtake the answer to what was sent before, by far when that is another worker's."""
     found = []
+    while confirmable is not None and not any(data[0] >> 4 & 3 in (ACK, RST) and data[2:4] == confirmable for data in found):
+        found.append(peer.socket.recv(65536))
     for _ in range(2):
         mid = peer.next_mid()
         pong = bytes([0x70, 0, mid >> 8, mid & 255])
@@ -46,7 +49,7 @@ def received(peer):
 
 
 def everything(stage):
-    worst, count = 0.0, 0
+    worst, count, asked = 0.0, 0, []
     for options, payload in requests():
         for method in (GET, POST, PUT, DELETE, 5, 7, 31):
             for kind, token in ((CON, b""), (NON, b"12345678")):
@@ -54,7 +57,12 @@ def everything(stage):
                 peer.socket.settimeout(PATIENCE)
                 data = Message(kind, method, peer.next_mid(), token, options, payload).encode()
                 peer.send(data)
-                answer = b"".join(received(peer))
+                came = received(peer, data[2:4] if kind == CON else None)
+                port = peer.socket.getsockname()[1]
+                strange = [one.hex() for one in came if one[0] >> 4 & 3 == ACK and one[2:4] != data[2:4]]
+                check(not strange, f"{data.hex()} from port {port} brought what others asked for: {strange}; before it {asked[-40:]}")
+                asked.append((port, data.hex()))
+                answer = b"".join(came)
                 check(len(answer) <= 3 * len(data), f"{len(answer)} bytes for {len(data)}: {data.hex()} -> {answer.hex()}")
                 worst = max(worst, len(answer) / len(data))
                 count += 1
