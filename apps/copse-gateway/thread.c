@@ -364,6 +364,7 @@ static struct copse_transport *listen_at(struct gw_thread *t, const struct copse
 					     .share_port = clients && t->cross && !t->first,
 					     .reuse_port = clients && t->first,
 					     .spread = gw_cross_spread(t->config, t->workers),
+					     .segment = t->config->segmentation,
 					     .hop_limit = clients ? 0 : t->config->mesh_hops};
 	char why[256], text[COPSE_ADDRESS_TEXT];
 	struct copse_address local;
@@ -426,17 +427,18 @@ static struct copse_transport *open_secure(struct gw_thread *t, const struct cop
 static bool open_secure_mesh(struct gw_thread *t)
 {
 	const struct gw_config *c = t->config;
-	struct copse_dtls_config dtls = {.udp = {.bind = c->mesh_bind, .group = GW_GROUP_MESH},
-					 .secure = c->mesh_keys,
-					 .associations = gw_cross_share(t->workers, c->associations),
-					 .handshakes = c->handshakes,
-					 .pool = t->pool,
-					 .idle_ms = c->association_idle_ms,
-					 .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
-					 .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
-					 .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms,
-					 .refused = refused,
-					 .self = t};
+	struct copse_dtls_config dtls = {
+	    .udp = {.bind = c->mesh_bind, .group = GW_GROUP_MESH, .segment = c->segmentation},
+	    .secure = c->mesh_keys,
+	    .associations = gw_cross_share(t->workers, c->associations),
+	    .handshakes = c->handshakes,
+	    .pool = t->pool,
+	    .idle_ms = c->association_idle_ms,
+	    .retransmit_ms = c->mesh.ack_timeout_ms / 4 + 100,
+	    .handshake_ms = 6 * (copse_ms)c->mesh.ack_timeout_ms + 2000,
+	    .stale_ms = 2 * (copse_ms)c->mesh.ack_timeout_ms,
+	    .refused = refused,
+	    .self = t};
 
 	copse_address_set_port(&dtls.udp.bind, 0); /* the other socket may have a port of its own */
 	t->secure_mesh = open_secure(t, &dtls, "mesh.bind");
@@ -479,7 +481,8 @@ static bool open_secure_clients(struct gw_thread *t)
 							 .group = GW_GROUP_CLIENTS,
 							 .share_port = t->cross && !t->first,
 							 .reuse_port = t->first != NULL,
-							 .spread = gw_cross_spread(t->config, t->workers)},
+							 .spread = gw_cross_spread(t->config, t->workers),
+							 .segment = c->segmentation},
 						 .secure = c->client_keys,
 						 .associations = gw_cross_share(n, c->associations),
 						 .handshakes = gw_cross_share(n, c->handshakes),

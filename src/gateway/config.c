@@ -79,6 +79,7 @@ static int take_root(struct gw_config *c, cfg_t *cfg)
 		gw_config_listen_parse(cfg_getnstr(cfg, "listen", i), false, &c->listen[i],
 				       &c->listen_stream[i]);
 	c->spread = (enum gw_spread)gw_spread_from_text(cfg_getstr(cfg, "spread"));
+	c->segmentation = cfg_getbool(cfg, "segmentation");
 	c->log_level = (enum gw_log_level)gw_log_level_from_text(cfg_getstr(cfg, "log|level"));
 	return take_name(c, cfg) || take_origins(c, cfg_getsec(cfg, "clients"));
 }
@@ -710,6 +711,7 @@ const char *gw_config_restart_needed(const struct gw_config *a, const struct gw_
 	    {strcmp(a->origins, b->origins) == 0, "clients.origins"},
 	    {a->workers == b->workers, "workers"},
 	    {a->spread == b->spread, "spread"},
+	    {a->segmentation == b->segmentation, "segmentation"},
 	    {same_secure(a, b), "secure (addresses and bounds)"},
 	    {!a->mesh_keys == !b->mesh_keys, "mesh, whether there are keys"},
 	    {a->sessions_max == b->sessions_max, "sessions.max"},

@@ -186,6 +186,7 @@ struct gw_config {
 	char origins[GW_ORIGINS_MAX]; /* copse_tcp_config.origins */
 	uint32_t workers;             /* 0: one for each core */
 	enum gw_spread spread;
+	bool segmentation; /* copse_udp_config.segment */
 	enum gw_log_level log_level;
 
 	/* The secure sides. Keys are held; NULL: there is no such side. */

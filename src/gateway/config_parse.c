@@ -710,6 +710,7 @@ static cfg_opt_t root_options[] = {
     CFG_STR_LIST("listen", listen_list, CFGF_NONE),
     CFG_INT("workers", -1, CFGF_NONE),
     CFG_STR("spread", "address", CFGF_NONE),
+    CFG_BOOL("segmentation", cfg_true, CFGF_NONE),
     CFG_SEC("log", log_options, CFGF_NONE),
     CFG_SEC("key", key_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("token", token_options, CFGF_NONE),

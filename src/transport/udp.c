@@ -12,12 +12,19 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <linux/sock_diag.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 /* Room for what comes with a datagram: the local address, in both families' forms since a socket for both reports IPv4
  * datagrams twice. */
 #define CONTROL_IN  (CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
-#define CONTROL_OUT CMSG_SPACE(sizeof(struct in6_pktinfo))
+#define CONTROL_OUT (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
+
+/* Of a run of datagrams: what makes it worth while, what the path may take of one (RFC 8200 §5: 1280 bytes, less IPv6's and
+ * UDP's headers), and what one call of the system may. */
+#define RUN_MIN       4u
+#define RUN_LEN_MAX   1232u
+#define RUN_BYTES_MAX 60000u
 
 /* Tries of one datagram while errors of earlier ones come in between. */
 #define SEND_TRIES 8
@@ -346,9 +353,11 @@ static bool drain_errors(struct copse_udp *u)
 
 /* ---- sending ---- */
 
+/* Messages of one datagram each, or of a run of them: several to one peer in a row, of which all have the same length but
+ * the last, which may be shorter. The system cuts a run into its datagrams (UDP_SEGMENT), as late as it can. */
 struct send_batch {
 	struct mmsghdr msg[UDP_BATCH];
-	struct iovec iov[UDP_BATCH];
+	struct iovec iov[UDP_BATCH]; /* of each datagram */
 	struct copse_address to[UDP_BATCH];
 	_Alignas(struct cmsghdr) char control[UDP_BATCH][CONTROL_OUT];
 };
@@ -394,50 +403,107 @@ static bool departure(const struct copse_udp *u, const struct copse_peer *peer, 
 	return true;
 }
 
+/* Room for what follows in the control data of `h`. */
+static struct cmsghdr *put_control(struct msghdr *h, char *control, int level, int type, const void *data,
+				   size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)(control + h->msg_controllen);
+
+	h->msg_control = control;
+	h->msg_controllen += CMSG_SPACE(len);
+	*c = (struct cmsghdr){CMSG_LEN(len), level, type};
+	memcpy(CMSG_DATA(c), data, len);
+	return c;
+}
+
 static void send_control(struct copse_udp *u, const struct copse_peer *peer, struct msghdr *h, char *control)
 {
-	struct cmsghdr *c = (struct cmsghdr *)(void *)control;
 	struct udp_path from;
 
 	if (!departure(u, peer, &from))
 		return;
-	h->msg_control = control;
 	if (address_is_mapped(address_key_ip(peer))) {
 		struct in_pktinfo info = {.ipi_ifindex = (int)from.interface};
 
 		memcpy(&info.ipi_spec_dst, from.source + 12, 4);
-		h->msg_controllen = CMSG_SPACE(sizeof info);
-		*c = (struct cmsghdr){CMSG_LEN(sizeof info), IPPROTO_IP, IP_PKTINFO};
-		memcpy(CMSG_DATA(c), &info, sizeof info);
+		put_control(h, control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
 	} else {
 		struct in6_pktinfo info = {.ipi6_ifindex = from.interface};
 
 		memcpy(&info.ipi6_addr, from.source, 16);
-		h->msg_controllen = CMSG_SPACE(sizeof info);
-		*c = (struct cmsghdr){CMSG_LEN(sizeof info), IPPROTO_IPV6, IPV6_PKTINFO};
-		memcpy(CMSG_DATA(c), &info, sizeof info);
+		put_control(h, control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 	}
 }
 
-static void send_prepare(struct copse_udp *u, struct send_batch *b, struct copse_datagram *const *d, size_t n)
+/* How many of the `n` datagrams are one run, or 1. */
+static unsigned run_of(struct copse_datagram *const *d, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		COPSE_ASSERT(copse_peer_transport(&d[i]->peer) == u->base.id);
-		d[i]->flags = 0;
-		destination(u, &d[i]->peer, &b->to[i]);
-		b->iov[i] = (struct iovec){d[i]->data, d[i]->len};
-		b->msg[i].msg_hdr = (struct msghdr){
-		    .msg_name = &b->to[i].sa,
-		    .msg_namelen = b->to[i].len,
-		    .msg_iov = &b->iov[i],
-		    .msg_iovlen = 1,
-		};
-		send_control(u, &d[i]->peer, &b->msg[i].msg_hdr, b->control[i]);
-	}
+	const uint32_t len = d[0]->len;
+	unsigned i = 1;
+
+	if (len == 0 || len > RUN_LEN_MAX || d[0]->peer.flags & COPSE_PEER_MULTICAST)
+		return 1;
+	while (i < n && d[i]->len <= len && d[i]->len > 0 && (i + 1) * len <= RUN_BYTES_MAX &&
+	       d[i]->peer.path == d[0]->peer.path && copse_peer_equal(&d[i]->peer, &d[0]->peer))
+		if (d[i++]->len < len)
+			break;
+	return i >= RUN_MIN ? i : 1;
 }
 
-/* What to do with the datagram that a send call stopped at. */
-enum verdict { AGAIN, WAIT, DROP };
+/* Returns how many messages there are; with `runs` there may be fewer than datagrams. */
+static size_t send_prepare(struct copse_udp *u, struct send_batch *b, struct copse_datagram *const *d,
+			   size_t n, bool runs)
+{
+	size_t messages = 0;
+
+	for (size_t i = 0, run; i < n; i += run, messages++) {
+		struct msghdr *h = &b->msg[messages].msg_hdr;
+
+		COPSE_ASSERT(copse_peer_transport(&d[i]->peer) == u->base.id);
+		run = runs ? run_of(d + i, n - i) : 1;
+		for (size_t j = i; j < i + run; j++) {
+			d[j]->flags = 0;
+			b->iov[j] = (struct iovec){d[j]->data, d[j]->len};
+		}
+		destination(u, &d[i]->peer, &b->to[messages]);
+		*h = (struct msghdr){
+		    .msg_name = &b->to[messages].sa,
+		    .msg_namelen = b->to[messages].len,
+		    .msg_iov = &b->iov[i],
+		    .msg_iovlen = run,
+		};
+		send_control(u, &d[i]->peer, h, b->control[messages]);
+		if (run > 1) {
+			const uint16_t len = (uint16_t)d[i]->len;
+
+			put_control(h, b->control[messages], IPPROTO_UDP, UDP_SEGMENT, &len, sizeof len);
+		}
+	}
+	return messages;
+}
+
+/* What to do with the message that a send call stopped at. */
+enum verdict {
+	AGAIN,
+	WAIT,
+	DROP,
+	SPLIT /* what is left goes by single datagrams: then each has a verdict of its own */
+};
+
+static enum verdict run_failed(struct copse_udp *u, int err, int tries)
+{
+	switch (err) {
+	case EINTR: return AGAIN;
+	case EAGAIN: return WAIT;
+	case EIO: /* what it leaves by computes no checksums */
+	case EINVAL:
+	case EOPNOTSUPP: u->segment = false; return SPLIT;
+	case ENOBUFS:
+	case ENOMEM:
+	case EMSGSIZE: return SPLIT;
+	default: return drain_errors(u) && tries < SEND_TRIES ? AGAIN : SPLIT;
+	}
+}
 
 static enum verdict send_failed(struct copse_udp *u, int err, int tries, const struct copse_peer *peer)
 {
@@ -462,37 +528,49 @@ static enum verdict send_failed(struct copse_udp *u, int err, int tries, const s
 	return DROP;
 }
 
-static void count_sent(struct copse_udp *u, const struct mmsghdr *msg, size_t n)
+/* Returns how many datagrams the `n` messages had. */
+static size_t count_sent(struct copse_udp *u, const struct mmsghdr *msg, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	size_t datagrams = 0;
+
+	for (size_t i = 0; i < n; i++) {
 		u->base.counters.sent_bytes += msg[i].msg_len;
-	u->base.counters.sent += n;
+		datagrams += msg[i].msg_hdr.msg_iovlen;
+		u->base.counters.sent_runs += msg[i].msg_hdr.msg_iovlen > 1;
+	}
+	u->base.counters.sent += datagrams;
 	u->base.counters.send_calls++;
 	u->base.blocked = false;
+	return datagrams;
 }
 
-/* Send the `n` prepared ones. Returns how many are dealt with; less means that the socket is blocked. */
+/* Send the `n` prepared messages of `d`. Returns how many datagrams are dealt with; less than all means that the socket is
+ * blocked, or that the rest is to be prepared again, without runs. */
 static size_t send_chunk(struct copse_udp *u, struct send_batch *b, struct copse_datagram *const *d, size_t n)
 {
 	size_t done = 0;
 	int tries = 0;
 
-	while (done < n) {
-		int sent = sendmmsg(u->base.fd, b->msg + done, (unsigned)(n - done), MSG_DONTWAIT);
+	for (size_t i = 0; i < n;) {
+		int sent = sendmmsg(u->base.fd, b->msg + i, (unsigned)(n - i), MSG_DONTWAIT);
 
 		if (sent > 0) {
-			count_sent(u, b->msg + done, (size_t)sent);
-			done += (size_t)sent;
+			done += count_sent(u, b->msg + i, (size_t)sent);
+			i += (size_t)sent;
 			tries = 0;
 			continue;
 		}
-		switch (send_failed(u, errno, ++tries, &d[done]->peer)) {
+		tries++;
+		switch (b->msg[i].msg_hdr.msg_iovlen > 1 ? run_failed(u, errno, tries)
+							 : send_failed(u, errno, tries, &d[done]->peer)) {
 		case AGAIN: break;
 		case WAIT:
 			u->base.blocked = true;
 			u->base.counters.send_blocked++;
 			return done;
+		case SPLIT: u->base.blocked = false; return done;
 		case DROP:
+			i++;
 			d[done++]->flags |= COPSE_DATAGRAM_DROPPED;
 			tries = 0;
 			break;
@@ -506,17 +584,18 @@ static size_t udp_send(struct copse_transport *t, struct copse_datagram *const *
 	struct copse_udp *u = udp_of(t);
 	struct send_batch b;
 	size_t done = 0;
+	bool runs = u->segment;
 
 	(void)now;
 	while (done < n) {
-		size_t want = n - done < UDP_BATCH ? n - done : UDP_BATCH;
-		size_t took;
+		const size_t want = n - done < UDP_BATCH ? n - done : UDP_BATCH;
+		const size_t messages = send_prepare(u, &b, batch + done, want, runs);
+		const size_t took = send_chunk(u, &b, batch + done, messages);
 
-		send_prepare(u, &b, batch + done, want);
-		took = send_chunk(u, &b, batch + done, want);
 		done += took;
-		if (took < want)
+		if (took < want && u->base.blocked)
 			break;
+		runs &= took == want;
 	}
 	return done;
 }

@@ -40,6 +40,7 @@ struct copse_udp {
 	bool only_v6;
 	bool split_local;
 	bool one_address; /* bound to one of this host: no datagram needs to say where it was sent to */
+	bool segment;     /* copse_udp_config.segment, until the system turns it down */
 	uint8_t group;
 	uint32_t drops_seen;     /* the system's count, which wraps */
 	copse_ms looked_at;      /* when that was asked last */

@@ -162,6 +162,7 @@ int copse_udp_open(const struct copse_udp_config *config, struct copse_transport
 	u->base.fd = -1;
 	u->split_local = config->split_local;
 	u->group = config->group;
+	u->segment = config->segment;
 	err = open_socket(u, config, why, why_cap);
 	if (err == COPSE_OK) {
 		*out = &u->base;

@@ -269,6 +269,7 @@ static void test_defaults(void **state)
 	assert_string_equal(copse_address_text(&c->mesh_bind, text, sizeof(text)), "[::]:0");
 	assert_int_equal(c->workers, 0); /* one for each core */
 	assert_int_equal(c->spread, GW_SPREAD_ADDRESS);
+	assert_true(c->segmentation);
 	assert_int_equal(c->mesh_port, 5683);
 	assert_int_equal(c->mesh.ack_timeout_ms, 20000);
 	assert_int_equal(c->mesh.ack_random_percent, 150);
@@ -650,10 +651,11 @@ static void test_restart_needed(void **state)
 	struct gw_config *a = must_read("name = a\n");
 	struct gw_config *b =
 	    must_read("name = a\ndevice \"x\" {\n address = \"127.0.0.1\"\n}\nlog {\n level = debug\n}\n");
-	struct gw_config *c = must_read("name = a\nlisten = {\"*:1\"}\nmesh {\n ack_timeout = 3\n}\n");
+	struct gw_config *c =
+	    must_read("name = a\nlisten = {\"*:1\"}\nsegmentation = false\nmesh {\n ack_timeout = 3\n}\n");
 	assert_string_equal(gw_config_restart_needed(a, b, text, sizeof(text)), "");
 	assert_string_equal(gw_config_restart_needed(a, c, text, sizeof(text)),
-			    "listen, mesh (transmission)");
+			    "listen, segmentation, mesh (transmission)");
 	gw_config_free(a);
 	gw_config_free(b);
 	gw_config_free(c);

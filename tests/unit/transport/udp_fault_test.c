@@ -66,10 +66,12 @@ struct fixture {
 	struct copse_datagram *list[N];
 };
 
-static void set_up(struct fixture *f)
+static void set_up_with(struct fixture *f, bool segment)
 {
+	const struct copse_udp_config config = {.bind = address("127.0.0.1", 0), .segment = segment};
+
 	order(NULL, 0);
-	f->a = open_at("127.0.0.1:0", 1);
+	f->a = open_with(&config, 1);
 	f->b = open_at("127.0.0.1:0", 2);
 	f->out = batch_new(N, 8);
 	f->in = batch_new(N, 8);
@@ -79,6 +81,11 @@ static void set_up(struct fixture *f)
 		f->out.d[i].data[0] = (uint8_t)i;
 		f->list[i] = &f->out.d[i];
 	}
+}
+
+static void set_up(struct fixture *f)
+{
+	set_up_with(f, false);
 }
 
 static void tear_down(struct fixture *f)
@@ -241,6 +248,123 @@ static void test_all_refused(void **state)
 	tear_down(&f);
 }
 
+/* ---- runs: all that is sent is one, as far as a call takes it ---- */
+
+#define RUNS 2 /* 64 datagrams, and the others */
+
+static void send_all(struct fixture *f)
+{
+	assert_int_equal(copse_transport_send(f->a, f->list, N, 0), N);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(f->out.d[i].flags, 0);
+	expect(f, 0, N, SIZE_MAX);
+}
+
+static void test_run_blocked(void **state)
+{
+	static const struct fault rows[] = {{0, 1}, {EAGAIN, 0}};
+	struct fixture f;
+
+	(void)state;
+	set_up_with(&f, true);
+	order(rows, 2);
+	assert_int_equal(copse_transport_send(f.a, f.list, N, 0), 64);
+	assert_true(f.a->blocked);
+	assert_int_equal(copse_transport_send(f.a, f.list + 64, N - 64, 0), N - 64);
+	assert_false(f.a->blocked);
+	assert_int_equal(f.a->counters.sent_runs, RUNS);
+	assert_int_equal(f.a->counters.sent, N);
+	assert_int_equal(f.a->counters.sent_bytes, N);
+	expect(&f, 0, N, SIZE_MAX);
+	tear_down(&f);
+}
+
+/* It goes all the same, and is not tried again. Blocked before, it is not any more. */
+static void test_run_turned_down(void **state)
+{
+	static const int errors[] = {EIO, EINVAL, EOPNOTSUPP};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+		const struct fault rows[] = {{EAGAIN, 0}, {errors[i], 0}};
+		struct fixture f;
+
+		set_up_with(&f, true);
+		order(rows, 2);
+		assert_int_equal(copse_transport_send(f.a, f.list, N, 0), 0);
+		send_all(&f);
+		send_all(&f);
+		assert_false(f.a->blocked);
+		assert_int_equal(f.a->counters.sent_runs, 0);
+		assert_int_equal(f.a->counters.sent, 2 * N);
+		assert_int_equal(f.a->counters.send_calls, 2 * 2);
+		tear_down(&f);
+	}
+}
+
+/* What may be another time is tried another time. */
+static void test_run_split(void **state)
+{
+	static const int errors[] = {ENOBUFS, ENOMEM, EMSGSIZE, ENETUNREACH};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+		const struct fault rows[] = {{EINTR, 0}, {errors[i], 0}};
+		struct fixture f;
+		struct copse_peer peer;
+
+		set_up_with(&f, true);
+		order(rows, 2);
+		send_all(&f);
+		assert_int_equal(f.a->counters.sent_runs, 0);
+		send_all(&f);
+		assert_int_equal(f.a->counters.sent_runs, RUNS);
+		assert_int_equal(f.a->counters.send_noroom + f.a->counters.send_toobig, 0);
+		assert_false(copse_transport_failure(f.a, &peer));
+		tear_down(&f);
+	}
+}
+
+/* An error that an earlier datagram met does not cost the run its being one. */
+static void test_run_error_of_another(void **state)
+{
+	struct fixture f;
+	struct copse_peer gone, peer;
+
+	(void)state;
+	set_up_with(&f, true);
+	gone = peer_at(f.a, "127.0.0.1", f.b);
+	copse_transport_close(f.b);
+	f.b = open_at("127.0.0.1:0", 2);
+	for (size_t i = 0; i < N; i++)
+		f.out.d[i].peer = peer_at(f.a, "127.0.0.1", f.b);
+	send_one(f.a, &gone, "x", 1);
+	wait_for(f.a->fd, POLLERR);
+	send_all(&f);
+	assert_int_equal(f.a->counters.sent_runs, RUNS);
+	assert_true(copse_transport_failure(f.a, &peer));
+	assert_true(copse_peer_equal(&peer, &gone));
+	tear_down(&f);
+}
+
+/* Each of its datagrams is refused, and accounted for. */
+static void test_run_refused(void **state)
+{
+	static struct fault rows[1 + 2 * N];
+	struct fixture f;
+
+	(void)state;
+	set_up_with(&f, true);
+	for (size_t i = 0; i < 1 + 2 * N; i++)
+		rows[i].error = ENETDOWN;
+	order(rows, 1 + 2 * N);
+	assert_int_equal(copse_transport_send(f.a, f.list, N, 0), N);
+	assert_int_equal(calls, 1 + 2 * N);
+	assert_int_equal(f.a->counters.send_refused, N);
+	assert_int_equal(f.a->counters.sent, 0);
+	tear_down(&f);
+}
+
 static void test_receive_errors(void **state)
 {
 	static const struct fault rows[] = {{EINTR, 0}, {ECONNREFUSED, 0}, {ENOMEM, 0}};
@@ -267,10 +391,18 @@ static void test_receive_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_partial),        cmocka_unit_test(test_blocked),
-	    cmocka_unit_test(test_no_buffers),     cmocka_unit_test(test_error_of_another),
-	    cmocka_unit_test(test_refused),        cmocka_unit_test(test_all_refused),
+	    cmocka_unit_test(test_partial),
+	    cmocka_unit_test(test_blocked),
+	    cmocka_unit_test(test_no_buffers),
+	    cmocka_unit_test(test_error_of_another),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_all_refused),
 	    cmocka_unit_test(test_receive_errors),
+	    cmocka_unit_test(test_run_blocked),
+	    cmocka_unit_test(test_run_turned_down),
+	    cmocka_unit_test(test_run_split),
+	    cmocka_unit_test(test_run_error_of_another),
+	    cmocka_unit_test(test_run_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
