@@ -71,10 +71,18 @@ static void bare_set_up(void)
 	gnutls_psk_set_server_credentials_function(server_psk, find_psk);
 }
 
-static gnutls_session_t bare_session(bool server, int fd)
+/* What a handshake has beside the exchange of keys. */
+enum beside {
+	NOTHING,
+	COOKIE = 1, /* before anything is kept */
+	TICKET = 2  /* to resume by; given to a client that asks for one */
+};
+
+static gnutls_session_t bare_session(bool server, int fd, unsigned beside)
 {
 	gnutls_session_t s;
-	unsigned flags = (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK;
+	unsigned flags = (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK |
+			 (beside & TICKET ? 0 : GNUTLS_NO_TICKETS);
 
 	if (gnutls_init(&s, flags) || gnutls_priority_set(s, priority) ||
 	    gnutls_credentials_set(s, GNUTLS_CRD_PSK, server ? (void *)server_psk : (void *)client_psk))
@@ -133,8 +141,7 @@ static void bare_cookie(gnutls_session_t a, gnutls_session_t b, int fd, const gn
 	gnutls_dtls_prestate_set(b, &state);
 }
 
-/* `whole`: with a cookie and a ticket to resume by, as ours. */
-static double bare_handshakes(unsigned n, bool whole)
+static double bare_handshakes(unsigned n, unsigned beside)
 {
 	gnutls_datum_t cookie, ticket;
 	int fd[2];
@@ -146,13 +153,14 @@ static double bare_handshakes(unsigned n, bool whole)
 		die("GnuTLS");
 	begun = cpu();
 	for (unsigned i = 0; i < n; i++) {
-		gnutls_session_t a = bare_session(false, fd[0]), b = bare_session(true, fd[1]);
+		gnutls_session_t a = bare_session(false, fd[0], beside),
+				 b = bare_session(true, fd[1], beside);
 		int left = -1, right = -1;
 
-		if (whole) {
+		if (beside & TICKET)
 			gnutls_session_ticket_enable_server(b, &ticket);
+		if (beside & COOKIE)
 			bare_cookie(a, b, fd[1], &cookie);
-		}
 		while (left != 0 || right != 0) {
 			if (left != 0)
 				left = gnutls_handshake(a);
@@ -199,9 +207,9 @@ static struct copse_transport *open_side(bool server, uint32_t associations)
 	return t;
 }
 
-/* Full handshakes with our server, cookies included, by bare clients: each from the same port as the one
+/* Full handshakes with our server, cookies always included, by bare clients: each from the same port as the one
  * before, which it replaces. */
-static double our_handshakes(unsigned n)
+static double our_handshakes(unsigned n, unsigned beside)
 {
 	struct copse_transport *b = open_side(true, 64);
 	struct copse_datagram none[BATCH] = {{.cap = 0}}; /* as many as a host gives it */
@@ -213,7 +221,7 @@ static double our_handshakes(unsigned n)
 	if (fd < 0 || connect(fd, &at.sa, at.len))
 		die("socket");
 	for (unsigned i = 0; i < n; i++) {
-		gnutls_session_t a = bare_session(false, fd);
+		gnutls_session_t a = bare_session(false, fd, beside);
 		int left;
 
 		while ((left = gnutls_handshake(a)) != 0) {
@@ -267,7 +275,7 @@ static gnutls_session_t join(const struct copse_address *at)
 
 	if (fd < 0 || connect(fd, &at->sa, at->len))
 		die("socket");
-	s = bare_session(false, fd);
+	s = bare_session(false, fd, COOKIE | TICKET);
 	while ((err = gnutls_handshake(s)) != 0) {
 		if (gnutls_error_is_fatal(err))
 			die(gnutls_strerror(err));
@@ -386,26 +394,45 @@ static double median(double *x)
 	return x[ROUNDS / 2];
 }
 
-/* `n` handshakes of each kind, in turn. */
+/* `n` handshakes of each kind, in turn: ours beside the bare loop, and beside one that does as much. */
 static void shake_all(unsigned n)
 {
-	double bare[ROUNDS], whole[ROUNDS], ours[ROUNDS], to_bare[ROUNDS], to_whole[ROUNDS];
+	static const struct {
+		const char *name;
+		bool ours;
+		unsigned beside;
+	} rows[] = {
+	    {"bare", false, NOTHING},
+	    {"bare with cookie", false, COOKIE},
+	    {"bare with cookie and ticket", false, COOKIE | TICKET},
+	    {"ours, for clients that ask for no ticket", true, COOKIE},
+	    {"ours, with ticket", true, COOKIE | TICKET},
+	};
+	enum { KINDS = sizeof rows / sizeof rows[0] };
+	double spent[KINDS][ROUNDS], by_bare[KINDS][ROUNDS], by_like[KINDS][ROUNDS];
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		bare[i] = bare_handshakes(n, false);
-		whole[i] = bare_handshakes(n, true);
-		ours[i] = our_handshakes(n);
-		to_bare[i] = bare[i] / ours[i];
-		to_whole[i] = whole[i] / ours[i];
+		for (unsigned k = 0; k < KINDS; k++)
+			spent[k][i] = rows[k].ours ? our_handshakes(n, rows[k].beside)
+						   : bare_handshakes(n, rows[k].beside);
+		for (unsigned k = 0; k < KINDS; k++)
+			for (unsigned like = 0; like < KINDS; like++)
+				if (!rows[like].ours && rows[like].beside == rows[k].beside) {
+					by_bare[k][i] = spent[0][i] / spent[k][i];
+					by_like[k][i] = spent[like][i] / spent[k][i];
+				}
 	}
 	printf("full handshakes by PSK a second of CPU, a bare client's end included, medians of %d rounds "
-	       "in turn: %.0f bare, "
-	       "%.0f bare with cookie and ticket, %.0f ours\n",
-	       ROUNDS, 1 / median(bare), 1 / median(whole), 1 / median(ours));
-	printf("ours to bare: %.2f x", median(to_bare));
-	printf(" (%.2f to %.2f)", to_bare[0], to_bare[ROUNDS - 1]);
-	printf("; to bare with cookie and ticket: %.2f x", median(to_whole));
-	printf(" (%.2f to %.2f)\n", to_whole[0], to_whole[ROUNDS - 1]);
+	       "in turn\n",
+	       ROUNDS);
+	for (unsigned k = 0; k < KINDS; k++) {
+		printf("  %-42s %6.0f   to bare %.2f x", rows[k].name, 1 / median(spent[k]),
+		       median(by_bare[k]));
+		if (rows[k].ours)
+			printf(" (%.2f to %.2f)   to bare with the same %.2f x", by_bare[k][0],
+			       by_bare[k][ROUNDS - 1], median(by_like[k]));
+		printf("\n");
+	}
 }
 
 /* CPU of a request with few and with many associations open: in turn, so that what the machine does beside strikes both. */
