@@ -9,6 +9,7 @@
 
 #include <copse/mem.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <linux/sock_diag.h>
@@ -25,6 +26,7 @@
 #define RUN_MIN       4u
 #define RUN_LEN_MAX   1232u
 #define RUN_BYTES_MAX 60000u
+static_assert(UDP_BATCH <= 64, "Linux takes no more datagrams in one message (UDP_MAX_SEGMENTS)");
 
 /* Tries of one datagram while errors of earlier ones come in between. */
 #define SEND_TRIES 8
@@ -403,9 +405,8 @@ static bool departure(const struct copse_udp *u, const struct copse_peer *peer, 
 	return true;
 }
 
-/* Room for what follows in the control data of `h`. */
-static struct cmsghdr *put_control(struct msghdr *h, char *control, int level, int type, const void *data,
-				   size_t len)
+/* Add to the control data of `h`, which is in `control`. */
+static void put_control(struct msghdr *h, char *control, int level, int type, const void *data, size_t len)
 {
 	struct cmsghdr *c = (struct cmsghdr *)(void *)(control + h->msg_controllen);
 
@@ -413,7 +414,6 @@ static struct cmsghdr *put_control(struct msghdr *h, char *control, int level, i
 	h->msg_controllen += CMSG_SPACE(len);
 	*c = (struct cmsghdr){CMSG_LEN(len), level, type};
 	memcpy(CMSG_DATA(c), data, len);
-	return c;
 }
 
 static void send_control(struct copse_udp *u, const struct copse_peer *peer, struct msghdr *h, char *control)

@@ -8,7 +8,7 @@ import re
 import select
 import socket
 
-from stage import BLOCK2, GET, NON, PROXY_URI, URI_PATH, Message, Peer, check, code_text, equal, play, until
+from stage import GET, NON, PROXY_URI, URI_PATH, Message, Peer, check, equal, play, until
 
 BURST = 60
 
@@ -46,14 +46,7 @@ device "one" {{\n\taddress = "127.0.0.1"\n\tport = {device.port}\n\tclass = "wid
 
 def runs(peer):
     """How many have left, of all sockets."""
-    text, number = b"", 0
-    while True:
-        reply = peer.request(GET, "/metrics", options=[(BLOCK2, (number << 4 | 6).to_bytes(3, "big").lstrip(b"\0"))])
-        equal(code_text(reply.code), "2.05", "GET /metrics")
-        text += reply.payload
-        number += 1
-        if not int.from_bytes(reply.option(BLOCK2) or b"", "big") & 8:
-            return sum(int(n) for n in re.findall(rb"^copse_transport_sent_runs_total\{.*\} (\d+)$", text, re.M))
+    return sum(int(n) for n in re.findall(r"^copse_transport_sent_runs_total\{.*\} (\d+)$", peer.metrics_text(), re.M))
 
 
 def burst(peer, device, begin):

@@ -209,7 +209,7 @@ class Peer:
     def proxied(self, method, uri, payload=b"", options=()):
         return self.answer(Message(CON, method, self.next_mid(), os.urandom(4), [(PROXY_URI, uri.encode()), *options], payload))
 
-    def metrics(self):
+    def metrics_text(self):
         """What the gateway counts, of all workers. It takes a session."""
         text, number = b"", 0
         while True:
@@ -217,8 +217,12 @@ class Peer:
             equal(code_text(reply.code), "2.05", "GET /metrics")
             text += reply.payload
             if not int.from_bytes(reply.option(BLOCK2) or b"", "big") & 8:
-                return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text.decode(), re.M)}
+                return text.decode()
             number += 1
+
+    def metrics(self):
+        """Of that, by its name, what has no labels."""
+        return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", self.metrics_text(), re.M)}
 
     def open_session(self, token):
         def post():

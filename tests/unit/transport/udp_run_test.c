@@ -1,7 +1,7 @@
 /* UDP: datagrams that leave as one message for the system to cut. What arrives is what was sent, each by itself.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "suite.h"
+#include "net.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -185,28 +185,6 @@ static void test_answers_from_asked(void **state)
 	close(client);
 }
 
-/* ---- what every transport must do ---- */
-
-static struct copse_transport *open_v4(uint16_t id)
-{
-	return open_with(&(struct copse_udp_config){.bind = address("127.0.0.1", 0), .segment = true}, id);
-}
-
-static struct copse_transport *open_any(uint16_t id)
-{
-	return open_with(&(struct copse_udp_config){.segment = true}, id);
-}
-
-static void reach_v4(const struct copse_transport *t, struct copse_address *out)
-{
-	*out = address("127.0.0.1", local_port(t));
-}
-
-static void reach_v6(const struct copse_transport *t, struct copse_address *out)
-{
-	*out = address("::1", local_port(t));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,10 +195,5 @@ int main(void)
 	    cmocka_unit_test(test_answers_from_asked),
 	};
 
-	const struct suite v4 = {
-	    .name = "UDP in runs, IPv4", .open = open_v4, .reach = reach_v4, .foreign = "::1", .max = 65507};
-	const struct suite any = {
-	    .name = "UDP in runs, every address", .open = open_any, .reach = reach_v6, .max = 65527};
-
-	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&v4) + suite_run(&any);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,11 @@ static struct copse_transport *open_only_v6(uint16_t id)
 	return open_with(&(struct copse_udp_config){.only_v6 = true}, id);
 }
 
+static struct copse_transport *open_in_runs(uint16_t id)
+{
+	return open_with(&(struct copse_udp_config){.segment = true}, id);
+}
+
 static void reach_v4(const struct copse_transport *t, struct copse_address *out)
 {
 	*out = address("127.0.0.1", local_port(t));
@@ -750,7 +755,12 @@ int main(void)
 				      .reach = reach_v6,
 				      .foreign = "127.0.0.1",
 				      .max = 65527};
+	const struct suite runs_v4 = {
+	    .name = "UDP in runs, IPv4", .open = open_in_runs, .reach = reach_v4, .max = 65507};
+	const struct suite runs_v6 = {
+	    .name = "UDP in runs, IPv6", .open = open_in_runs, .reach = reach_v6, .max = 65527};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) + suite_run(&v4) + suite_run(&v6) +
-	       suite_run(&both_v4) + suite_run(&both_v6) + suite_run(&only_v6);
+	       suite_run(&both_v4) + suite_run(&both_v6) + suite_run(&only_v6) + suite_run(&runs_v4) +
+	       suite_run(&runs_v6);
 }
